@@ -1,0 +1,41 @@
+# One virtual environment, made on first use, made again when pyproject.toml changes.
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3.11)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help install demo dev test lint types check docs-pictures clean
+help:
+	@echo "make demo   a synthetic corpus through the whole graph, up to a judged model (a few minutes)"
+	@echo "make dev    web UI and daemon on 127.0.0.1, state under BEATSIGHT_DATA_ROOT (default ./data)"
+	@echo "make test   environment, lint, types, all tests"
+	@echo "make clean  remove the virtual environment and the caches of the tools (never data)"
+
+install: $(READY)
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/beatsight demo demo-data
+
+dev: $(READY)
+	$(BIN)/beatsight dev
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+check: $(READY)
+	$(BIN)/pytest
+
+test: lint types check
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

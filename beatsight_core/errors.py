@@ -1,0 +1,142 @@
+"""Every error that this project raises on purpose, and the exit code that the command line gives for it.
+
+    BeatSightError                  1
+    ├── GateError                   1   a gate, check or criterion was not met
+    ├── SettingsError               2   settings, environment or command line contradict themselves
+    │   └── UsageError              2   a request that cannot be carried out as typed
+    ├── InputError                  3   the data that came in is not what it must be
+    │   ├── ManifestError           3   a manifest as a whole cannot be used
+    │   ├── AudioError              3   audio is missing, unreadable, or not what its header says
+    │   ├── DatasetError            3   a catalog, shard, index or feature cache is missing, stale or broken
+    │   └── ModelError              3   a run, checkpoint or model is missing, stale or broken
+    ├── DeviceError                 2   a device that was asked for is not there
+    ├── TrainingError               1   training diverged or cannot be continued
+    └── StorageError                4   the disk is full, read-only, or gone
+
+An error says what happened, where, why, and what to do about it. `str(error)` is that paragraph.
+"""
+
+import errno
+from pathlib import Path
+
+
+class BeatSightError(Exception):
+    """Base of all errors raised on purpose.
+
+    Args:
+        what: What went wrong, with the values that matter.
+        where: The path, line or event it happened at.
+        why: The cause as far as it is known.
+        do: What the reader can do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, where: str | Path | None = None, why: str | None = None, do: str | None = None):
+        self.what = what
+        self.where = str(where) if where is not None else None
+        self.why = why
+        self.do = do
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        parts = [_sentence(self.what)]
+        if self.where:
+            parts.append(f"Where: {_sentence(self.where)}")
+        if self.why:
+            parts.append(f"Why: {_sentence(self.why)}")
+        if self.do:
+            parts.append(f"What to do: {_sentence(self.do)}")
+        return " ".join(parts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only arguments get lost in the default reduction, and errors cross process borders here.
+        return _rebuild, (type(self), self.what, self.where, self.why, self.do)
+
+
+class GateError(BeatSightError):
+    """A gate, check or promotion criterion was not met."""
+
+
+class SettingsError(BeatSightError):
+    """Settings, environment variables or command-line values are wrong or contradict each other."""
+
+    exit_code = 2
+
+
+class UsageError(SettingsError):
+    """What was asked for cannot be done as it was typed."""
+
+
+class InputError(BeatSightError):
+    """Input data is missing or not what it must be."""
+
+    exit_code = 3
+
+
+class ManifestError(InputError):
+    """A manifest as a whole cannot be used."""
+
+
+class AudioError(InputError):
+    """Audio is missing, unreadable, or not what its header says."""
+
+
+class DatasetError(InputError):
+    """A catalog, shard, index or feature cache is missing, stale or broken."""
+
+
+class ModelError(InputError):
+    """A run, checkpoint or model is missing, stale or broken."""
+
+
+class DeviceError(BeatSightError):
+    """A compute device that was asked for is not there or not usable."""
+
+    exit_code = 2
+
+
+class TrainingError(BeatSightError):
+    """Training diverged or cannot be continued."""
+
+
+class StorageError(BeatSightError):
+    """The disk is full, read-only, or gone."""
+
+    exit_code = 4
+
+    @classmethod
+    def from_os_error(cls, error: OSError, path: str | Path) -> "StorageError":
+        """Say what an `OSError` on `path` means and what to do about it."""
+        what, do = _OS_ERRORS.get(
+            error.errno or 0, ("The file system refused an operation", "check the drive and try again")
+        )
+        return cls(what, where=path, why=error.strerror or str(error), do=f"{do}; then run the same command again")
+
+
+_OS_ERRORS = {
+    errno.ENOSPC: ("The disk is full", "free some space, or point BEATSIGHT_DATA_ROOT at a larger drive"),
+    errno.EDQUOT: ("The disk quota is used up", "free some space, or point BEATSIGHT_DATA_ROOT elsewhere"),
+    errno.EFBIG: ("A file grew past the allowed file size", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("The drive is read-only", "mount it writable, or point BEATSIGHT_DATA_ROOT elsewhere"),
+    errno.EACCES: ("Permission was denied", "check the owner and the permissions of the folder"),
+    errno.EPERM: ("The operation is not permitted", "check the owner and the permissions of the folder"),
+    errno.EIO: ("The drive reported an input/output error", "check the drive and its cable (dmesg tells more)"),
+    errno.ENODEV: ("The drive is gone", "connect and mount it"),
+    errno.ENXIO: ("The drive is gone", "connect and mount it"),
+    errno.ESTALE: ("The network drive is gone", "mount it again"),
+    errno.ENOTDIR: ("A part of the path is a file where a folder is needed", "move that file away"),
+    errno.EEXIST: ("A file stands where a folder is needed", "move that file away"),
+    errno.ENOENT: ("A file or folder vanished", "check that the drive is mounted"),
+}
+
+
+def _rebuild(
+    kind: type[BeatSightError], what: str, where: str | None, why: str | None, do: str | None
+) -> BeatSightError:
+    return kind(what, where=where, why=why, do=do)
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."

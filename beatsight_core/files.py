@@ -1,0 +1,182 @@
+"""Writing files so that a reader never sees half of one, and naming them by what is in them.
+
+A file appears under its name complete or not at all: it is written beside its place under a temporary name, flushed
+to the drive, renamed, and the folder is flushed. Errors of the drive become `StorageError` here and nowhere else.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from beatsight_core.errors import DatasetError, StorageError
+
+DIGEST_HEX = 40
+"""Hex digits kept of a SHA-256 where it names a file or an input: 160 bits."""
+
+_TEMP_MARK = ".tmp-"
+
+
+@contextlib.contextmanager
+def storage_errors(path: str | Path) -> Iterator[None]:
+    """Turn an `OSError` raised inside into a `StorageError` that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError.from_os_error(error, path) from error
+
+
+@contextlib.contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` to write to; it becomes `path` when the block ends well.
+
+    Raises:
+        StorageError: The drive is full, read-only, or gone. `path` is then as it was.
+    """
+    temporary = path.with_name(f"{path.name}{_TEMP_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            _flush_file(temporary)
+            temporary.replace(path)
+            _flush_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace `path` by `text` in UTF-8, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace `path` by `value` as indented JSON with sorted keys, atomically."""
+    write_bytes(path, json_bytes(value))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        DatasetError: The file is missing or is not JSON.
+    """
+    try:
+        return orjson.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise DatasetError("A file is missing", where=path, do="run the step that makes it again") from error
+    except orjson.JSONDecodeError as error:
+        raise DatasetError(
+            "A file is not valid JSON", where=path, why=str(error), do="delete it and run the step that makes it again"
+        ) from error
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as indented JSON with sorted keys; NumPy numbers allowed."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
+    return orjson.dumps(value, default=_plain, option=options)
+
+
+def put_if_absent(path: Path, write: Callable[[Path], None]) -> bool:
+    """Make a content-addressed file unless it is there; of several writers any one wins, as all write the same.
+
+    Args:
+        path: The file's name, which contains its digest.
+        write: Called with a temporary path to fill.
+
+    Returns:
+        Whether this call made the file.
+    """
+    if path.exists():
+        return False
+    with atomic_path(path) as temporary:
+        write(temporary)
+    return True
+
+
+def digest_bytes(*parts: bytes) -> str:
+    """SHA-256 over the parts, each preceded by its length, as `DIGEST_HEX` hex digits."""
+    sha = hashlib.sha256()
+    for part in parts:
+        sha.update(len(part).to_bytes(8, "little"))
+        sha.update(part)
+    return sha.hexdigest()[:DIGEST_HEX]
+
+
+def digest_json(value: Any) -> str:
+    """The digest of a value as canonical JSON: sorted keys, no spaces."""
+    return digest_bytes(orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY))
+
+
+def sha256_file(path: Path) -> str:
+    """The whole SHA-256 of a file in hex, as `sha256sum` prints it."""
+    with storage_errors(path), path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def exclusive_lock(path: Path) -> Iterator[None]:
+    """Hold a lock file while the block runs; a second process waits, a dead one's lock is free at once."""
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path) -> int:
+    """Delete temporary files that a killed writer left in `folder`, if that writer is dead. Returns how many."""
+    removed = 0
+    for leftover in folder.glob(f"*{_TEMP_MARK}*"):
+        owner = leftover.name.rpartition(_TEMP_MARK)[2].partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            with contextlib.suppress(FileNotFoundError):
+                leftover.unlink()
+                removed += 1
+    return removed
+
+
+def _plain(value: Any) -> Any:
+    """What orjson cannot write by itself: paths, sets, tuples' cousins, objects with a summary."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _flush_file(path: Path) -> None:
+    if path.is_dir():
+        for child in path.rglob("*"):
+            if child.is_file():
+                _flush_file(child)
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

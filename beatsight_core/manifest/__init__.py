@@ -1,0 +1,1 @@
+"""From a manifest's lines to a catalog of events and hits."""

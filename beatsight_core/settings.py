@@ -1,0 +1,413 @@
+"""Settings: one data root, the paths derived from it, and `beatsight.toml`. Every path of the platform is made here.
+
+Environment beats file; the command line, which passes its own `data_root` and overrides, beats both. The file is
+`beatsight.toml` in the data root. All problems of a file are collected and reported at once.
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+import sys
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.errors import SettingsError
+
+SETTINGS_FILE = "beatsight.toml"
+
+_ENVIRONMENT_FOLDERS = {
+    "dataset_dir": ("BEATSIGHT_DATASET_DIR", "datasets"),
+    "cache_dir": ("BEATSIGHT_CACHE_DIR", "features"),
+    "health_dir": ("BEATSIGHT_HEALTH_DIR", "reports/health"),
+    "metrics_dir": ("BEATSIGHT_METRICS_DIR", "reports/metrics"),
+    "run_root": ("BEATSIGHT_RUN_ROOT", "runs"),
+    "wandb_root": ("BEATSIGHT_WANDB_ROOT", "wandb"),
+}
+"""Attribute -> environment variable that moves it, and its place under the data root."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSet:
+    """A corpus and how it is read: `[sources.<name>]`.
+
+    Attributes:
+        name: As events call it in `source_set`.
+        roots: Folders that `audio_path` is looked for in, first match wins. Without any: `raw/<name>`, then `raw`, of
+            the data root and then of the secondary root.
+        licence: For model cards; an event's own `licence` beats it.
+        coalesce_ms: Onsets of one file at most this far after a hit's first onset belong to that hit.
+        expected_sample_rate_hz: Another rate in a file is reported.
+        split_by: Fields of which sessions must not share a value across splits: drummer_id, kit_id, room_id.
+        unknown_labels: "reject" an event with a component that the taxonomy lacks, or "ignore" that component.
+    """
+
+    name: str
+    roots: tuple[Path, ...] = ()
+    licence: str = "unknown"
+    coalesce_ms: float = 30.0
+    expected_sample_rate_hz: int | None = None
+    split_by: tuple[str, ...] = ()
+    unknown_labels: str = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    """How hits become clips: `[dataset]`. All of it, save `workers`, is part of a shard's identity or a split's.
+
+    Attributes:
+        sample_rate_hz: Rate of every clip.
+        pre_ms: Audio before the onset.
+        tail_ms: Audio from the onset on.
+        encoding: "wav" (PCM16) or "flac".
+        val_ratio: Share of split groups that validate.
+        calibration_ratio: Share of the training groups that tune thresholds.
+        unit_hits: Hits packed into a shard before the next boundary; a file with more stands alone.
+        workers: Processes; 0 means one per core.
+    """
+
+    sample_rate_hz: int = 44100
+    pre_ms: float = 80.0
+    tail_ms: float = 200.0
+    encoding: str = "wav"
+    val_ratio: float = 0.1
+    calibration_ratio: float = 0.05
+    unit_hits: int = 1024
+    workers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSettings:
+    """The log-mel: `[features]`. Times in samples at the dataset's rate, frequencies in hertz."""
+
+    n_fft: int = 2048
+    hop_length: int = 512
+    n_mels: int = 128
+    f_min_hz: float = 20.0
+    f_max_hz: float = 16000.0
+    storage: str = "float16"
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    """Health gates and promotion criteria: `[gates]`.
+
+    Attributes:
+        profile: "production" (the shipped figures) or "demo" (small data; reports say so).
+        min_counts: Component -> least hits, over the profile's.
+        required_techniques: Over the profile's, where given.
+        max_duplication_rate: Over the profile's, where given.
+        max_unknown_labels: Over the profile's, where given.
+        max_missing_rate: Events without audio, of all; over the profile's, where given.
+        max_missing_rate_per_source: The same of each source set.
+        promotion: Criterion -> limit, tighter than the profile's; a looser one is an error.
+    """
+
+    profile: str = "production"
+    min_counts: Mapping[str, int] = field(default_factory=dict)
+    required_techniques: tuple[str, ...] | None = None
+    max_duplication_rate: float | None = None
+    max_unknown_labels: int | None = None
+    max_missing_rate: float | None = None
+    max_missing_rate_per_source: float | None = None
+    promotion: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings:
+    """Weights & Biases: `[tracking]`. `WANDB_MODE` and `WANDB_RUN_GROUP` beat mode and group."""
+
+    mode: str = "disabled"
+    project: str = "beatsight"
+    entity: str | None = None
+    group: str | None = None
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSettings:
+    """What a promotion touches beside the model: `[release]`."""
+
+    max_size_mb: float = 50.0
+    max_latency_ms: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything configured, resolved and checked.
+
+    Attributes:
+        data_root: Absolute folder that all else is derived from.
+        secondary_root: A second drive whose `raw/` is searched after the first's.
+        dataset_dir: Shards and indexes.
+        cache_dir: Feature caches, by spec digest.
+        health_dir: Health reports.
+        metrics_dir: Evaluation reports.
+        run_root: Training runs.
+        wandb_root: Tracking files.
+        taxonomy: Name of the component set.
+        sources: Configured source sets by name; `source()` gives any.
+        dataset: `[dataset]`.
+        features: `[features]`.
+        gates: `[gates]`.
+        tracking: `[tracking]`.
+        release: `[release]`.
+        training: `[training.<preset>]`: overrides of a preset's values.
+        file: The settings file that was read, if there is one.
+    """
+
+    data_root: Path
+    dataset_dir: Path
+    cache_dir: Path
+    health_dir: Path
+    metrics_dir: Path
+    run_root: Path
+    wandb_root: Path
+    secondary_root: Path | None = None
+    taxonomy: str = "core"
+    sources: Mapping[str, SourceSet] = field(default_factory=dict)
+    dataset: DatasetSettings = DatasetSettings()
+    features: FeatureSettings = FeatureSettings()
+    gates: GateSettings = field(default_factory=GateSettings)
+    tracking: TrackingSettings = TrackingSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    file: Path | None = None
+
+    @property
+    def manifests_dir(self) -> Path:
+        """The inbox that the sensor watches."""
+        return self.data_root / "manifests"
+
+    @property
+    def catalog_dir(self) -> Path:
+        """One folder per manifest, and the probe cache of the audio."""
+        return self.data_root / "catalog"
+
+    @property
+    def shards_dir(self) -> Path:
+        """Immutable shards, shared by all manifests."""
+        return self.dataset_dir / "shards"
+
+    @property
+    def models_dir(self) -> Path:
+        """Versions and the champion."""
+        return self.data_root / "models"
+
+    @property
+    def archive_dir(self) -> Path:
+        """Archived runs by day."""
+        return self.data_root / "reports" / "archive"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's state."""
+        return self.data_root / "dagster"
+
+    def source(self, name: str) -> SourceSet:
+        """The source set of that name with its roots filled in; an unconfigured one gets the defaults."""
+        known = self.sources.get(name) or SourceSet(name)
+        if known.roots:
+            return known
+        bases = [self.data_root] + ([self.secondary_root] if self.secondary_root else [])
+        roots = [base / "raw" / name for base in bases] + [base / "raw" for base in bases]
+        return dataclasses.replace(known, roots=tuple(roots))
+
+
+def load_settings(data_root: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read environment and `beatsight.toml` into `Settings`. Creates nothing.
+
+    Args:
+        data_root: Beats `BEATSIGHT_DATA_ROOT`; default `./data`.
+        environment: Instead of `os.environ`.
+
+    Raises:
+        SettingsError: The file or a variable is wrong; all problems in one message.
+    """
+    env = os.environ if environment is None else environment
+    given = str(data_root) if data_root is not None else env.get("BEATSIGHT_DATA_ROOT") or "data"
+    root = resolve_path(given, Path.cwd())
+    file = root / SETTINGS_FILE
+    table = _read_toml(file)
+    problems: list[str] = []
+    secondary = env.get("BEATSIGHT_SECONDARY_ROOT") or table.pop("secondary_root", None)
+    folders = {
+        name: resolve_path(env.get(variable) or str(root / place), root)
+        for name, (variable, place) in _ENVIRONMENT_FOLDERS.items()
+    }
+    settings = Settings(
+        data_root=root,
+        secondary_root=resolve_path(str(secondary), root) if secondary else None,
+        taxonomy=_taxonomy(table.pop("taxonomy", "core"), problems),
+        sources=_sources(table.pop("sources", {}), root, problems),
+        dataset=_section(DatasetSettings, table.pop("dataset", {}), "dataset", problems),
+        features=_section(FeatureSettings, table.pop("features", {}), "features", problems),
+        gates=_section(GateSettings, table.pop("gates", {}), "gates", problems),
+        tracking=_tracking(table.pop("tracking", {}), env, problems),
+        release=_section(ReleaseSettings, table.pop("release", {}), "release", problems),
+        training=_training(table.pop("training", {}), problems),
+        file=file if file.exists() else None,
+        **folders,
+    )
+    known = [f.name for f in dataclasses.fields(Settings)]
+    problems += [_unknown(key, "", known) for key in table]
+    problems += _contradictions(settings)
+    if problems:
+        raise SettingsError("Settings are wrong: " + "; ".join(problems), where=file, do="mend these values")
+    return settings
+
+
+def resolve_path(text: str, base: Path) -> Path:
+    r"""An absolute path from what a person typed: `~`, `C:\folder` and `/mnt/c/folder` work on Windows and in WSL.
+
+    Args:
+        text: The path as typed.
+        base: What a relative path is relative to.
+    """
+    drive = re.match(r"^([A-Za-z]):[\\/](.*)$", text)
+    mounted = re.match(r"^/mnt/([A-Za-z])(?:/(.*))?$", text)
+    if drive and sys.platform != "win32":
+        text = f"/mnt/{drive[1].lower()}/{drive[2]}".replace("\\", "/")
+    elif mounted and sys.platform == "win32":
+        text = f"{mounted[1].upper()}:/{mounted[2] or ''}"
+    return Path(os.path.abspath(base / Path(text).expanduser()))  # noqa: PTH100 - keeps symbolic links as typed
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return {}
+    except NotADirectoryError as error:
+        raise SettingsError("The data root is not a folder", where=file.parent, do="name a folder") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            "The settings file is not valid TOML",
+            where=file,
+            why=str(error),
+            do="mend that line; write Windows paths in 'single quotes'",
+        ) from error
+    except OSError as error:
+        raise SettingsError("The settings file cannot be read", where=file, why=str(error)) from error
+
+
+def _section(kind: type[Any], table: Any, where: str, problems: list[str], **fixed: Any) -> Any:
+    """A dataclass from a TOML table: unknown keys and wrong types become problems."""
+    if not isinstance(table, dict):
+        problems.append(f"[{where}] must be a table")
+        return kind(**fixed)
+    hints = typing.get_type_hints(kind)
+    values: dict[str, Any] = dict(fixed)
+    for key, value in table.items():
+        if key not in hints or key in fixed:
+            problems.append(_unknown(key, f"{where}.", [name for name in hints if name not in fixed]))
+            continue
+        converted = _convert(value, hints[key])
+        if converted is _MISFIT:
+            problems.append(f"{where}.{key} must be {_type_name(hints[key])}, not {value!r}")
+        else:
+            values[key] = converted
+    return kind(**values)
+
+
+_MISFIT = object()
+
+
+def _convert(value: Any, hint: Any) -> Any:  # noqa: PLR0911 - one branch per accepted type is the clearest form
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return _convert(value, next(part for part in arguments if part is not type(None)))
+    if origin is tuple:
+        if not isinstance(value, list):
+            return _MISFIT
+        items = [_convert(item, arguments[0]) for item in value]
+        return _MISFIT if _MISFIT in items else tuple(items)
+    if origin in (Mapping, dict) or hint is Mapping or getattr(origin, "__name__", "") == "Mapping":
+        if not isinstance(value, dict):
+            return _MISFIT
+        table = {key: _convert(item, arguments[1]) for key, item in value.items()}
+        return _MISFIT if _MISFIT in table.values() else table
+    if hint is float:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
+    if hint is int:
+        return value if isinstance(value, int) and not isinstance(value, bool) else _MISFIT
+    if hint is Path:
+        return Path(value) if isinstance(value, str) else _MISFIT
+    return value if isinstance(value, hint) else _MISFIT
+
+
+def _type_name(hint: Any) -> str:
+    return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint).replace("typing.", "")
+
+
+def _unknown(key: str, prefix: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, 1)
+    return f"there is no setting {prefix}{key}" + (f" (did you mean {prefix}{close[0]}?)" if close else "")
+
+
+def _taxonomy(value: Any, problems: list[str]) -> str:
+    if value not in ("core", "extended"):
+        problems.append(f"taxonomy must be 'core' or 'extended', not {value!r}")
+        return "core"
+    return str(value)
+
+
+def _sources(table: Any, root: Path, problems: list[str]) -> dict[str, SourceSet]:
+    if not isinstance(table, dict):
+        problems.append("[sources] must hold one table per source set")
+        return {}
+    sources = {}
+    for name, entry in table.items():
+        source = _section(SourceSet, entry, f"sources.{name}", problems, name=name)
+        roots = tuple(resolve_path(str(path), root) for path in source.roots)
+        sources[name] = dataclasses.replace(source, roots=roots)
+    return sources
+
+
+def _tracking(table: Any, env: Mapping[str, str], problems: list[str]) -> TrackingSettings:
+    tracking: TrackingSettings = _section(TrackingSettings, table, "tracking", problems)
+    return dataclasses.replace(
+        tracking,
+        mode=env.get("WANDB_MODE") or tracking.mode,
+        group=env.get("WANDB_RUN_GROUP") or tracking.group,
+    )
+
+
+def _training(table: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
+    if isinstance(table, dict) and all(isinstance(entry, dict) for entry in table.values()):
+        return {name: dict(entry) for name, entry in table.items()}
+    problems.append("[training] must hold one table per preset, as [training.warmup]")
+    return {}
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    data, mel = settings.dataset, settings.features
+    checks = [
+        (data.sample_rate_hz < 8000, "dataset.sample_rate_hz must be at least 8000"),
+        (data.pre_ms < 0 or data.tail_ms <= 0, "dataset.pre_ms must not be negative and dataset.tail_ms not zero"),
+        (data.encoding not in ("wav", "flac"), f"dataset.encoding must be wav or flac, not {data.encoding!r}"),
+        (not 0 < data.val_ratio < 1, "dataset.val_ratio must lie between 0 and 1"),
+        (not 0 <= data.calibration_ratio < 1, "dataset.calibration_ratio must lie in [0, 1)"),
+        (data.unit_hits < 1 or data.workers < 0, "dataset.unit_hits must be positive and dataset.workers not negative"),
+        (min(mel.n_fft, mel.hop_length, mel.n_mels) < 1, "features.n_fft, hop_length and n_mels must be positive"),
+        (not 0 <= mel.f_min_hz < mel.f_max_hz <= data.sample_rate_hz / 2,
+         "features.f_min_hz < features.f_max_hz <= half of dataset.sample_rate_hz must hold"),
+        (mel.storage not in ("float16", "uint8"), f"features.storage must be float16 or uint8, not {mel.storage!r}"),
+        (settings.gates.profile not in ("production", "demo"), "gates.profile must be production or demo"),
+        (settings.tracking.mode not in ("disabled", "offline", "online", "shared", "dryrun"),
+         f"tracking.mode (WANDB_MODE) must be disabled, offline or online, not {settings.tracking.mode!r}"),
+    ]  # fmt: skip
+    problems = [problem for wrong, problem in checks if wrong]
+    for source in settings.sources.values():
+        if source.unknown_labels not in ("reject", "ignore"):
+            problems.append(f"sources.{source.name}.unknown_labels must be reject or ignore")
+        if source.coalesce_ms < 0:
+            problems.append(f"sources.{source.name}.coalesce_ms must not be negative")
+        if wrong := set(source.split_by) - {"drummer_id", "kit_id", "room_id"}:
+            problems.append(f"sources.{source.name}.split_by knows drummer_id, kit_id, room_id, not {sorted(wrong)}")
+    return problems

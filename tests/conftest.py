@@ -1,0 +1,27 @@
+"""A clean environment for every test: no BEATSIGHT_* or tracking variable of the caller reaches it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from beatsight_core.settings import Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("BEATSIGHT_", "WANDB_", "DAGSTER_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def data_root(tmp_path: Path) -> Path:
+    root = tmp_path / "data"
+    root.mkdir()
+    return root
+
+
+@pytest.fixture
+def settings(data_root: Path) -> Settings:
+    return load_settings(data_root)

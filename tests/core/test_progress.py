@@ -1,0 +1,31 @@
+import logging
+
+from beatsight_core import progress
+from beatsight_core.progress import Progress, RichProgress, SilentProgress
+
+
+def test_log_lines_tell_amount_rate_and_numbers(caplog, monkeypatch):
+    monkeypatch.setattr(progress, "LOG_INTERVAL_S", 0.0)
+    with caplog.at_level(logging.INFO, "beatsight"), Progress().task("export", 200, "clips") as task:
+        task.advance(50, megabytes=1.5)
+    first, last = caplog.messages
+    assert first.startswith("export: 50 of 200 clips, ")
+    assert " left" in first
+    assert "megabytes 1.5" in first
+    assert "export: 50 of 200 clips" in last
+
+
+def test_a_listener_hears_the_last_numbers_even_in_silence():
+    heard = []
+    with SilentProgress(lambda name, numbers: heard.append((name, numbers))).task("mel") as task:
+        task.set_total(3)
+        task.advance(3, clips=7)
+    assert heard == [("mel", {"done": 3.0, "total": 3, "clips": 7})]
+
+
+def test_the_live_view_runs_without_a_terminal(capsys):
+    with RichProgress().task("decode", 2, "files") as task:
+        task.advance(1, megabytes=2.0)
+        task.set_total(4)
+        task.advance(1)
+    assert "decode" in capsys.readouterr().err

@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import pytest
+
+from beatsight_core.errors import SettingsError
+from beatsight_core.settings import load_settings, resolve_path
+
+
+def write(root: Path, text: str) -> Path:
+    (root / "beatsight.toml").write_text(text)
+    return root
+
+
+def test_everything_is_derived_from_the_data_root(data_root):
+    settings = load_settings(data_root, {})
+    places = {
+        "manifests_dir": "manifests", "catalog_dir": "catalog", "dataset_dir": "datasets",
+        "shards_dir": "datasets/shards", "cache_dir": "features", "run_root": "runs", "models_dir": "models",
+        "health_dir": "reports/health", "metrics_dir": "reports/metrics", "archive_dir": "reports/archive",
+        "wandb_root": "wandb", "dagster_home": "dagster",
+    }  # fmt: skip
+    for name, place in places.items():
+        assert getattr(settings, name) == data_root / place
+
+
+def test_nothing_is_created(tmp_path):
+    load_settings(tmp_path / "not there", {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_old_environment_names_are_honoured(data_root):
+    settings = load_settings(
+        None,
+        {
+            "BEATSIGHT_DATA_ROOT": str(data_root), "BEATSIGHT_SECONDARY_ROOT": "/second",
+            "BEATSIGHT_DATASET_DIR": "/d", "BEATSIGHT_CACHE_DIR": "/c", "BEATSIGHT_HEALTH_DIR": "/h",
+            "BEATSIGHT_METRICS_DIR": "/m", "BEATSIGHT_RUN_ROOT": "/r", "BEATSIGHT_WANDB_ROOT": "/w",
+            "WANDB_RUN_GROUP": "ensemble", "WANDB_MODE": "offline",
+        },
+    )  # fmt: skip
+    assert settings.data_root == data_root
+    folders = [settings.dataset_dir, settings.cache_dir, settings.health_dir]
+    folders += [settings.metrics_dir, settings.run_root, settings.wandb_root]
+    assert [str(folder) for folder in folders] == ["/d", "/c", "/h", "/m", "/r", "/w"]
+    assert (settings.tracking.group, settings.tracking.mode) == ("ensemble", "offline")
+    assert settings.source("x").roots == (
+        data_root / "raw/x", Path("/second/raw/x"), data_root / "raw", Path("/second/raw"),
+    )  # fmt: skip
+
+
+def test_command_line_beats_environment_beats_file(data_root, tmp_path):
+    write(data_root, '[tracking]\nmode = "offline"\n')
+    other = tmp_path / "other"
+    assert load_settings(data_root, {"BEATSIGHT_DATA_ROOT": str(other)}).data_root == data_root
+    assert load_settings(data_root, {}).tracking.mode == "offline"
+    assert load_settings(data_root, {"WANDB_MODE": "disabled"}).tracking.mode == "disabled"
+
+
+def test_sources_keep_the_order_of_their_roots_and_take_windows_paths(data_root):
+    settings = load_settings(
+        write(
+            data_root, "[sources.cambridge]\nroots = ['C:\\audio\\cambridge', '/mnt/d/raw', 'here']\ncoalesce_ms = 20\n"
+        ),
+        {},
+    )
+    roots = settings.source("cambridge").roots
+    assert [str(root) for root in roots] == ["/mnt/c/audio/cambridge", "/mnt/d/raw", str(data_root / "here")]
+    assert settings.source("cambridge").coalesce_ms == 20.0
+
+
+def test_all_problems_come_at_once_with_suggestions(data_root):
+    write(
+        data_root,
+        '[dataset]\nsample_rat_hz = 1\nval_ratio = "x"\n'
+        '[features]\nf_max_hz = 30000.0\n[sources.a]\nsplit_by = ["mood"]\n',
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings(data_root, {})
+    message = str(caught.value)
+    for part in ("did you mean dataset.sample_rate_hz?", "dataset.val_ratio must be float", "f_max_hz", "mood"):
+        assert part in message
+    assert "beatsight.toml" in message
+
+
+def test_broken_toml_says_where(data_root):
+    with pytest.raises(SettingsError, match="not valid TOML"):
+        load_settings(write(data_root, "[dataset\n"), {})
+
+
+def test_data_root_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="not a folder"):
+        load_settings(tmp_path / "file", {})
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("C:\\BeatSightData", "/mnt/c/BeatSightData"),
+        ("d:/data/raw", "/mnt/d/data/raw"),
+        ("/mnt/c/x", "/mnt/c/x"),
+        ("x/../y", "/base/y"),
+    ],
+)
+def test_paths_as_people_type_them(typed, meant):
+    assert str(resolve_path(typed, Path("/base"))) == meant
