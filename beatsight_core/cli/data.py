@@ -1,0 +1,123 @@
+"""Verbs of the data: verify, export, health, features."""
+
+from typing import Any
+
+import click
+
+from beatsight_core.cli import text
+from beatsight_core.cli.verb import Session, verb
+
+_limit = click.option("--limit", type=click.IntRange(min=1), help="Only the first N lines, for a smoke run.")
+
+
+@_limit
+@click.argument("manifest")
+@verb
+def verify(session: Session, manifest: str, limit: int | None) -> int:
+    """Say what an export of MANIFEST would hold and what it would lack; write nothing."""
+    from beatsight_core.dataset.verify import verify_manifest
+
+    result = verify_manifest(session.settings, manifest, limit=limit, progress=session.progress)
+    session.show(result.to_json(), _show_verify)
+    return 0
+
+
+@_limit
+@click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one per core.")
+@click.option("--source", "sources", multiple=True, help="Only this source set; may be repeated.")
+@click.option("--overwrite", is_flag=True, help="Write every shard again.")
+@click.argument("manifest")
+@verb
+def export(
+    session: Session, manifest: str, limit: int | None, workers: int | None, sources: tuple[str, ...], overwrite: bool
+) -> int:
+    """Export the clips of MANIFEST as Parquet shards; only what is not there yet is written."""
+    from beatsight_core.dataset.export import export_dataset
+
+    result = export_dataset(
+        session.settings, manifest, source_sets=sources or None, limit=limit, workers=workers, overwrite=overwrite,
+        progress=session.progress,
+    )  # fmt: skip
+    session.show(result.to_json(), _show_export)
+    return 0
+
+
+@click.argument("manifest")
+@verb
+def health(session: Session, manifest: str) -> int:
+    """Judge the data of MANIFEST by its gates and write the report; exit 1 if a gate fails."""
+    from beatsight_core.health.report import run_health
+
+    result = run_health(session.settings, manifest, progress=session.progress).to_json()
+    session.show(result, _show_health)
+    return 0 if result["passed"] else 1
+
+
+@click.option("--source", "sources", multiple=True, help="Only this source set; may be repeated.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.argument("manifest")
+@verb
+def features(session: Session, manifest: str, sources: tuple[str, ...], device: str) -> int:
+    """Compute the features of every clip of MANIFEST that has none yet."""
+    from beatsight_core.features.build import build_features
+
+    result = build_features(
+        session.settings, manifest, source_sets=sources or None, device=device, progress=session.progress
+    )
+    session.show(result.to_json(), _show_features)
+    return 0
+
+
+def _show_verify(result: dict[str, Any]) -> None:
+    text.headline(f"{result['read']:,} lines read, {result['kept']:,} kept, {result['rejected']:,} rejected")
+    text.figures(
+        {
+            "rejected for": result.get("rejects_by_reason"),
+            "hits": result["hits"],
+            "clips an export holds": result.get("clips"),
+            "events without audio": result["missing_audio"],
+            "events in unreadable audio": result.get("unreadable_audio"),
+            "hits past the end": result.get("past_end"),
+            "estimated size": text.size(result["estimated_bytes"]) if "estimated_bytes" in result else None,
+            "free": text.size(result["free_bytes"]) if "free_bytes" in result else None,
+        }
+    )
+    rows = [{"source_set": name, **seconds} for name, seconds in result["seconds_by_source"].items()]
+    splits = sorted({split for seconds in result["seconds_by_source"].values() for split in seconds})
+    text.table(rows, ["source_set", *splits], "Seconds of clips")
+    text.table(result.get("roots", []), ["source_set", "root", "mounted"], "Roots")
+
+
+def _show_export(result: dict[str, Any]) -> None:
+    text.headline(f"{result['key']}: {result['hits']:,} clips in the dataset")
+    text.figures(
+        {
+            "shards": f"{result['shards_written']:,} written, {result['shards_reused']:,} reused",
+            "not exported": {reason: count for reason, count in result["rejects_by_reason"].items() if count},
+            "clips by source": result.get("clips_by_source"),
+            "clips by split": result.get("clips_by_split"),
+            "size": text.size(result["bytes"]) if "bytes" in result else None,
+            "seconds": result["seconds"],
+            "index": "\n".ljust(20).join(map(str, result["index_paths"])),
+        }
+    )
+
+
+def _show_health(result: dict[str, Any]) -> None:
+    failed = [gate for gate in result["gates"] if not gate["passed"]]
+    verdict = "all gates passed" if not failed else f"{len(failed)} of {len(result['gates'])} gates failed"
+    text.headline(f"{result['key']}: {verdict}")
+    text.gates(result["gates"], "Gates")
+    text.figures({"report": result["report_html"], "as JSON": result["report_json"]})
+
+
+def _show_features(result: dict[str, Any]) -> None:
+    text.headline(f"{result['key']}: features of {result['clips']:,} clips")
+    text.figures(
+        {
+            "spec": result["spec"],
+            "shards": f"{result['shards_written']:,} written, {result['shards_reused']:,} reused",
+            "size": text.size(result["bytes"]),
+            "seconds": result["seconds"],
+        }
+    )

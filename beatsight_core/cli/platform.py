@@ -1,0 +1,107 @@
+"""Verbs that start Dagster: demo and dev. Dagster runs as a program of its own; nothing here imports it."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from beatsight_core.cli import text
+from beatsight_core.cli.verb import Session, verb
+from beatsight_core.errors import BeatSightError, UsageError
+from beatsight_core.settings import Settings, load_settings
+
+DEMO_FOLDER = "demo-data"
+
+
+@click.option("--seed", default=7, show_default=True, help="Another seed makes other kits and performances.")
+@click.option("--size", type=click.Choice(["demo", "tiny"]), default="demo", show_default=True)
+@click.option("--corpus-only", is_flag=True, help="Make the corpus and stop there.")
+@click.argument("folder", default=DEMO_FOLDER, type=click.Path(path_type=Path))
+@verb
+def demo(session: Session, folder: Path, seed: int, size: str, corpus_only: bool) -> int:
+    """Make a synthetic corpus in FOLDER and take it through the whole graph, up to a judged model."""
+    from beatsight_core.demo.corpus import make_demo
+
+    corpus = make_demo(folder.absolute(), seed=seed, size=size, progress=session.progress).to_json()
+    if corpus_only:
+        session.show(corpus, text.figures)
+        return 0
+    settings = load_settings(folder.absolute())
+    _run_dagster_module(settings, "beatsight_dagster.materialize", corpus["manifest"])
+    session.show({"corpus": corpus, **_outcome(settings)}, _show_demo)
+    return 0
+
+
+@click.option("--port", default=3000, show_default=True, help="Port of the web UI on 127.0.0.1.")
+@verb
+def dev(session: Session, port: int) -> int:
+    """Open the web UI and run the daemon, both on 127.0.0.1, with their state in the data root."""
+    settings = session.settings
+    _run_dagster_module(settings, "beatsight_dagster.instance")
+    click.echo(f"The UI opens on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
+    # A shell that starts this in the background makes it ignore SIGINT, and with it Dagster would ignore its end.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "beatsight_dagster.definitions"]
+    os.execve(sys.executable, [*command, "-h", "127.0.0.1", "-p", str(port)], _environment(settings))
+
+
+def _run_dagster_module(settings: Settings, module: str, *arguments: str) -> None:
+    try:
+        done = subprocess.run([sys.executable, "-m", module, *arguments], env=_environment(settings), check=False)
+    except FileNotFoundError as error:
+        raise UsageError("Python cannot be started", where=sys.executable, why=str(error)) from error
+    if done.returncode:
+        raise BeatSightError(
+            "Dagster did not finish the work",
+            where=f"python -m {module}, exit code {done.returncode}",
+            do="read the lines above; the same command goes on from there",
+        )
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    return {
+        **os.environ,
+        "BEATSIGHT_DATA_ROOT": str(settings.data_root),
+        "DAGSTER_HOME": str(settings.dagster_home),
+    }
+
+
+def _outcome(settings: Settings) -> dict[str, Any]:
+    """What the graph left behind, read back from the disk."""
+    from beatsight_core.promotion.registry import list_models
+
+    return {
+        "data_root": str(settings.data_root),
+        "models": list_models(settings).to_json()["models"],
+        "reports": sorted(str(path) for path in (settings.data_root / "reports").rglob("*.html")),
+    }
+
+
+def _show_demo(result: dict[str, Any]) -> None:
+    corpus = result["corpus"]
+    text.headline(f"The demo is done: {result['data_root']}")
+    text.figures({name: value for name, value in corpus.items() if isinstance(value, int | float | str)})
+    columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "notice"]
+    text.table(result["models"], columns, "Models")
+    text.headline("Reports to open in a browser")
+    for report in result["reports"]:
+        click.echo(f"  {report}")
+    text.headline("Open the UI on it with")
+    click.echo(f"  {_beatsight()} dev --data-root {_relative(result['data_root'])}")
+
+
+def _beatsight() -> str:
+    """The command as the caller can type it, also when the virtual environment is not active."""
+    beside = Path(sys.executable).parent / "beatsight"
+    return _relative(str(beside)) if beside.exists() else "beatsight"
+
+
+def _relative(path: str) -> str:
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except ValueError:
+        return path

@@ -1,0 +1,73 @@
+"""Verbs of the release: promote, rollback, models, archive."""
+
+from typing import Any
+
+import click
+
+from beatsight_core.cli import text
+from beatsight_core.cli.verb import Session, verb
+
+
+@click.option("--force", metavar="REASON", help="Promote although a criterion fails; the reason is kept for ever.")
+@click.argument("run")
+@verb
+def promote(session: Session, run: str, force: str | None) -> int:
+    """Judge RUN by the promotion criteria and make it the champion if it passes; exit 1 if it does not."""
+    from beatsight_core.promotion.registry import promote as release
+
+    result = release(session.settings, run, force=force, progress=session.progress).to_json()
+    session.show(result, _show_promotion)
+    return 0 if result["promoted"] else 1
+
+
+@click.argument("version", required=False)
+@verb
+def rollback(session: Session, version: str | None) -> int:
+    """Make the previous champion, or VERSION, the champion again."""
+    from beatsight_core.promotion.registry import rollback as back
+
+    session.show(back(session.settings, version).to_json(), _show_rollback)
+    return 0
+
+
+@verb
+def models(session: Session) -> int:
+    """List the versions, which one is the champion, and how good each is."""
+    from beatsight_core.promotion.registry import list_models
+
+    session.show(list_models(session.settings).to_json(), _show_models)
+    return 0
+
+
+@click.argument("run", required=False)
+@verb
+def archive(session: Session, run: str | None) -> int:
+    """Keep what a later reader needs of RUN (default: the champion's) in reports/archive."""
+    from beatsight_core.promotion.archive import archive_run
+
+    session.show(archive_run(session.settings, run).to_json(), _show_archive)
+    return 0
+
+
+def _show_promotion(result: dict[str, Any]) -> None:
+    verdict = f"is version {result['version']}, the champion" if result["promoted"] else "is refused"
+    text.headline(f"{result['run_id']} {verdict}")
+    text.gates(result["criteria"], "Promotion criteria")
+    text.figures({"notice": result.get("notice"), "folder": result.get("folder"), "record": result.get("record")})
+
+
+def _show_rollback(result: dict[str, Any]) -> None:
+    text.headline(f"Version {result['version']} is the champion again (was {result['previous']})")
+
+
+def _show_models(result: dict[str, Any]) -> None:
+    if not result["models"]:
+        text.headline("No model has been promoted yet")
+        return
+    columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "promoted_at", "notice"]
+    text.table(result["models"], columns, "Models")
+
+
+def _show_archive(result: dict[str, Any]) -> None:
+    text.headline(f"{result['run_id']} is archived")
+    text.figures({"folder": result["folder"], "files": result["files"], "size": text.size(result["bytes"])})

@@ -1,0 +1,246 @@
+"""A look at the installation and the data layout: what is there, what is wrong, how to mend it.
+
+Nothing is created or changed here. A finding is an error when work cannot go on without it, else a warning.
+"""
+
+import importlib.metadata
+import platform
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.audio.roots import mounted_roots
+from beatsight_core.compute.devices import discover_devices, driver_versions
+from beatsight_core.errors import BeatSightError
+from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.manifest.reader import open_catalog, resolve_manifest
+from beatsight_core.settings import Settings
+from beatsight_core.units import milliseconds_to_samples
+
+_BYTES_PER_EVENT = 440
+"""Typical length of a manifest's line: an estimate before the manifest has been read."""
+_MANIFEST_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+_COMPRESSION = 8
+"""Typical ratio of a compressed manifest."""
+_RUN_BYTES = 200 * 2**20
+"""A run with its checkpoints, a report, a model version."""
+
+_PACKAGES = {
+    "export and check": ("numpy", "polars", "pyarrow", "soundfile", "soxr", "orjson"),
+    "train": ("torch", "torchaudio", "safetensors", "onnx", "onnxruntime", "wandb"),
+    "platform": ("dagster", "dagster-webserver"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        level: "error" if something needed is missing, "warning" if work can go on.
+        what: What is wrong, where.
+        do: How to mend it.
+    """
+
+    level: str
+    what: str
+    do: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """Everything the doctor saw.
+
+    Attributes:
+        sections: Title -> name -> value, ready to show.
+        findings: What is wrong and how to mend it.
+    """
+
+    sections: dict[str, dict[str, Any]]
+    findings: tuple[Finding, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing needed is missing."""
+        return not any(finding.level == "error" for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return sections and findings as JSON-safe values."""
+        findings = [{"level": item.level, "what": item.what, "do": item.do} for item in self.findings]
+        return {"healthy": self.healthy, "findings": findings, **self.sections}
+
+
+def examine(settings: Settings, ref: str | Path | None = None) -> Diagnosis:
+    """Look at everything the platform needs.
+
+    Args:
+        settings: The layout to look at.
+        ref: Manifest whose need of space is estimated; default: every manifest of the inbox.
+
+    Raises:
+        ManifestError: `ref` names no manifest.
+    """
+    findings: list[Finding] = []
+    sections = {
+        "layout": _layout(settings, findings),
+        "sources": _sources(settings, findings),
+        "space": _space(settings, ref, findings),
+        "devices": _devices(),
+        "tracking": _tracking(settings, findings),
+        "packages": _packages(findings),
+    }
+    return Diagnosis(sections, tuple(findings))
+
+
+def _layout(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+    root = settings.data_root
+    existing = _existing(root)
+    if not root.is_dir():
+        findings.append(
+            Finding("warning", f"The data root {root} is not there yet", "it is made by the first step that writes")
+        )
+    if not _writable(existing):
+        findings.append(
+            Finding("error", f"{existing} cannot be written to", "mend its permissions or set BEATSIGHT_DATA_ROOT")
+        )
+    return {
+        "data root": str(root),
+        "secondary root": str(settings.secondary_root) if settings.secondary_root else None,
+        "settings file": str(settings.file) if settings.file else "none (defaults)",
+        "manifests (inbox)": str(settings.manifests_dir),
+        "catalog": str(settings.catalog_dir),
+        "datasets": str(settings.dataset_dir),
+        "features": str(settings.cache_dir),
+        "runs": str(settings.run_root),
+        "models": str(settings.models_dir),
+        "health reports": str(settings.health_dir),
+        "metrics": str(settings.metrics_dir),
+        "archive": str(settings.archive_dir),
+        "wandb": str(settings.wandb_root),
+        "dagster": str(settings.dagster_home),
+    }
+
+
+def _sources(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+    names = set(settings.sources) | _sources_of_catalogs(settings)
+    shown: dict[str, Any] = {}
+    for name in sorted(names):
+        source = settings.source(name)
+        roots = mounted_roots(source)
+        shown[name] = [{"root": str(status.root), "mounted": status.mounted} for status in roots]
+        configured = bool(settings.sources.get(name) and settings.sources[name].roots)
+        gone = [str(status.root) for status in roots if not status.mounted]
+        if len(gone) == len(roots):
+            findings.append(
+                Finding("error", f"No root of {name} is mounted: {', '.join(gone)}", "mount a drive or set its roots")
+            )
+        elif gone and configured:
+            findings.append(
+                Finding("warning", f"A root of {name} is not mounted: {', '.join(gone)}", "mount it before an export")
+            )
+    return shown
+
+
+def _sources_of_catalogs(settings: Settings) -> set[str]:
+    names: set[str] = set()
+    for summary in settings.catalog_dir.glob("*/summary.json"):
+        try:
+            names |= set(open_catalog(settings, summary.parent.name).source_sets)
+        except BeatSightError:
+            continue
+    return names
+
+
+def _space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> dict[str, Any]:
+    inbox = settings.manifests_dir
+    if ref is not None:
+        manifests = [resolve_manifest(settings, ref)]
+    else:
+        manifests = sorted(
+            path for path in inbox.glob("*") if path.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst"))
+        )
+    needs = {path.name: _estimated_need(settings, path) for path in manifests}
+    free = shutil.disk_usage(_existing(settings.dataset_dir)).free
+    need = sum(needs.values()) + _RUN_BYTES
+    if need > free:
+        findings.append(
+            Finding(
+                "error", f"An export needs about {need:,} bytes, {free:,} are free", "free space or move the data root"
+            )
+        )
+    return {"free_bytes": free, "estimated_need_bytes": need, "manifests": needs}
+
+
+def _estimated_need(settings: Settings, manifest: Path) -> int:
+    """Bytes of clips and features that a manifest leads to, from its number of lines."""
+    size = manifest.stat().st_size * (1 if manifest.suffix == ".jsonl" else _COMPRESSION)
+    events = size // _BYTES_PER_EVENT
+    data = settings.dataset
+    clip = 2 * milliseconds_to_samples(data.pre_ms + data.tail_ms, data.sample_rate_hz)
+    spec = FeatureSpec.from_settings(settings)
+    return int(events * (clip + 2 * settings.features.n_mels * spec.frames))
+
+
+def _devices() -> dict[str, Any]:
+    devices = [
+        {"index": d.index, "name": d.name, "memory_total": d.memory_total, "memory_used": d.memory_used}
+        for d in discover_devices()
+    ]
+    return {"gpus": devices, "versions": driver_versions(), "cpus": _cpus()}
+
+
+def _cpus() -> str:
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return f"{psutil.cpu_count()} cores, {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB available"
+
+
+def _tracking(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+    tracking = settings.tracking
+    if tracking.mode in ("online", "shared") and not _logged_in():
+        findings.append(
+            Finding(
+                "warning", "Tracking is online and nobody is logged in", "run `wandb login` or set WANDB_MODE=offline"
+            )
+        )
+    return {"mode": tracking.mode, "project": tracking.project, "entity": tracking.entity, "group": tracking.group}
+
+
+def _logged_in() -> bool:
+    import netrc
+    import os
+
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    try:
+        return netrc.netrc().authenticators("api.wandb.ai") is not None
+    except (FileNotFoundError, netrc.NetrcParseError):
+        return False
+
+
+def _packages(findings: list[Finding]) -> dict[str, Any]:
+    shown: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
+    for purpose, names in _PACKAGES.items():
+        for name in names:
+            try:
+                shown[name] = importlib.metadata.version(name)
+            except importlib.metadata.PackageNotFoundError:
+                shown[name] = "not installed"
+                level = "error" if purpose == "export and check" else "warning"
+                findings.append(
+                    Finding(level, f"{name} is not installed", f"{purpose} needs it: pip install -e '.[all]'")
+                )
+    return shown
+
+
+def _existing(path: Path) -> Path:
+    """The nearest folder above `path` that exists."""
+    return next(folder for folder in (path, *path.parents) if folder.is_dir())
+
+
+def _writable(folder: Path) -> bool:
+    import os
+
+    return os.access(folder, os.W_OK | os.X_OK)

@@ -1,0 +1,95 @@
+"""A candidate's report against the blessed baseline: no class may shrink by more than a quarter, no gate newly fail.
+
+The baseline is a health report that a person judged good, kept as `baseline.json` in the folder of health reports.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import read_json
+from beatsight_core.health.gates import Gate, at_most
+from beatsight_core.pages.formats import shown
+
+BASELINE_FILE = "baseline.json"
+FORMAT = "beatsight.health/1"
+"""Stands in every report; a report of another format is not compared with."""
+
+MAX_DROP = 0.25
+"""Share of its hits that a class may lose against the baseline."""
+
+
+def read_baseline(folder: Path) -> dict[str, Any] | None:
+    """The blessed report of a folder, or None where none was blessed.
+
+    Raises:
+        DatasetError: The file is there and is not a health report of this format.
+    """
+    path = folder / BASELINE_FILE
+    if not path.exists():
+        return None
+    report = read_json(path)
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise DatasetError(
+            "The health baseline is not a report of this version",
+            where=path,
+            why=f"its format is not {FORMAT}",
+            do="replace it by a report.json that you judge good, or remove it",
+        )
+    return report
+
+
+def class_changes(statistics: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Hits of every class then and now.
+
+    Args:
+        statistics: Of the candidate.
+        baseline: A whole report.
+
+    Returns:
+        `label`, `before`, `after`, `change` (a share of what was; None for a class that is new), in class order, then
+        classes that are gone.
+    """
+    now = {label: counts["hits"] for label, counts in statistics["hits"]["classes"].items()}
+    then = {label: counts["hits"] for label, counts in baseline["statistics"]["hits"]["classes"].items()}
+    labels = [*now, *(label for label in then if label not in now)]
+    return [_change(label, then.get(label, 0), now.get(label, 0)) for label in labels]
+
+
+def baseline_gates(
+    changes: Sequence[Mapping[str, Any]], gates: Sequence[Gate], baseline: Mapping[str, Any]
+) -> list[Gate]:
+    """The gates that only a baseline makes possible.
+
+    Args:
+        changes: As `class_changes` gives them.
+        gates: All other gates of the candidate.
+        baseline: A whole report.
+    """
+    drops = {change["label"]: -change["change"] for change in changes if (change["change"] or 0) < 0}
+    worst = max(drops, key=drops.__getitem__, default="")
+    fell = [label for label, drop in drops.items() if drop > MAX_DROP]
+    failed_before = {gate["name"] for gate in baseline["gates"] if not gate["passed"]}
+    new = [gate.name for gate in gates if not gate.passed and gate.name not in failed_before]
+    return [
+        at_most(
+            "largest drop of a class since the baseline", "baseline", drops.get(worst, 0.0), MAX_DROP, format="share",
+            found=_drop_text(fell or [worst], drops[worst]) if drops else "No class lost hits",
+            do="find out which sessions left the manifest, or bless a new baseline",
+        ),
+        at_most(
+            "gates that newly fail", "baseline", len(new), 0,
+            found=f"Passed before: {', '.join(new)}" if new else "No gate fails that passed in the baseline",
+            do="mend those, or bless a new baseline",
+        ),
+    ]  # fmt: skip
+
+
+def _drop_text(labels: Sequence[str], drop: float) -> str:
+    return f"{', '.join(labels)} lost up to {shown(drop, 'share')}"
+
+
+def _change(label: str, before: int, after: int) -> dict[str, Any]:
+    change = (after - before) / before if before else None
+    return {"label": label, "before": before, "after": after, "change": change}

@@ -1,0 +1,99 @@
+"""What a person should know of a corpus beside its gates: nothing here fails it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from beatsight_core.pages.formats import shown
+
+_NAMED = 5
+
+
+def notices(statistics: Mapping[str, Any], profile: str) -> list[dict[str, str]]:
+    """Findings as `state` (warn or info) and `text`, the more serious first.
+
+    Args:
+        statistics: Figures of the corpus.
+        profile: Name of the gate profile.
+    """
+    warnings = [
+        *_class_warnings(statistics), *_audio_warnings(statistics), *_export_warnings(statistics),
+        *_licence_warnings(statistics), *_split_warnings(statistics),
+    ]  # fmt: skip
+    remarks = [*_leakage_remarks(statistics), *_overlap_remarks(statistics)]
+    if profile != "production":
+        remarks.append(f"The gates are those of the {profile} profile, not of production.")
+    return [{"state": "warn", "text": text} for text in warnings] + [
+        {"state": "info", "text": text} for text in remarks
+    ]
+
+
+def _class_warnings(statistics: Mapping[str, Any]) -> list[str]:
+    classes = statistics["hits"]["classes"]
+    unheard = [label for label, counts in classes.items() if counts["hits"] and not counts["by_split"]["val"]]
+    unlearnt = [label for label, counts in classes.items() if counts["hits"] and not counts["by_split"]["train"]]
+    texts = []
+    if unheard:
+        texts.append(f"No validation hit holds {_names(unheard)}: nothing will be known of how well they are heard.")
+    if unlearnt:
+        texts.append(f"No training hit holds {_names(unlearnt)}: they cannot be learnt.")
+    return texts
+
+
+def _split_warnings(statistics: Mapping[str, Any]) -> list[str]:
+    splits = statistics["hits"]["splits"]
+    empty = [name for name, counts in splits.items() if not counts["hits"] and statistics["hits"]["hits"]]
+    return [*(f"The split {name} is empty." for name in empty), *statistics["split_notes"]]
+
+
+def _audio_warnings(statistics: Mapping[str, Any]) -> list[str]:
+    audio = statistics["audio"]
+    if audio is None:
+        return []
+    texts = [
+        f"The root {root['root']} of {root['source_set']} is not mounted."
+        for root in audio["roots"]
+        if not root["mounted"] and audio["by_source"].get(root["source_set"], {}).get("missing_events")
+    ]
+    for name, source in audio["by_source"].items():
+        if source["unexpected_rate"]:
+            rates = ", ".join(f"{count} at {rate} Hz" for rate, count in source["sample_rates"].items())
+            texts.append(
+                f"{name} has {shown(source['unexpected_rate'], 'count')} files of another rate than set: {rates}."
+            )
+    return texts
+
+
+def _export_warnings(statistics: Mapping[str, Any]) -> list[str]:
+    export = statistics["export"]
+    if export is None:
+        return ["The dataset was not exported yet: what it holds is not in this report."]
+    absent = [name for name in statistics["hits"]["hits_by_source"] if name not in export["by_source"]]
+    return [f"Not exported yet: {_names(absent)}."] if absent else []
+
+
+def _licence_warnings(statistics: Mapping[str, Any]) -> list[str]:
+    unnamed = [source for source, licences in statistics["hits"]["licences"].items() if "unknown" in licences]
+    return [f"No licence is known for {_names(unnamed)}; a model card will say so."] if unnamed else []
+
+
+def _leakage_remarks(statistics: Mapping[str, Any]) -> list[str]:
+    texts = []
+    for name in ("drummers", "kits", "rooms"):
+        shared = statistics["leakage"][name]
+        if shared["across"]:
+            part = shown(shared["val_hits_shared"] / shared["val_hits"], "share")
+            texts.append(
+                f"{part} of the validation hits that name one of the {name} share it with training "
+                f"({shared['across']} of {shared['different']} {name}): figures on val flatter unseen {name}."
+            )
+    return texts
+
+
+def _overlap_remarks(statistics: Mapping[str, Any]) -> list[str]:
+    negative = statistics["events"]["negative_events"]
+    return [f"{shown(negative, 'count')} events are examples of silence and noise, without labels."] if negative else []
+
+
+def _names(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")

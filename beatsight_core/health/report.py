@@ -1,0 +1,148 @@
+"""The health of a corpus: measured, judged, compared with the baseline, written as JSON and as a page to look at."""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.audio.inventory import Inventory, build_inventory, open_inventory
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import file_name, write_json, write_text
+from beatsight_core.health.compare import FORMAT, baseline_gates, class_changes, read_baseline
+from beatsight_core.health.export_figures import export_figures
+from beatsight_core.health.gates import Gate, evaluate_gates
+from beatsight_core.health.notices import notices
+from beatsight_core.health.statistics import statistics
+from beatsight_core.health.view import view
+from beatsight_core.manifest.reader import Catalog, build_catalog
+from beatsight_core.pages.page import render_page
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.settings import Settings
+
+LATEST = "dataset_health"
+"""Stem of the copies of the report that was made last, whichever manifest it is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class HealthResult:
+    """A judged corpus.
+
+    Attributes:
+        key: The manifest's key.
+        gates: Every gate with its verdict.
+        report_json: The whole report.
+        report_html: The page.
+        totals: The headline figures.
+    """
+
+    key: str
+    gates: tuple[Gate, ...]
+    report_json: Path
+    report_html: Path
+    totals: Mapping[str, Any]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every gate passed."""
+        return all(gate.passed for gate in self.gates)
+
+    @property
+    def failed(self) -> tuple[Gate, ...]:
+        """The gates that did not."""
+        return tuple(gate for gate in self.gates if not gate.passed)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command line prints it."""
+        return {
+            "key": self.key,
+            "passed": self.passed,
+            "gates": [gate.to_json() for gate in self.gates],
+            "report_json": str(self.report_json),
+            "report_html": str(self.report_html),
+            "totals": dict(self.totals),
+        }
+
+
+def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None = None) -> HealthResult:
+    """Measure and judge the corpus of a manifest, and write the report.
+
+    A failed gate is a finding, not an error: the caller decides what follows from it.
+
+    Args:
+        settings: Gates, paths, clip length.
+        ref: The manifest.
+        progress: Hears of each step.
+
+    Returns:
+        The verdict and where the report is: `health_dir/<key>/report.json` and `.html`, with copies of the last report
+        as `health_dir/dataset_health.json` and `.html`.
+
+    Raises:
+        ManifestError: The manifest cannot be used.
+        DatasetError: Catalog, inventory, dataset or baseline cannot be read.
+        SettingsError: The gates contradict the taxonomy.
+        StorageError: The report cannot be written.
+    """
+    progress = progress or SilentProgress()
+    catalog = build_catalog(settings, ref, progress=progress)
+    inventory = _inventory(settings, catalog, progress)
+    with progress.task("health", total=3, unit="steps") as task:
+        figures = statistics(settings, catalog, inventory, export_figures(settings, catalog.key))
+        task.advance(1)
+        gates, changes = _judge(settings, figures)
+        report = {
+            "format": FORMAT,
+            "key": catalog.key,
+            "manifest": catalog.summary.to_json()["manifest"],
+            "sha256": catalog.summary.to_json()["sha256"],
+            "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "profile": settings.gates.profile,
+            "passed": all(gate.passed for gate in gates),
+            "gates": [gate.to_json() for gate in gates],
+            "notices": notices(figures, settings.gates.profile),
+            "changes": changes,
+            "statistics": figures,
+        }
+        task.advance(1)
+        paths = _write(settings.health_dir, report)
+        task.advance(1)
+    return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"])
+
+
+def render_health(report: Mapping[str, Any]) -> str:
+    """The page of a report, as HTML."""
+    return render_page("health.html", title="Corpus health", report=report, **view(report))
+
+
+def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inventory:
+    """The inventory; made anew unless one lacks nothing, as a drive may have been mounted or a file mended since."""
+    try:
+        known = open_inventory(settings, catalog)
+    except DatasetError:
+        return build_inventory(settings, catalog, progress=progress)
+    summary = known.to_json()
+    if summary["ok"] == summary["files"] and not summary["events_past_end"]:
+        return known
+    return build_inventory(settings, catalog, progress=progress)
+
+
+def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], list[dict[str, Any]]]:
+    """All gates, and the changes since the baseline where one was blessed."""
+    gates = evaluate_gates(figures, settings.gates)
+    baseline = read_baseline(settings.health_dir)
+    if baseline is None:
+        return gates, []
+    changes = class_changes(figures, baseline)
+    return gates + baseline_gates(changes, gates, baseline), changes
+
+
+def _write(folder: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
+    """The report under its manifest's key, then the copies; each file appears whole or not at all."""
+    page = render_health(report)
+    own = folder / file_name(str(report["key"]))
+    write_json(own / "report.json", report)
+    write_text(own / "report.html", page)
+    write_json(folder / f"{LATEST}.json", report)
+    write_text(folder / f"{LATEST}.html", page)
+    return own / "report.json", own / "report.html"

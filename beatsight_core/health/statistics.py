@@ -1,0 +1,114 @@
+"""All figures of a corpus in one JSON-safe dictionary: what was asked for, what is there, and whether the two agree.
+
+The scans of both tables run together in one pass over each; the figures are taken from their small results.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from beatsight_core.audio.inventory import Inventory
+from beatsight_core.errors import DatasetError
+from beatsight_core.health.duplicates import duplicates
+from beatsight_core.health.event_figures import event_figures, event_plans
+from beatsight_core.health.hit_figures import hit_figures, hit_plans
+from beatsight_core.health.leakage import leakage
+from beatsight_core.health.reconciliation import reconcile
+from beatsight_core.health.rejects import rejects
+from beatsight_core.manifest.reader import Catalog
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import taxonomy_named
+
+
+def statistics(
+    settings: Settings, catalog: Catalog, inventory: Inventory | None = None, export: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Measure a corpus.
+
+    Args:
+        settings: Name the taxonomy and the clip's length.
+        catalog: The events and hits.
+        inventory: Their audio, if it was looked for.
+        export: `export_figures.export_figures` of the dataset, if there is one.
+
+    Returns:
+        JSON-safe figures: `totals`, `events`, `hits`, `duplicates`, `unknown_labels`, `leakage`, `rejects`, `audio`
+        (None without an inventory), `export` (None without a dataset), `reconciliation`.
+
+    Raises:
+        DatasetError: The catalog cannot be read.
+    """
+    taxonomy = taxonomy_named(settings.taxonomy)
+    summary = catalog.summary.to_json()
+    frames = _collect(catalog)
+    events = event_figures(frames, taxonomy)
+    hits = hit_figures(frames, taxonomy, (settings.dataset.pre_ms + settings.dataset.tail_ms) / 1000)
+    repeated = duplicates(catalog, summary)
+    figures: dict[str, Any] = {
+        "taxonomy": taxonomy.name,
+        "events": events,
+        "hits": hits,
+        "duplicates": repeated,
+        "unknown_labels": summary["unknown_labels"],
+        "leakage": leakage(frames["sessions"]),
+        "rejects": rejects(catalog, summary),
+        "split_notes": list(summary["split_notes"]),
+        "audio": inventory.to_json() if inventory else None,
+        "unreadable": _unreadable(inventory) if inventory else [],
+        "export": export,
+    }
+    figures["reconciliation"] = reconcile(catalog, summary, frames, figures)
+    figures["totals"] = _totals(summary, figures)
+    return figures
+
+
+def _collect(catalog: Catalog) -> dict[str, pl.DataFrame]:
+    try:
+        plans = {
+            **event_plans(pl.scan_parquet(catalog.events_path)),
+            **hit_plans(pl.scan_parquet(catalog.hits_path)),
+        }
+        return dict(zip(plans, pl.collect_all(list(plans.values()), engine="streaming"), strict=True))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DatasetError(
+            "The catalog cannot be read",
+            where=catalog.folder,
+            why=str(error).splitlines()[0],
+            do="delete that folder and run the same command again",
+        ) from error
+
+
+def _unreadable(inventory: Inventory) -> list[dict[str, Any]]:
+    """The files that are there and cannot be used, with the reason and what they cost."""
+    bad = inventory.files.filter(pl.col("status").is_in(["unreadable", "unsafe"]) | (pl.col("events_past_end") > 0))
+    worst = bad.sort("events", "audio_path", descending=[True, False]).head(50)
+    return worst.select("source_set", "audio_path", "status", "message", "events", "events_past_end").to_dicts()
+
+
+def _totals(summary: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The headline figures."""
+    events, hits, audio = figures["events"], figures["hits"], figures["audio"]
+    return {
+        "read": summary["read"],
+        "kept": summary["kept"],
+        "rejected": summary["rejected"],
+        "events": events["events"],
+        "real_events": events["events"] - events["synthetic_events"],
+        "synthetic_events": events["synthetic_events"],
+        "negative_events": events["negative_events"],
+        "hits": hits["hits"],
+        "real_hits": hits["hits"] - hits["synthetic_hits"],
+        "synthetic_hits": hits["synthetic_hits"],
+        "simultaneous_hits": hits["simultaneous_hits"],
+        "simultaneous_rate": hits["simultaneous_rate"],
+        "sessions": summary["sessions"],
+        "files": summary["files"],
+        "sources": len(hits["sources"]),
+        "clip_seconds": sum(split["seconds"] for split in hits["splits"].values()),
+        "audio_seconds": sum(source["seconds"] for source in audio["by_source"].values()) if audio else None,
+        "duplicates": figures["duplicates"]["events"],
+        "duplication_rate": figures["duplicates"]["rate"],
+        "unknown_labels": sum(figures["unknown_labels"].values()),
+        "exported_hits": figures["export"]["hits"] if figures["export"] else None,
+    }

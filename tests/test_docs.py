@@ -1,0 +1,49 @@
+"""The commands in the documents are run, in the order they stand in, and must exit as the document says."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(r"^```bash run(?: exit=(\d+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)(?:#[^)]*)?\)")
+VERBS = re.compile(r"\bbeatsight ([a-z]+)")
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs_word_for_word(tmp_path):
+    text = (ROOT / "docs" / "tutorial.md").read_text()
+    blocks = BLOCK.findall(text)
+    assert len(blocks) >= 8
+    # Every block must end as it says; blocks share one shell, as they would when typed.
+    script = ["set -u"]
+    for code, commands in blocks:
+        for command in commands.strip().splitlines():
+            script += [
+                command,
+                f'said=$?; [ $said -eq {code or 0} ] || {{ echo "exit $said: {command[:40]!r}"; exit 99; }}',
+            ]
+    place = tmp_path / "tutorial"
+    shell = "\n".join(script).replace("/tmp/beatsight-tutorial", str(place))
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", shell], cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-3000:]}"
+    assert (place / "hits.mid").read_bytes().startswith(b"MThd")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere_and_verbs_exist(document):
+    from beatsight_core.cli.main import _VERBS
+
+    text = document.read_text()
+    for target in LINK.findall(text):
+        assert (document.parent / target).exists(), f"{document.name} links to {target}"
+    code = " ".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
+    assert set(VERBS.findall(code)) <= set(_VERBS)
