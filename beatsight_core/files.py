@@ -8,10 +8,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -50,6 +52,37 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """Give a temporary folder beside `path` to fill; it becomes `path`, with all its files, when the block ends well.
+
+    If `path` is there by then, that one stays and this one is dropped; unless it is to `replace` it: the old folder
+    then goes whole before the new one comes whole. Writers that replace need a lock among them.
+
+    Raises:
+        StorageError: The drive is full, read-only, or gone. Nothing is then at `path`.
+    """
+    temporary = path.with_name(f"{path.name}{_TEMP_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    try:
+        with storage_errors(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+            _flush_file(temporary)
+            _flush_folder(temporary)
+            retired = temporary.with_name(f"{temporary.name}-old")
+            try:
+                if replace and path.is_dir():
+                    path.rename(retired)
+                temporary.rename(path)
+            except OSError:
+                if not path.is_dir():
+                    raise
+            _flush_folder(path.parent)
+            shutil.rmtree(retired, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -140,14 +173,20 @@ def exclusive_lock(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def file_name(text: str) -> str:
+    """`text` as the name of a file: itself if it is plain, else percent-encoded, so that it never leads elsewhere."""
+    name = quote(text, safe=" +,=@")
+    return name if len(name) <= 150 else f"{name[:100]}-{digest_bytes(text.encode())[:16]}"
+
+
 def remove_leftovers(folder: Path) -> int:
-    """Delete temporary files that a killed writer left in `folder`, if that writer is dead. Returns how many."""
+    """Delete temporary files and folders of killed writers in `folder`, if the writer is dead. Returns how many."""
     removed = 0
     for leftover in folder.glob(f"*{_TEMP_MARK}*"):
         owner = leftover.name.rpartition(_TEMP_MARK)[2].partition("-")[0]
         if owner.isdigit() and not Path(f"/proc/{owner}").exists():
             with contextlib.suppress(FileNotFoundError):
-                leftover.unlink()
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
                 removed += 1
     return removed
 

@@ -13,11 +13,16 @@ from beatsight_core.cli.verb import Session, verb
 @verb
 def promote(session: Session, run: str, force: str | None) -> int:
     """Judge RUN by the promotion criteria and make it the champion if it passes; exit 1 if it does not."""
+    from beatsight_core.promotion.criteria import judged
     from beatsight_core.promotion.registry import promote as release
 
+    judgement = judged(session.settings, run, progress=session.progress)
+    if not judgement.passed and force is None:
+        session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
+        return 1
     result = release(session.settings, run, force=force, progress=session.progress).to_json()
     session.show(result, _show_promotion)
-    return 0 if result["promoted"] else 1
+    return 0
 
 
 @click.argument("version", required=False)
@@ -53,7 +58,10 @@ def _show_promotion(result: dict[str, Any]) -> None:
     verdict = f"is version {result['version']}, the champion" if result["promoted"] else "is refused"
     text.headline(f"{result['run_id']} {verdict}")
     text.gates(result["criteria"], "Promotion criteria")
-    text.figures({"notice": result.get("notice"), "folder": result.get("folder"), "record": result.get("record")})
+    text.figures({name: result.get(name) for name in ("notice", "forced", "folder", "record")})
+    if not result["promoted"]:
+        click.echo("Train longer or on more data, or look at the evaluation's report.")
+        click.echo("--force REASON promotes it all the same and says so for ever.")
 
 
 def _show_rollback(result: dict[str, Any]) -> None:

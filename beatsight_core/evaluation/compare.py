@@ -1,0 +1,84 @@
+"""Two models on the same hits: what got better, what got worse, and whether that is more than chance."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from beatsight_core.errors import DatasetError
+from beatsight_core.evaluation.bootstrap import RESAMPLES, SEED, percentiles, resample, scores, tally
+from beatsight_core.evaluation.confusion import WATCHED_PAIRS, missed_as, watched_pair
+from beatsight_core.evaluation.predictions import Predictions
+from beatsight_core.metrics import MIN_POSITIVES, finite_or_none
+
+
+def compare_predictions(
+    before: Predictions,
+    after: Predictions,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    min_positives: int = MIN_POSITIVES,
+) -> dict[str, Any]:
+    """Differences after - before on the hits that both have, by a paired bootstrap over sessions.
+
+    Paired: each resample draws the same sessions for both models, so what makes a session hard for both cancels out.
+
+    Returns:
+        JSON-safe: `hits`, `sessions`; `accuracy`, `exact_match`, `macro_f1` and `f1` {label} of `{before, after,
+        difference, low, high}`, low and high the 95 % interval of the difference (None with one session); `pairs`: the
+        watched confusions before and after.
+
+    Raises:
+        DatasetError: The two share no hit or no component.
+    """
+    before, after = _aligned(before, after)
+    sums = tally(before), tally(after)
+    averaged = before.struck.sum(axis=0) >= max(min_positives, 1)
+    drawn = resample(sums[0].strata, resamples, seed)
+    everything = np.ones((1, len(sums[0].hits)))
+    whole = [scores(each, everything, averaged) for each in sums]
+    sampled = [scores(each, drawn, averaged) for each in sums]
+    enough = len(sums[0].hits) > 1
+
+    def change(name: str, column: int | None = None) -> dict[str, float | None]:
+        place = (slice(None),) if column is None else (slice(None), column)
+        old, new = (float(each[name][place][0]) for each in whole)
+        low, high = percentiles(sampled[1][name][place] - sampled[0][name][place]) if enough else (None, None)
+        values = {"before": old, "after": new, "difference": new - old}
+        return {**{key: finite_or_none(value) for key, value in values.items()}, "low": low, "high": high}
+
+    return {
+        "hits": len(before),
+        "sessions": len(sums[0].hits),
+        **{name: change(name) for name in ("accuracy", "exact_match", "macro_f1")},
+        "f1": {label: change("f1", column) for column, label in enumerate(before.classes)},
+        "pairs": _pairs(before, after),
+    }
+
+
+def _aligned(before: Predictions, after: Predictions) -> tuple[Predictions, Predictions]:
+    """Both on their common hits and components, in the order of the first."""
+    left, right = (each.hits.select("hit_id").with_row_index(name) for each, name in ((before, "l"), (after, "r")))
+    common = left.join(right, on="hit_id", how="inner").sort("l")
+    classes = [label for label in before.classes if label in after.classes]
+    if len(common) == 0 or not classes:
+        raise DatasetError(
+            f"Two evaluations share {len(common)} hits and {len(classes)} components: they cannot be compared",
+            do="evaluate both runs on the same manifest",
+        )
+    old = before.part(common["l"].to_numpy(), classes)
+    new = after.part(common["r"].to_numpy(), classes)
+    return dataclasses.replace(old, targets=new.targets), new  # one truth for both: the later one
+
+
+def _pairs(before: Predictions, after: Predictions) -> dict[str, dict[str, Any]]:
+    struck = before.struck.sum(axis=0)
+    matrices = missed_as(before), missed_as(after)
+    return {
+        name: {
+            when: watched_pair(matrix, struck, before.classes, one, other)
+            for when, matrix in zip(("before", "after"), matrices, strict=True)
+        }
+        for name, one, other in WATCHED_PAIRS
+    }

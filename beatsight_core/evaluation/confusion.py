@@ -1,0 +1,103 @@
+"""What is said instead of what was struck, for hits of several components.
+
+A hit may miss several components and invent several. Each missed component is counted once: against the surest of the
+invented ones, or against "nothing" if none was invented. A row's sum is thus how often that component was missed.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beatsight_core.evaluation.predictions import Predictions
+from beatsight_core.metrics import ratio
+
+NOTHING = "nothing"
+
+WATCHED_PAIRS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("kick and ride_bow", ("kick",), ("ride_bow",)),
+    ("hihat and snare", ("hihat_",), ("snare",)),
+)
+"""Name, and the two sides: a label, or a beginning of labels where it ends with an underscore."""
+
+
+def missed_as(predictions: Predictions) -> NDArray[np.int64]:
+    """(C, C + 1) of how often the component of a row was missed and that of a column, last "nothing", said instead."""
+    said, struck = predictions.said, predictions.struck
+    classes = len(predictions.classes)
+    invented = said & ~struck
+    surest = np.where(invented, predictions.probabilities, -1.0).argmax(axis=1)
+    instead = np.where(invented.any(axis=1), surest, classes)
+    rows, missed = np.nonzero(struck & ~said)
+    pairs = missed * (classes + 1) + instead[rows]
+    return np.bincount(pairs, minlength=classes * (classes + 1)).reshape(classes, classes + 1).astype(np.int64)
+
+
+def confusion(predictions: Predictions) -> dict[str, Any]:
+    """The matrix and what a reader looks for in it.
+
+    Returns:
+        JSON-safe: `classes`, `columns` (classes and "nothing"), `matrix`, `struck` and `invented` {label: count},
+        `pairs` {name of a watched pair: `watched_pair`}, `worst`: the ten largest confusions between components.
+    """
+    matrix = missed_as(predictions)
+    struck = predictions.struck.sum(axis=0)
+    invented = (predictions.said & ~predictions.struck).sum(axis=0)
+    classes = predictions.classes
+    return {
+        "classes": list(classes),
+        "columns": [*classes, NOTHING],
+        "matrix": matrix.tolist(),
+        "struck": {label: int(count) for label, count in zip(classes, struck, strict=True)},
+        "invented": {label: int(count) for label, count in zip(classes, invented, strict=True)},
+        "pairs": {name: watched_pair(matrix, struck, classes, one, other) for name, one, other in WATCHED_PAIRS},
+        "worst": _worst(matrix, struck, classes),
+    }
+
+
+def watched_pair(
+    matrix: NDArray[np.int64],
+    struck: NDArray[np.int64],
+    classes: Sequence[str],
+    one: Sequence[str],
+    other: Sequence[str],
+) -> dict[str, Any]:
+    """How often two groups of components are taken for each other.
+
+    Returns:
+        `first_as_second`, `second_as_first`: counts; `struck`: strokes of both; `rate`: confusions per stroke.
+    """
+    first, second = _members(classes, one), _members(classes, other)
+    forth = int(matrix[np.ix_(first, second)].sum())
+    back = int(matrix[np.ix_(second, first)].sum())
+    strokes = int(struck[first].sum() + struck[second].sum())
+    return {
+        "first_as_second": forth,
+        "second_as_first": back,
+        "struck": strokes,
+        "rate": ratio(forth + back, strokes),
+    }
+
+
+def _members(classes: Sequence[str], names: Sequence[str]) -> list[int]:
+    """Columns of the labels named; `snare` also finds the `snare_center` of the extended set."""
+    whole = {name for name in names if not name.endswith("_")} | {f"{name}_center" for name in names}
+    starts = tuple(name for name in names if name.endswith("_"))
+    return [column for column, label in enumerate(classes) if label in whole or (starts and label.startswith(starts))]
+
+
+def _worst(matrix: NDArray[np.int64], struck: NDArray[np.int64], classes: Sequence[str]) -> list[dict[str, Any]]:
+    between = matrix[:, :-1]
+    order = np.argsort(-between, axis=None, kind="stable")[:10]
+    cells = [divmod(int(place), len(classes)) for place in order]
+    return [
+        {
+            "struck": classes[row],
+            "said": classes[column],
+            "count": int(between[row, column]),
+            "rate": ratio(float(between[row, column]), float(struck[row])),
+        }
+        for row, column in cells
+        if between[row, column] > 0
+    ]

@@ -1,0 +1,167 @@
+"""An evaluation as a page: its figures in the rows and sentences that the template shows. Computes no metric."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from beatsight_core.pages.page import render_page
+from beatsight_core.pages.pictures import logmel
+
+FEW_SESSIONS = 10
+"""With fewer sessions the page says that intervals mean little."""
+
+_BLOCKS = (("all", None), ("one component", "solo"), ("several components", "simultaneous"))
+_HEADLINE = (("accuracy", "accuracy"), ("exact_match", "exact match"), ("macro_f1", "macro-F1"))
+
+
+def evaluation_page(
+    content: Mapping[str, Any], history: Sequence[Mapping[str, Any]], pictures: Sequence[NDArray[Any]]
+) -> str:
+    """The report of one evaluation as a whole HTML document.
+
+    Args:
+        content: What `metrics.json` holds, with `confusion` and `mistakes` beside.
+        history: The run's epochs, with `train_loss` and `val_loss`.
+        pictures: A log-mel (n_mels, frames) for each of the mistakes.
+    """
+    metrics, intervals = content["metrics"], content["intervals"]
+    return render_page(
+        "evaluation.html",
+        title=f"Run {content['run_id']}",
+        lead=_lead(content),
+        about={"hits": metrics["hits"], "sessions": intervals["sessions"]},
+        tiles=_tiles(metrics, intervals),
+        notices=_notices(content),
+        metrics=metrics,
+        blocks=[{"what": name, **(metrics[key] if key else metrics)} for name, key in _BLOCKS],
+        intervals=[{"what": title, **intervals[name]} for name, title in _HEADLINE],
+        classes=_classes(content),
+        confusion=content["confusion"],
+        heatmap=_heatmap(content["confusion"]),
+        pairs=[{"pair": name, **figures} for name, figures in content["confusion"]["pairs"].items()],
+        breakdown=[(kind.replace("_", " "), rows) for kind, rows in content["breakdown"].items()],
+        calibration=content["calibration"],
+        reliability=[(row["mean_probability"], row["share_struck"]) for row in _filled(content["calibration"]["bins"])],
+        history=_loss_curves(history),
+        mistakes=[_mistake(row, picture) for row, picture in zip(content["mistakes"], pictures, strict=True)],
+        provenance=_provenance(content),
+    )
+
+
+def _lead(content: Mapping[str, Any]) -> str:
+    part = "all hits" if content["split"] == "all" else f"split {content['split']}"
+    share = f", a stratified {content['fraction']:.0%} of it" if content["fraction"] else ""
+    trained = f"Trained by preset {content['preset']} on {content['trained_on']}"
+    return f"Evaluated on {content['on']}, {part}{share}. {trained}."
+
+
+def _tiles(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dict[str, Any]]:
+    tiles = [
+        {"label": title, "value": _figure(metrics[name]), "note": _span(intervals[name])} for name, title in _HEADLINE
+    ]
+    return [
+        *tiles,
+        {"label": "loss", "value": _figure(metrics["loss"]), "note": "binary cross-entropy per component"},
+    ]
+
+
+def _figure(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _span(interval: Mapping[str, Any]) -> str:
+    if interval["low"] is None:
+        return "no interval: one session"
+    return f"95 %: {interval['low']:.3f} to {interval['high']:.3f}"
+
+
+def _notices(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    notices = []
+    sessions = content["intervals"]["sessions"]
+    if sessions < FEW_SESSIONS:
+        notices.append(
+            {"state": "warn", "text": f"Only {sessions} sessions were evaluated: the intervals cannot be relied on."}
+        )
+    scores = content["metrics"]["per_class"]
+    rare = [label for label, row in scores.items() if not row["averaged"]]
+    if rare:
+        notices.append({"state": "info", "text": f"Too rare here to be averaged: {', '.join(rare)}."})
+    deaf = [label for label, row in scores.items() if row["averaged"] and not row["recall"]]
+    if deaf:
+        notices.append({"state": "warn", "text": f"Never recognised: {', '.join(deaf)}."})
+    if content["on"] == content["trained_on"] and content["split"] != "val":
+        notices.append({"state": "warn", "text": "Hits that the model was trained on are among those evaluated."})
+    return notices
+
+
+def _classes(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    metrics = content["metrics"]
+    rows = []
+    for label, scores in metrics["per_class"].items():
+        if not scores["positives"] and scores["precision"] is None:
+            continue
+        interval = content["intervals"]["f1"][label]
+        rows.append(
+            {
+                "label": label,
+                **scores,
+                "low": interval["low"],
+                "high": interval["high"],
+                "solo_f1": metrics["solo"]["per_class"][label]["f1"],
+                "simultaneous_f1": metrics["simultaneous"]["per_class"][label]["f1"],
+                "threshold": content["thresholds"][label],
+            }
+        )
+    return rows
+
+
+def _heatmap(confusion: Mapping[str, Any]) -> dict[str, Any]:
+    """The matrix without components that were neither struck nor said."""
+    places = [
+        place
+        for place, label in enumerate(confusion["classes"])
+        if confusion["struck"][label] or confusion["invented"][label]
+    ]
+    columns = [*places, len(confusion["classes"])]
+    return {
+        "rows": [confusion["classes"][place] for place in places],
+        "columns": [confusion["columns"][place] for place in columns],
+        "cells": [[confusion["matrix"][row][column] for column in columns] for row in places],
+    }
+
+
+def _filled(bins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in bins if row["pairs"]]
+
+
+def _loss_curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"title": title, "points": [(row["epoch"], row[key]) for row in history if row.get(key) is not None]}
+        for key, title in (("train_loss", "training"), ("val_loss", "validation"))
+    ]
+
+
+def _mistake(row: Mapping[str, Any], picture: NDArray[Any]) -> dict[str, Any]:
+    said = ", ".join(row["said"]) or "nothing"
+    struck = ", ".join(row["labels"]) or "nothing"
+    verb = "invented" if row["kind"] == "invented" else "missed"
+    return {
+        "title": f"{struck} → {said}",
+        "note": f"{row['component']} {verb} (p = {row['probability']:.2f}) at {row['onset_time']:.3f} s of "
+        f"{row['audio_path']}, session {row['session_id']}, {row['source_set']}",
+        "picture": logmel(np.asarray(picture)),
+    }
+
+
+def _provenance(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    digests = content["digests"]
+    pairs = [
+        ("run", content["run_id"]),
+        ("evaluation", content["evaluation_id"]),
+        *((f"{name} digest", digest) for name, digest in digests.items()),
+        ("made", content["made_at"]),
+        ("resamples", f"{content['intervals']['resamples']}, seed {content['intervals']['seed']}"),
+    ]
+    return [{"name": name, "value": value} for name, value in pairs]

@@ -1,0 +1,102 @@
+"""A version: `models/versions/<n>/`, everything that an app, an auditor or a later judgement needs of a model.
+
+Written once, whole, under the next free number; never changed. `checksums.json` covers all of it.
+"""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.errors import ModelError
+from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, version_folder
+from beatsight_core.evaluation.report import METRICS, features_for, read_evaluation
+from beatsight_core.files import atomic_folder, read_json, remove_leftovers, write_json, write_text
+from beatsight_core.promotion.card import data_by_source, model_card
+from beatsight_core.promotion.criteria import Judgement
+from beatsight_core.promotion.export import checksums
+from beatsight_core.promotion.record import who_and_when
+from beatsight_core.settings import Settings
+from beatsight_core.training.records import ENVIRONMENT, Run
+
+FORMAT = 1
+GATE, CARD = "gate.json", "card.md"
+
+
+def versions(settings: Settings) -> list[int]:
+    """The numbers of all versions, ascending."""
+    folder = settings.models_dir / "versions"
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and (path / CHECKSUMS).is_file())
+
+
+def write_version(settings: Settings, trained: Run, judgement: Judgement, force: str | None) -> int:
+    """Make the version that a judgement is of, or find it if a killed promotion had made it. The caller holds the lock.
+
+    Args:
+        settings: Paths.
+        trained: The run.
+        judgement: Its gate record is kept with the version.
+        force: The reason for promoting although a criterion fails.
+
+    Returns:
+        The version's number.
+
+    Raises:
+        DatasetError: The run's features are gone.
+        StorageError: The drive refused; no version was made.
+    """
+    if (settings.models_dir / "versions").is_dir():
+        remove_leftovers(settings.models_dir / "versions")
+    existing = versions(settings)
+    for version in existing:
+        about = read_json(version_folder(settings, version) / VERSION)
+        if about["gate"] == judgement.record["digest"] and about["forced"] == force:
+            return version
+    version = max(existing, default=0) + 1
+    folder = version_folder(settings, version)
+    with atomic_folder(folder) as temporary:
+        _fill(temporary, version, settings, trained, judgement, force)
+        write_json(temporary / CHECKSUMS, {"sha256": checksums(temporary)})
+    return version
+
+
+def _fill(
+    folder: Path, version: int, settings: Settings, trained: Run, judgement: Judgement, force: str | None
+) -> None:
+    record = judgement.record
+    export = trained.folder / record["export"]
+    for path in sorted(export.iterdir()):
+        if path.name != CHECKSUMS:
+            shutil.copyfile(path, folder / path.name)
+    evaluation = settings.metrics_dir / trained.run_id / record["evaluation_id"]
+    content = read_evaluation(evaluation)
+    about = _about(version, settings, trained, record, force)
+    shutil.copyfile(evaluation / METRICS, folder / METRICS)
+    shutil.copyfile(trained.folder / ENVIRONMENT, folder / ENVIRONMENT)
+    write_json(folder / GATE, record)
+    write_json(folder / VERSION, about)
+    write_text(folder / CARD, model_card({**about, "environment": read_json(folder / ENVIRONMENT)}, content, record))
+
+
+def _about(version: int, settings: Settings, trained: Run, record: dict[str, Any], force: str | None) -> dict[str, Any]:
+    figures = trained.metrics
+    if figures is None:  # the judgement has just read them, so this is a run that is being trained afresh
+        raise ModelError(f"Run {trained.run_id} is not finished any more", where=trained.folder, do="promote it later")
+    return {
+        "format": FORMAT,
+        "version": version,
+        "run_id": trained.run_id,
+        "key": trained.key,
+        "config": trained.config.to_json(),
+        "epochs": figures["epochs"],
+        "best_epoch": figures["best_epoch"],
+        "data": data_by_source(features_for(settings, trained, trained.key)),
+        "digests": record["digests"],
+        "gate": record["digest"],
+        "profile": record["profile"],
+        "notice": record["notice"],
+        "passed": record["passed"],
+        "forced": force,
+        "promoted": who_and_when(),
+    }

@@ -1,0 +1,35 @@
+"""Which run is meant where none is named: the newest finished one of a manifest."""
+
+from beatsight_core.errors import ModelError
+from beatsight_core.settings import Settings
+from beatsight_core.training.records import Run, list_runs, open_run
+
+
+def newest_run(settings: Settings, key: str, *, preset: str | None = None) -> Run | None:
+    """The finished run of a manifest that was worked on last.
+
+    Args:
+        settings: Where runs lie.
+        key: The manifest's key.
+        preset: Only runs of this preset.
+    """
+    mine = (run for run in list_runs(settings) if run.key == key and preset in (None, run.preset))
+    return next((run for run in mine if run.status == "finished"), None)
+
+
+def candidate(settings: Settings, key: str, run_id: str | None = None) -> Run:
+    """The run that is meant: the one named, else the newest finished one of the manifest.
+
+    Args:
+        settings: Where runs lie.
+        key: The manifest's key.
+        run_id: A run's id, or a beginning of one.
+
+    Raises:
+        ModelError: There is no such run, or none of this manifest is finished.
+    """
+    found = open_run(settings, run_id) if run_id else newest_run(settings, key)
+    if found is None or found.status != "finished":
+        said = f"Run {run_id!r} is not finished" if found else f"No run of manifest {key} is finished"
+        raise ModelError(said, where=settings.run_root, do=f"train first: beatsight train {key}")
+    return found

@@ -1,0 +1,226 @@
+"""Promotion, rollback, and the list of models: each one command, each one move of the pointer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from beatsight_core.errors import GateError, ModelError, UsageError
+from beatsight_core.evaluation.lookup import VERSION, version_folder
+from beatsight_core.evaluation.report import METRICS
+from beatsight_core.files import exclusive_lock, read_json
+from beatsight_core.progress import Progress
+from beatsight_core.promotion.bundle import versions, write_version
+from beatsight_core.promotion.criteria import Judgement, is_version_of, judged
+from beatsight_core.promotion.pointer import CURRENT_WEIGHTS, LOCK, Champion, align, move_pointer, read_pointer
+from beatsight_core.promotion.record import who_and_when
+from beatsight_core.promotion.results import ModelList, PromotionResult, RollbackResult
+from beatsight_core.settings import Settings
+from beatsight_core.training.records import Run, open_run
+
+_SHOWN = ("accuracy", "exact_match", "macro_f1", "loss")
+
+
+def promote(
+    settings: Settings, run: str, *, force: str | None = None, device: str = "auto", progress: Progress | None = None
+) -> PromotionResult:
+    """Make a run the champion if its gate record says that it may be; judge it first if it has no record that counts.
+
+    Args:
+        settings: Paths, gates and their profile.
+        run: A run's id, a beginning of one, or "latest".
+        force: A reason for promoting although a criterion fails; kept in the card, the list and the history for ever.
+        device: For the judgement.
+        progress: Hears of clips and steps.
+
+    Raises:
+        GateError: A criterion is not met; names each with its value and limit.
+        UsageError: The reason is empty.
+        ModelError: There is no such finished run.
+    """
+    reason = _reason(force)
+    trained = open_run(settings, run)
+    while True:
+        standing = champion(settings)
+        if standing is not None and is_version_of(settings, standing.version, trained):
+            return _already(settings, standing, trained)
+        judgement = judged(settings, trained.run_id, device=device, progress=progress)
+        if not judgement.passed and reason is None:
+            raise _refusal(judgement)
+        with exclusive_lock(settings.models_dir / LOCK):
+            before = read_pointer(settings)
+            if (before.version if before else None) == judgement.record["compared_with"]:
+                return _publish(settings, trained, judgement, reason, before)
+
+
+def rollback(settings: Settings, version: str | int | None = None, *, why: str | None = None) -> RollbackResult:
+    """Make an earlier version the champion again.
+
+    Args:
+        settings: Paths.
+        version: Which one; by default the champion before the present one was promoted.
+        why: For the history.
+
+    Raises:
+        ModelError: There is no champion, no earlier one, or no such version, or its files are broken.
+        UsageError: `version` is not a number.
+    """
+    wanted = None if version is None else _number(version)
+    if read_pointer(settings) is None:
+        raise ModelError("There is no champion to roll back from", where=settings.models_dir, do="promote a run first")
+    with exclusive_lock(settings.models_dir / LOCK):
+        now = read_pointer(settings)
+        assert now is not None  # the pointer is only ever replaced
+        target = now.previous if wanted is None else wanted
+        if target is None:
+            raise ModelError(f"Before version {now.version} there was no champion", do="beatsight rollback VERSION")
+        if target not in versions(settings):
+            raise ModelError(f"There is no version {target}", where=settings.models_dir, do="see beatsight models")
+        about = read_json(version_folder(settings, target) / VERSION)
+        if target == now.version:
+            align(settings, now)
+        else:
+            entry = _entry("rollback", about, why or f"rolled back from version {now.version}")
+            move_pointer(settings, target, entry)
+    return RollbackResult(target, now.version, about["run_id"], settings.models_dir / CURRENT_WEIGHTS, _notice(about))
+
+
+def champion(settings: Settings) -> Champion | None:
+    """Who is champion, with the files derived from the pointer brought in line; None before the first promotion.
+
+    Raises:
+        ModelError: The pointer or the version it names is broken.
+    """
+    if read_pointer(settings) is None:
+        return None
+    with exclusive_lock(settings.models_dir / LOCK):
+        now = read_pointer(settings)
+        return align(settings, now) if now is not None else None
+
+
+def list_models(settings: Settings) -> ModelList:
+    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each."""
+    now = champion(settings)
+    models = []
+    for version in reversed(versions(settings)):
+        folder = version_folder(settings, version)
+        about, metrics = read_json(folder / VERSION), read_json(folder / METRICS)["metrics"]
+        models.append(
+            {
+                "version": version,
+                "role": _role(version, now),
+                "run_id": about["run_id"],
+                **{name: metrics[name] for name in _SHOWN},
+                "promoted_at": about["promoted"]["at"],
+                "promoted_by": about["promoted"]["user"],
+                "profile": about["profile"],
+                "forced": about["forced"],
+                "notice": _notice(about),
+                "folder": str(folder),
+            }
+        )
+    return ModelList(now.version if now else None, tuple(models), now.history if now else ())
+
+
+def _publish(
+    settings: Settings, trained: Run, judgement: Judgement, reason: str | None, before: Champion | None
+) -> PromotionResult:
+    """Write the version, move the pointer. The caller holds the lock."""
+    forced = None if judgement.passed else reason
+    version = write_version(settings, trained, judgement, forced)
+    about = read_json(version_folder(settings, version) / VERSION)
+    why = f"forced: {forced}" if forced else "met every criterion"
+    move_pointer(settings, version, _entry("promote", about, why))
+    return PromotionResult(
+        run_id=trained.run_id,
+        version=version,
+        previous=before.version if before else None,
+        judgement=judgement.record,
+        forced=forced,
+        folder=version_folder(settings, version),
+        current=settings.models_dir / CURRENT_WEIGHTS,
+        already=False,
+        notice=_joined(_notice(about), judgement.notice if judgement.notice != about["notice"] else None),
+    )
+
+
+def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionResult:
+    folder = version_folder(settings, standing.version)
+    about = read_json(folder / VERSION)
+    return PromotionResult(
+        run_id=trained.run_id,
+        version=standing.version,
+        previous=standing.previous,
+        judgement=read_json(folder / "gate.json"),
+        forced=about["forced"],
+        folder=folder,
+        current=settings.models_dir / CURRENT_WEIGHTS,
+        already=True,
+        notice=_joined("it is the champion already", _notice(about)),
+    )
+
+
+def _refusal(judgement: Judgement) -> GateError:
+    failed = judgement.failed
+    told = "; ".join(_told(row) for row in failed)
+    return GateError(
+        f"Run {judgement.run_id} is not promoted, as {len(failed)} of {len(judgement.record['criteria'])} criteria are "
+        f"not met: {told}",
+        where=judgement.path,
+        why=judgement.notice,
+        do="train longer or on more data, or look at the evaluation's report; --force REASON promotes it all the same "
+        "and says so for ever",
+    )
+
+
+def _told(row: dict[str, Any]) -> str:
+    value = "not measured" if row["value"] is None else f"{row['value']:.4g}"
+    return f"{row['name']} {value}, limit {row['sign']} {row['limit']:g} ({row['message']})"
+
+
+def _entry(action: str, about: dict[str, Any], why: str) -> dict[str, Any]:
+    done = who_and_when()
+    return {
+        "action": action,
+        "run_id": about["run_id"],
+        "why": why,
+        "forced": about["forced"],
+        "notice": about["notice"],
+        "at": done["at"],
+        "by": f"{done['user']}@{done['host']}",
+    }
+
+
+def _notice(about: dict[str, Any]) -> str | None:
+    """What every listing says of a version that did not pass production's criteria."""
+    forced = f"PROMOTED BY FORCE: {about['forced']}" if about["forced"] else None
+    return _joined(about["notice"], forced)
+
+
+def _joined(*notices: str | None) -> str | None:
+    return "; ".join(filter(None, notices)) or None
+
+
+def _role(version: int, now: Champion | None) -> str:
+    if now is None:
+        return "never champion"
+    if version == now.version:
+        return "champion"
+    if version == now.previous:
+        return "previous"
+    return "former" if version in _champions(now.history) else "never champion"
+
+
+def _champions(history: Sequence[dict[str, Any]]) -> set[int]:
+    return {int(entry["version"]) for entry in history}
+
+
+def _reason(force: str | None) -> str | None:
+    if force is not None and not force.strip():
+        raise UsageError("Promotion by force needs a reason", do='give one: --force "why it is right all the same"')
+    return force.strip() if force else None
+
+
+def _number(version: str | int) -> int:
+    text = str(version).removeprefix("v")
+    if not text.isdigit():
+        raise UsageError(f"{version!r} is not a version", do="give its number, as beatsight models lists it")
+    return int(text)

@@ -1,0 +1,84 @@
+"""What promotion, rollback and listing give back."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionResult:
+    """A promotion that took place.
+
+    Attributes:
+        run_id: The run.
+        version: Its version, the champion now.
+        previous: The champion before; None for the first.
+        judgement: What it was judged by.
+        forced: The reason, if a criterion failed.
+        folder: The version's.
+        current: The champion's weights under the name that the app loads.
+        already: Whether it was the champion before this call.
+        notice: What a person must know.
+    """
+
+    run_id: str
+    version: int
+    previous: int | None
+    judgement: dict[str, Any]
+    forced: str | None
+    folder: Path
+    current: Path
+    already: bool
+    notice: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, JSON-safe; `promoted` is always true, as a refusal is an error."""
+        return {
+            "run_id": self.run_id,
+            "promoted": True,
+            "version": self.version,
+            "previous": self.previous,
+            "passed": self.judgement["passed"],
+            "criteria": self.judgement["criteria"],
+            "record": self.judgement["digest"],
+            "forced": self.forced,
+            "folder": str(self.folder),
+            "card": str(self.folder / "card.md"),
+            "current": str(self.current),
+            "already": self.already,
+            "notice": self.notice,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackResult:
+    """A rollback that took place."""
+
+    version: int
+    previous: int
+    run_id: str
+    current: Path
+    notice: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, JSON-safe."""
+        return {
+            "version": self.version,
+            "previous": self.previous,
+            "run_id": self.run_id,
+            "current": str(self.current),
+            "notice": self.notice,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ModelList:
+    """All versions, newest first, and the history of champions."""
+
+    champion: int | None
+    models: tuple[dict[str, Any], ...]
+    history: tuple[dict[str, Any], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, JSON-safe."""
+        return {"champion": self.champion, "models": list(self.models), "history": list(self.history)}

@@ -1,0 +1,143 @@
+"""The criteria, one by one: each a row of name, value, limit, margin, verdict and a sentence. Figures in, rows out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from beatsight_core.promotion.limits import PROTECTED, Limit
+from beatsight_core.taxonomy import TAXONOMIES
+
+CRITERIA = (
+    "accuracy",
+    *(f"f1_{label}" for label in PROTECTED),
+    "loss",
+    "exact_match",
+    "no_class_worse",
+    "evaluation_matches",
+    "exported_model",
+)
+"""The names of all criteria, in the order they are judged."""
+
+TOLERANCE_EXPORT = 1e-3
+"""An exported model's probabilities may differ from the trained one's by this much."""
+
+_TITLES = {
+    "accuracy": "accuracy",
+    "exact_match": "exact match",
+    "loss": "validation loss",
+    **{f"f1_{label}": f"F1 of {label}" for label in PROTECTED},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One criterion as judged.
+
+    Attributes:
+        name: Stable, for scripts.
+        title: For people.
+        value: What was measured; None if it could not be.
+        limit: What it is held against.
+        sign: How the value must stand to the limit.
+        margin: Distance to the limit, positive where it is met.
+        passed: The verdict.
+        message: A sentence with both.
+    """
+
+    name: str
+    title: str
+    value: float | None
+    limit: float
+    sign: str
+    margin: float | None
+    passed: bool
+    message: str
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+def figure_criteria(metrics: Mapping[str, Any], limits: Mapping[str, Limit]) -> list[Criterion]:
+    """The criteria that are one figure each: accuracy, F1 of the protected components, loss, exact match."""
+    return [_figure(name, _value_of(name, metrics), limit) for name, limit in limits.items()]
+
+
+def protected_label(label: str, classes: Iterable[str]) -> str | None:
+    """A protected component as these classes spell it, or None if they lack it."""
+    known = set(classes)
+    spellings = [label, *(spelling for taxonomy in TAXONOMIES.values() if (spelling := taxonomy.resolve(label)))]
+    return next((spelling for spelling in spellings if spelling in known), None)
+
+
+def no_class_worse(changes: Mapping[str, Mapping[str, Any]], compared_with: str | None) -> Criterion:
+    """No protected component is worse than the champion's beyond its bootstrap interval.
+
+    Args:
+        changes: Protected label -> difference, low and high of its F1 against the champion's (`evaluation.compare`).
+        compared_with: Names the champion; None before the first.
+    """
+    worse = {label: change for label, change in changes.items() if _is_worse(change)}
+    if compared_with is None:
+        message = "there is no champion to compare with yet"
+    elif worse:
+        message = f"worse than {compared_with}: " + ", ".join(_told(label, change) for label, change in worse.items())
+    else:
+        message = f"against {compared_with}: " + ", ".join(_told(label, change) for label, change in changes.items())
+    return _counted("no_class_worse", "protected components worse than the champion", len(worse), message)
+
+
+def evaluation_matches(mismatches: list[str]) -> Criterion:
+    """The evaluation was made from exactly this checkpoint, dataset and spec.
+
+    Args:
+        mismatches: A sentence for each thing that does not belong.
+    """
+    message = "; ".join(mismatches) or "checkpoint, dataset, spec and thresholds are those evaluated"
+    return _counted("evaluation_matches", "evaluated things that are not the candidate's", len(mismatches), message)
+
+
+def exported_model(difference: float | None, message: str) -> Criterion:
+    """The exported model loads elsewhere and agrees with the trained one.
+
+    Args:
+        difference: The greatest difference of a probability over all exported forms; None if one did not load.
+        message: What was seen.
+    """
+    limit = Limit(TOLERANCE_EXPORT, "≤")
+    return Criterion(
+        "exported_model", "difference of the exported model", difference, limit.value, limit.sign,
+        limit.margin(difference), limit.is_met_by(difference), message,
+    )  # fmt: skip
+
+
+def _figure(name: str, value: float | None, limit: Limit) -> Criterion:
+    shown = "was not measured: none of its hits were evaluated" if value is None else f"is {value:.4f}"
+    passed = limit.is_met_by(value)
+    message = f"{_TITLES[name]} {shown}, {'as' if passed else 'but'} {limit.sign} {limit.value:g} is asked for"
+    return Criterion(name, _TITLES[name], value, limit.value, limit.sign, limit.margin(value), passed, message)
+
+
+def _value_of(name: str, metrics: Mapping[str, Any]) -> float | None:
+    if not name.startswith("f1_"):
+        value: float | None = metrics[name]
+        return value
+    label = protected_label(name.removeprefix("f1_"), metrics["per_class"])
+    return metrics["per_class"][label]["f1"] if label else None
+
+
+def _counted(name: str, title: str, count: int, message: str) -> Criterion:
+    return Criterion(name, title, float(count), 0.0, "≤", float(-count), count == 0, message)
+
+
+def _is_worse(change: Mapping[str, Any]) -> bool:
+    """Whether even the favourable end of the interval is a loss; without an interval, whether there is a loss."""
+    end = change["high"] if change["high"] is not None else change["difference"]
+    return end is not None and end < 0
+
+
+def _told(label: str, change: Mapping[str, Any]) -> str:
+    if change["difference"] is None:
+        return f"{label} not measured"
+    span = "" if change["low"] is None else f" (95 %: {change['low']:+.3f} to {change['high']:+.3f})"
+    return f"{label} {change['difference']:+.3f}{span}"

@@ -1,0 +1,39 @@
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from beatsight_core.evaluation.predictions import Predictions
+
+CLASSES = ("kick", "snare", "hihat_closed", "ride_bow")
+
+
+@pytest.fixture
+def predicted() -> Callable[..., Predictions]:
+    """Random predictions of a given skill: 0 knows nothing, large is perfect."""
+
+    def make(hits: int = 400, *, sessions: int = 20, seed: int = 0, skill: float = 1.5) -> Predictions:
+        rng = np.random.default_rng(seed)
+        targets = (rng.random((hits, 4)) < [0.4, 0.3, 0.5, 0.2]).astype(np.uint8)
+        noise = np.random.default_rng([seed, int(skill * 1000)]).normal(0, 1, (hits, 4))
+        sure = 1 / (1 + np.exp(-(skill * (2.0 * targets - 1) + noise)))
+        place = np.arange(hits)
+        frame = pl.DataFrame(
+            {
+                "hit_id": [f"{number:020x}" for number in place],
+                "session_id": [f"session {number % sessions}" for number in place],
+                "source_set": ["a" if number % sessions < sessions // 2 else "b" for number in place],
+                "audio_path": [f"{number % sessions}.wav" for number in place],
+                "onset_time": place * 0.5,
+                "drummer_id": [None if number % 3 else f"drummer {number % 2}" for number in place],
+                "kit_id": pl.Series([None] * hits, dtype=pl.String),
+                "velocities": [
+                    [0.2 + 0.2 * (number % 4)] * int(count) for number, count in zip(place, targets.sum(1), strict=True)
+                ],
+            },
+            schema_overrides={"velocities": pl.List(pl.Float32)},
+        )
+        return Predictions(CLASSES, np.full(4, 0.5, np.float32), frame, sure.astype(np.float32), targets)
+
+    return make

@@ -1,0 +1,179 @@
+"""Evaluating a real run of the platform: the same numbers as training's, the files, the refusals."""
+
+import dataclasses
+import html.parser
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from beatsight_core.errors import DatasetError, ModelError, UsageError
+from beatsight_core.evaluation.predictions import load_predictions
+from beatsight_core.evaluation.report import evaluate, find_evaluation
+from beatsight_core.evaluation.slices import stratified
+from beatsight_core.features.build import build_features
+from beatsight_core.files import sha256_file
+from beatsight_core.metrics import multilabel_metrics
+from beatsight_core.settings import load_settings
+from beatsight_core.training.records import open_run
+
+
+def test_the_numbers_are_those_that_training_ended_with(trained):
+    settings, run_id = trained
+    result = evaluate(settings, "latest", device="cpu")
+    run = open_run(settings, run_id)
+    assert result.metrics == run.metrics["metrics"]
+    assert result.metrics["accuracy"] > 0.8
+    assert list(result.metrics["per_class"]) == list(run.classes)
+    assert result.content["digests"]["checkpoint"] == sha256_file(run.checkpoint)
+    assert result.content["digests"]["dataset"] == run.dataset_digest
+    assert result.content["digests"]["spec"] == run.spec.digest
+    assert result.folder == find_evaluation(settings, run)
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False))["run_id"] == run_id
+
+
+def test_the_numbers_can_be_made_again_from_the_predictions(trained):
+    settings, run_id = trained
+    result = evaluate(settings, run_id, device="cpu")
+    stored = load_predictions(result.folder / "predictions.parquet")
+    again = multilabel_metrics(stored.probabilities, stored.targets, stored.thresholds, stored.classes)
+    assert again == result.metrics
+
+
+def test_all_files_are_there_under_the_names_of_the_runbook_too(trained):
+    settings, run_id = trained
+    result = evaluate(settings, run_id, device="cpu").to_json()
+    matrix = np.load(result["confusion_npy"])
+    told = json.loads((settings.metrics_dir / "warmup_confusion.json").read_text())
+    assert matrix.tolist() == told["matrix"] == np.load(settings.metrics_dir / "warmup_confusion.npy").tolist()
+    assert matrix.shape == (18, 19)
+    mistakes = json.loads((settings.metrics_dir / "warmup_misclassified.json").read_text())["mistakes"]
+    assert mistakes
+    assert mistakes[0]["confidence"] >= mistakes[-1]["confidence"]
+    assert mistakes[0]["audio_path"].endswith(".wav")
+    page = (settings.metrics_dir / run_id / result["evaluation_id"] / "report.html").read_text()
+    html.parser.HTMLParser().feed(page)
+    assert page.count("data:image/png") == min(len(mistakes), 50)
+    assert "http://" not in page.replace("http://www.w3.org", "")
+    assert "<script" not in page
+
+
+def test_evaluating_the_same_again_finds_the_same(trained):
+    settings, run_id = trained
+    first = evaluate(settings, run_id, device="cpu")
+    written = {path: path.stat().st_mtime_ns for path in settings.metrics_dir.rglob("*") if path.is_file()}
+    again = evaluate(settings, run_id, device="cpu")
+    assert again.reused
+    assert again.content == first.content
+    assert {path: path.stat().st_mtime_ns for path in settings.metrics_dir.rglob("*") if path.is_file()} == written
+
+
+def test_a_fraction_is_of_the_split_and_is_not_what_promotion_judges(trained):
+    settings, run_id = trained
+    run = open_run(settings, run_id)
+    part = evaluate(settings, run_id, split="all", fraction=0.3, device="cpu")
+    assert part.metrics["hits"] == round(0.3 * 420)
+    assert find_evaluation(settings, run) is None
+    assert not (settings.metrics_dir / "warmup_confusion.json").exists()
+    evaluate(settings, run_id, fraction=0.5, device="cpu")
+    assert find_evaluation(settings, run) is None
+    whole = evaluate(settings, run_id, fraction=1.0, device="cpu")
+    assert find_evaluation(settings, run) == whole.folder
+
+
+def test_another_manifest_needs_its_features_and_the_error_says_how(trained, make_corpus):
+    from beatsight_core.dataset.export import export_dataset
+
+    settings, run_id = trained
+    other = make_corpus(settings.data_root, sessions=3, seed=9, name="other")
+    with pytest.raises(DatasetError):
+        evaluate(settings, run_id, on=other, split="all", device="cpu")
+    export_dataset(settings, other)
+    with pytest.raises(DatasetError, match="beatsight features other-"):
+        evaluate(settings, run_id, on=other, split="all", device="cpu")
+    build_features(settings, other, device="cpu")
+    result = evaluate(settings, run_id, on=other, split="all", device="cpu")
+    assert result.metrics["hits"] == 90
+    assert result.content["on"].startswith("other-")
+    assert find_evaluation(settings, open_run(settings, run_id)) is None
+
+
+def test_defect_6_other_mel_settings_are_refused_by_name(trained):
+    settings, run_id = trained
+    changed = dataclasses.replace(settings, features=dataclasses.replace(settings.features, f_max_hz=3000.0))
+    with pytest.raises(DatasetError, match=r"f_max_hz is 3000.0, was 4000.0"):
+        evaluate(changed, run_id, device="cpu")
+
+
+@pytest.mark.parametrize(("options", "said"), [({"split": "test"}, "no split"), ({"fraction": 0.0}, "fraction")])
+def test_impossible_requests_are_usage_errors(trained, options, said):
+    settings, run_id = trained
+    with pytest.raises(UsageError, match=said):
+        evaluate(settings, run_id, device="cpu", **options)
+
+
+def test_an_unknown_or_unfinished_run_is_an_error(trained):
+    settings, run_id = trained
+    with pytest.raises(ModelError, match="no run"):
+        evaluate(settings, "nothing")
+    (settings.run_root / run_id / "metrics.json").unlink()
+    with pytest.raises(ModelError, match="beatsight train"):
+        evaluate(settings, run_id)
+
+
+def test_a_broken_checkpoint_is_an_error(trained):
+    settings, run_id = trained
+    path = open_run(settings, run_id).checkpoint
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match="broken"):
+        evaluate(settings, run_id, device="cpu")
+
+
+def test_hostile_names_reach_the_page_escaped(trained):
+    settings, run_id = trained
+    name = "<script>alert(1)</script>\"' \u202eabc"
+    config = settings.run_root / run_id / "config.json"
+    value = json.loads(config.read_text())
+    config.write_text(json.dumps({**value, "preset": name}))
+    page = (evaluate(settings, run_id, device="cpu").folder / "report.html").read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+
+
+HITS = st.lists(
+    st.tuples(st.sampled_from("ab"), st.sampled_from([(), ("kick",), ("snare",), ("crash", "kick")])), min_size=1
+)
+
+
+@given(HITS, st.floats(0.01, 1.0), st.randoms(use_true_random=False))
+@hypothesis_settings(max_examples=60, deadline=None)
+def test_a_stratified_part_keeps_every_proportion_and_ignores_the_order(hits, fraction, random):
+    table = pl.DataFrame(
+        {
+            "hit_id": [f"{place:04d}" for place in range(len(hits))],
+            "source_set": [source for source, _ in hits],
+            "labels": [list(labels) for _, labels in hits],
+        },
+        schema_overrides={"labels": pl.List(pl.String)},
+    )
+    chosen = stratified(table, fraction)
+    assert len(chosen) == len(set(chosen)) == max(1, int(len(hits) * fraction + 0.5))
+    order = list(range(len(hits)))
+    random.shuffle(order)
+    mixed = table[order]
+    assert set(mixed[stratified(mixed, fraction)]["hit_id"]) == set(table[chosen]["hit_id"])
+    for stratum in set(hits):
+        members = {place for place, hit in enumerate(hits) if hit == stratum}
+        expected = len(members) * len(chosen) / len(hits)
+        assert abs(len(members & set(chosen.tolist())) - expected) < 2
+
+
+def test_settings_of_the_copy_point_into_the_copy(trained):
+    settings, _ = trained
+    assert load_settings(settings.data_root).run_root == settings.run_root

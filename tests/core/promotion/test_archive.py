@@ -1,0 +1,69 @@
+import csv
+import hashlib
+import io
+import json
+
+import pytest
+
+from beatsight_core.errors import ModelError
+from beatsight_core.promotion.archive import altered_files, archive_run, history_csv
+from beatsight_core.training.records import open_run
+
+
+def test_the_champions_run_is_archived_with_all_that_led_to_it(released):
+    settings = released.settings
+    result = archive_run(settings)
+    assert result.run_id == released.second.run_id
+    assert result.folder.parent.parent == settings.archive_dir
+    assert len(result.folder.parent.name) == 8
+    names = {path.relative_to(result.folder).as_posix() for path in result.folder.rglob("*") if path.is_file()}
+    evaluation = f"evaluation/{json.loads((result.folder / 'gate.json').read_text())['evaluation_id']}"
+    assert {
+        "run/config.json", "run/environment.json", "run/history.jsonl", "run/history.csv", "run/metrics.json",
+        "run/thresholds.json", "gate.json", "dataset/tiny.json", "dataset/catalog/summary.json", "model/2/card.md",
+        f"{evaluation}/metrics.json", f"{evaluation}/report.html", f"{evaluation}/misclassified.json", "archive.json",
+        "SHA256SUMS",
+    } <= names  # fmt: skip
+    assert not [name for name in names if name.endswith((".pt", ".pth", ".wav", ".parquet"))]
+    assert result.files == len(names)
+    assert "health/report.json" in result.absent
+    for line in (result.folder / "SHA256SUMS").read_text().splitlines():
+        digest, name = line.split("  ", 1)
+        assert hashlib.sha256((result.folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_archiving_again_finds_it_and_a_change_makes_another(released):
+    settings = released.settings
+    first = archive_run(settings, released.first.run_id)
+    again = archive_run(settings, released.first.run_id)
+    assert again.reused
+    assert again.folder == first.folder
+    health = settings.health_dir / open_run(settings, released.first.run_id).key
+    health.mkdir(parents=True)
+    (health / "report.json").write_text("{}")
+    third = archive_run(settings, released.first.run_id)
+    assert not third.reused
+    assert third.folder != first.folder
+    assert (third.folder / "health" / "report.json").exists()
+    assert altered_files(first.folder) == []
+
+
+def test_an_altered_archive_is_told_and_not_relied_on(released):
+    settings = released.settings
+    first = archive_run(settings, released.first.run_id)
+    (first.folder / "run" / "history.csv").write_text("nothing")
+    assert altered_files(first.folder) == ["run/history.csv"]
+    assert not archive_run(settings, released.first.run_id).reused
+
+
+def test_without_a_champion_a_run_must_be_named(trained):
+    settings, run_id = trained
+    with pytest.raises(ModelError, match="no champion"):
+        archive_run(settings)
+    result = archive_run(settings, run_id[:12])
+    assert {"gate.json", "evaluations"} <= set(result.absent)
+
+
+def test_the_history_as_csv_has_a_column_per_component():
+    rows = list(csv.DictReader(io.StringIO(history_csv([{"epoch": 1, "f1": {"kick": 0.5}}, {"epoch": 2, "lr": 0.1}]))))
+    assert rows == [{"epoch": "1", "f1.kick": "0.5", "lr": ""}, {"epoch": "2", "f1.kick": "", "lr": "0.1"}]

@@ -1,0 +1,128 @@
+"""Limits and criteria: pure figures."""
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from beatsight_core.errors import SettingsError
+from beatsight_core.promotion.limits import PROFILES, limits_for, profile_notice
+from beatsight_core.promotion.rules import CRITERIA, exported_model, figure_criteria, no_class_worse, protected_label
+from beatsight_core.taxonomy import CORE, EXTENDED
+
+
+def with_gates(settings, **gates):
+    return dataclasses.replace(settings, gates=dataclasses.replace(settings.gates, **gates))
+
+
+def metrics(accuracy=0.95, f1=0.95, loss=0.1, exact_match=0.9):
+    per_class = {label: {"f1": f1} for label in CORE.components}
+    return {"accuracy": accuracy, "loss": loss, "exact_match": exact_match, "per_class": per_class}
+
+
+def test_the_shipped_limits_are_those_of_the_contracts(settings):
+    limits = {name: (limit.sign, limit.value) for name, limit in limits_for(settings).items()}
+    assert limits == {
+        "accuracy": ("≥", 0.93), "f1_kick": (">", 0.90), "f1_snare": (">", 0.90), "f1_crash": (">", 0.90),
+        "loss": ("≤", 0.45), "exact_match": ("≥", 0.80),
+    }  # fmt: skip
+    assert profile_notice(settings) is None
+
+
+def test_the_demo_profile_asks_for_less_and_says_so(settings):
+    demo = with_gates(settings, profile="demo")
+    limits = {name: limit.value for name, limit in limits_for(demo).items()}
+    assert limits == {"accuracy": 0.80, "f1_kick": 0.75, "f1_snare": 0.75, "f1_crash": 0.75, "loss": 0.45, "exact_match": 0.60}  # fmt: skip  # noqa: E501
+    assert profile_notice(demo) == "demo profile: not for production"
+
+
+def test_settings_tighten_one_figure_or_all_three_f1(settings):
+    limits = limits_for(with_gates(settings, promotion={"f1": 0.95, "f1_kick": 0.97, "loss": 0.3}))
+    assert limits["f1_kick"].value == 0.97
+    assert limits["f1_snare"].value == limits["f1_crash"].value == 0.95
+    assert limits["loss"].value == 0.3
+    assert limits["accuracy"].value == 0.93
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"accuracy": 0.92}, "looser"),
+        ({"loss": 0.46}, "looser"),
+        ({"f1": 0.5}, "f1_kick = 0.5 is looser"),
+        ({"acuracy": 0.95}, "did you mean accuracy"),
+        ({"exact_match": 1.5}, "cannot be reached"),
+    ],
+)
+def test_settings_cannot_loosen(settings, given, said):
+    with pytest.raises(SettingsError, match=said) as caught:
+        limits_for(with_gates(settings, promotion=given))
+    assert caught.value.exit_code == 2
+
+
+def test_all_wrong_settings_are_reported_at_once(settings):
+    with pytest.raises(SettingsError) as caught:
+        limits_for(with_gates(settings, promotion={"accuracy": 0.1, "loss": 0.9, "nothing": 1}))
+    assert all(name in str(caught.value) for name in ("accuracy", "loss", "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("figures", "failed"),
+    [
+        ({}, []),
+        ({"accuracy": 0.93}, []),
+        ({"accuracy": 0.9299}, ["accuracy"]),
+        ({"f1": 0.90}, ["f1_kick", "f1_snare", "f1_crash"]),
+        ({"f1": 0.9001}, []),
+        ({"f1": None}, ["f1_kick", "f1_snare", "f1_crash"]),
+        ({"loss": 0.45}, []),
+        ({"loss": 0.4501}, ["loss"]),
+        ({"exact_match": 0.80}, []),
+        ({"exact_match": 0.79}, ["exact_match"]),
+        ({"exact_match": None}, ["exact_match"]),
+    ],
+)
+def test_each_figure_passes_and_fails_at_its_limit(figures, failed):
+    rows = figure_criteria(metrics(**figures), PROFILES["production"])
+    assert [row.name for row in rows if not row.passed] == failed
+    assert [row.name for row in rows] == list(CRITERIA[: len(rows)])
+
+
+@given(st.floats(0, 1), st.sampled_from(sorted(PROFILES)))
+@hypothesis_settings(max_examples=50, deadline=None)
+def test_margin_and_verdict_agree(value, profile):
+    for row in figure_criteria(metrics(value, value, value, value), PROFILES[profile]):
+        assert row.passed == (row.margin > 0 or (row.margin == 0 and row.sign != ">"))
+
+
+def test_protected_components_are_found_in_both_taxonomies():
+    assert protected_label("snare", CORE.components) == "snare"
+    assert protected_label("snare", EXTENDED.components) == "snare_center"
+    assert protected_label("crash", EXTENDED.components) == "crash_1"
+    assert protected_label("crash", ["kick"]) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "passed"),
+    [
+        ({"difference": -0.05, "low": -0.09, "high": -0.01}, False),
+        ({"difference": -0.05, "low": -0.12, "high": 0.01}, True),
+        ({"difference": 0.05, "low": 0.01, "high": 0.09}, True),
+        ({"difference": -0.01, "low": None, "high": None}, False),
+        ({"difference": 0.0, "low": None, "high": None}, True),
+        ({"difference": None, "low": None, "high": None}, True),
+    ],
+)
+def test_worse_beyond_the_interval_and_only_then(change, passed):
+    row = no_class_worse({"kick": change}, "version 1")
+    assert row.passed is passed
+    assert "kick" in row.message
+    assert no_class_worse({}, None).passed
+
+
+def test_an_export_must_load_and_agree():
+    assert exported_model(1e-3, "").passed
+    assert not exported_model(1.1e-3, "").passed
+    assert not exported_model(None, "does not load").passed
