@@ -1,0 +1,77 @@
+"""The second half of a catalog: events to hits, in the order of audio files, with their splits."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from beatsight_core.manifest.events import HIT_SCHEMA
+from beatsight_core.manifest.fields import dictionary_array
+from beatsight_core.manifest.hits import HitRules, coalesce
+from beatsight_core.manifest.intake import Intake
+from beatsight_core.manifest.spill import Slice, ranges
+from beatsight_core.manifest.splits import SPLITS, Splits, assign_splits
+from beatsight_core.manifest.tables import TableWriter
+from beatsight_core.manifest.tally import count_values, dictionary_parts
+from beatsight_core.manifest.workers import Mapper
+from beatsight_core.progress import Progress
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import taxonomy_named
+
+ROW_GROUP_HITS = 1 << 16
+
+
+class Assembly:
+    """Makes the hits of what an intake has read, and counts them.
+
+    Attributes:
+        splits: The split of every session.
+        count: Hits.
+        by: Hits by source set, by split and by label.
+    """
+
+    def __init__(self, settings: Settings, intake: Intake):
+        sources = {name: settings.source(name) for name in intake.tally.events_by_source()}
+        self._intake = intake
+        self._rules = HitRules(
+            taxonomy_named(settings.taxonomy),
+            {name: source.coalesce_ms for name, source in sources.items()},
+            {name: source.licence for name, source in sources.items()},
+        )
+        split_by = {name: source.split_by for name, source in sources.items()}
+        self.splits: Splits = assign_splits(intake.tally.performances, settings.dataset, split_by)
+        self.count = 0
+        self.by: dict[str, Counter[str]] = {name: Counter() for name in ("source_set", "split", "labels")}
+
+    def make(self, mapper: Mapper, path: Path, progress: Progress) -> None:
+        """Write `hits.parquet`."""
+        intake = self._intake
+        jobs = ((slices, self._rules) for slices in ranges(intake.tally.files(), intake.spilled, intake.dropped))
+        with TableWriter(path, HIT_SCHEMA) as table, progress.task("hits", intake.kept, "events") as task:
+            for taken, hits in mapper(_make_hits, jobs):
+                self.count += hits.num_rows
+                columns = self._with_splits(hits)
+                table.write([columns[name] for name in HIT_SCHEMA.names], hits.num_rows, ROW_GROUP_HITS)
+                task.advance(taken, hits=self.count)
+
+    def _with_splits(self, hits: pa.Table) -> dict[str, pa.Array]:
+        columns: dict[str, pa.Array] = {name: hits[name].combine_chunks() for name in hits.column_names}
+        codes, sessions = dictionary_parts(columns["session_id"])
+        found = [self.splits.of[session] for session in sessions]
+        names = list(SPLITS)
+        columns["split"] = dictionary_array(
+            np.array([names.index(split) for split, _ in found], np.int32)[codes], names
+        )
+        groups = {group: place for place, group in enumerate(dict.fromkeys(group for _, group in found))}
+        places = np.array([groups[group] for _, group in found], np.int32)
+        columns["split_group"] = dictionary_array(places[codes], list(groups))
+        for name, counter in self.by.items():
+            counter.update(count_values(columns[name]))
+        return columns
+
+
+def _make_hits(job: tuple[list[Slice], HitRules]) -> tuple[int, pa.Table]:
+    slices, rules = job
+    events = pa.Table.from_batches([batch for part in slices for batch in part.read()])
+    return events.num_rows, coalesce(events, rules)

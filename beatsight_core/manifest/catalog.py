@@ -1,0 +1,175 @@
+"""A manifest's catalog: what is in its folder, and what is known about it at a glance."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import digest_json, read_json
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import taxonomy_named
+
+FORMAT = 1
+"""Grows with any change of what a catalog holds or of how events become hits."""
+
+EVENTS, HITS, REJECTED, SUMMARY = "events.parquet", "hits.parquet", "rejected.jsonl", "summary.json"
+
+
+@dataclass(frozen=True)
+class CatalogSummary:
+    """The numbers of a catalog: `summary.json`, written last.
+
+    Attributes:
+        key: The manifest's key.
+        manifest: Path of its file.
+        sha256: Of that file.
+        limit: Lines that were read at most, or None.
+        inputs: Digest of all that determines the catalog.
+        source_sets: Whose settings matter: those of events, and those that name unknown labels.
+        read: Lines that are not blank; `kept` + `rejected`.
+        kept: Events.
+        rejected: Lines that are not events.
+        rejects_by_reason: Reason -> lines.
+        hits: Hits made of the events.
+        sessions: Different session ids.
+        files: Different audio files.
+        events_by_source: Source set -> events.
+        hits_by_source: Source set -> hits.
+        hits_by_split: train, val, calibration -> hits.
+        events_by_label: Component -> strokes in events, negative examples included.
+        hits_by_label: Component -> hits.
+        techniques: Technique -> events.
+        split_notes: Source sets that could not be split as they ask for.
+        duplicates: Events that repeat session, onset and components of another.
+        unknown_labels: Label that the taxonomy lacks -> components, those of rejected lines too.
+        sizes: Bytes of each other file of the folder.
+    """
+
+    key: str
+    manifest: str
+    sha256: str
+    limit: int | None
+    inputs: str
+    source_sets: tuple[str, ...]
+    read: int
+    kept: int
+    rejected: int
+    rejects_by_reason: dict[str, int]
+    hits: int
+    sessions: int
+    files: int
+    events_by_source: dict[str, int]
+    hits_by_source: dict[str, int]
+    hits_by_split: dict[str, int]
+    events_by_label: dict[str, int]
+    hits_by_label: dict[str, int]
+    techniques: dict[str, int]
+    split_notes: list[str]
+    duplicates: int
+    unknown_labels: dict[str, int]
+    sizes: dict[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for `--json`, metadata and `summary.json`."""
+        return dataclasses.asdict(self) | {"source_sets": list(self.source_sets)}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "CatalogSummary":
+        """The reverse of `to_json`.
+
+        Raises:
+            TypeError, KeyError: Something is missing or too much.
+        """
+        return cls(**value | {"source_sets": tuple(value["source_sets"])})
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """A catalog on disk.
+
+    Attributes:
+        key: The manifest's key.
+        folder: Where its files are.
+        summary: Its numbers.
+    """
+
+    key: str
+    folder: Path
+    summary: CatalogSummary
+
+    @property
+    def events_path(self) -> Path:
+        """The events, in the order of lines."""
+        return self.folder / EVENTS
+
+    @property
+    def hits_path(self) -> Path:
+        """The hits, by source set, audio file and onset."""
+        return self.folder / HITS
+
+    @property
+    def rejected_path(self) -> Path:
+        """The lines that are not events: line, offset, reason, message."""
+        return self.folder / REJECTED
+
+    @property
+    def source_sets(self) -> tuple[str, ...]:
+        """The source sets that have events, sorted."""
+        return tuple(sorted(self.summary.events_by_source))
+
+
+def open_catalog(settings: Settings, key: str) -> Catalog:
+    """Open the catalog of a manifest.
+
+    Raises:
+        DatasetError: There is none of that key, or it is not whole.
+    """
+    folder = settings.catalog_dir / key
+    if not key or "/" in key or not (folder / SUMMARY).is_file():
+        raise DatasetError(
+            f"There is no catalog {key!r}", where=folder, do="run `beatsight verify` or export the manifest"
+        )
+    return read_catalog(folder)
+
+
+def read_catalog(folder: Path) -> Catalog:
+    """Open the catalog in a folder.
+
+    Raises:
+        DatasetError: It is not whole.
+    """
+    value = read_json(folder / SUMMARY)
+    try:
+        summary = CatalogSummary.from_json(value)
+        whole = all((folder / name).stat().st_size == size for name, size in summary.sizes.items())
+    except (TypeError, KeyError, OSError):
+        whole = False
+    if not whole:
+        raise DatasetError(
+            "A catalog is not whole or was made by another version",
+            where=folder,
+            do="delete the folder and run the same command again",
+        )
+    return Catalog(summary.key, folder, summary)
+
+
+def catalog_inputs(settings: Settings, sha256: str, limit: int | None, source_sets: Iterable[str]) -> str:
+    """The digest of all that determines a catalog: the manifest's content, and the settings that bear on it."""
+    taxonomy, dataset = taxonomy_named(settings.taxonomy), settings.dataset
+    sources = {
+        name: [source.licence, source.coalesce_ms, list(source.split_by), source.unknown_labels]
+        for name, source in ((name, settings.source(name)) for name in sorted(set(source_sets)))
+    }
+    return digest_json(
+        {
+            "format": FORMAT,
+            "sha256": sha256,
+            "limit": limit,
+            "taxonomy": {**taxonomy.identity, "aliases": taxonomy.aliases},
+            "val_ratio": dataset.val_ratio,
+            "calibration_ratio": dataset.calibration_ratio,
+            "sources": sources,
+        }
+    )

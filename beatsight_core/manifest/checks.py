@@ -1,0 +1,305 @@
+"""What a valid event is: one line of a manifest at a time, with the exact reason where it is not one.
+
+This is the definition. `columns` reads the common case faster and must accept nothing that is refused here; whatever
+it is unsure of comes to `read_event`. Nothing in here counts or writes.
+"""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import Taxonomy, taxonomy_named
+
+REASONS = (
+    "bad_json",
+    "not_an_object",
+    "missing_field",
+    "wrong_type",
+    "bad_onset",
+    "no_components",
+    "unknown_component",
+    "bad_path",
+    "duplicate_event_id",
+    "line_too_long",
+    "bad_encoding",
+)
+"""Every reason a line can be refused for."""
+
+MAX_ONSET_S = 24 * 3600.0
+"""An onset beyond this is a mistake of units: no recording of a performance is longer than a day."""
+
+MAX_SHOWN = 80
+"""Characters of a wrong value that a message repeats."""
+
+MAX_LISTED = 5
+"""Wrong values that a message repeats."""
+
+MAX_UNKNOWN = 1000
+"""Different unknown labels that are counted by name; a manifest of nonsense must not fill the memory."""
+
+OTHERS = "(others)"
+
+IDS = ("session_id", "source_set")
+DESCRIPTIONS = ("drummer_id", "kit_id", "room_id", "licence", "bleed_level", "mix_context")
+FLAGS = ("is_synthetic", "negative_example")
+COMPONENT_RANGES = ("velocity", "openness")
+NESTED = {"context_ms": ("pre", "post"), "loudness": ("LUFS_i", "peak_dbfs")}
+"""Optional objects of numbers that have columns of their own."""
+
+_OBJECT, _NUMBER, _TEXT = "an object", "a number", "a string"
+_WHITESPACE = b" \t\r\n"
+
+
+class RejectedError(Exception):
+    """A line is not a valid event."""
+
+    def __init__(self, reason: str, message: str):
+        self.reason, self.message = reason, message
+        super().__init__(reason, message)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What settings say about events; picklable, so that every process judges alike.
+
+    Attributes:
+        taxonomy: The components and their aliases.
+        ignoring: Source sets whose unknown components are dropped instead of refused.
+    """
+
+    taxonomy: Taxonomy
+    ignoring: frozenset[str] = frozenset()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Rules":
+        """The rules of these settings."""
+        ignoring = (name for name, source in settings.sources.items() if source.unknown_labels == "ignore")
+        return cls(taxonomy_named(settings.taxonomy), frozenset(ignoring))
+
+
+@dataclass
+class UnknownLabels:
+    """Labels that the taxonomy lacks: how often each was seen, rejected lines included, and in which source sets."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    source_sets: set[str] = field(default_factory=set)
+
+    def add(self, label: str, source_set: str, count: int = 1) -> None:
+        """Count components of one label."""
+        name = label[:MAX_SHOWN]
+        self.counts[name if name in self.counts or len(self.counts) < MAX_UNKNOWN else OTHERS] += count
+        if len(self.source_sets) < MAX_UNKNOWN:
+            self.source_sets.add(source_set)
+
+    def merge(self, other: "UnknownLabels") -> None:
+        """Add another's counts."""
+        for label, count in other.counts.items():
+            self.counts[label if label in self.counts or len(self.counts) < MAX_UNKNOWN else OTHERS] += count
+        self.source_sets |= other.source_sets
+
+
+def is_blank(line: bytes) -> bool:
+    """Whether a line holds nothing but white space; such lines are not counted as read."""
+    return not line.strip(_WHITESPACE)
+
+
+def read_event(line: bytes, rules: Rules, unknown: UnknownLabels) -> dict[str, Any]:
+    """Read one line into an event in the form that `columns` takes without further doubt.
+
+    Args:
+        line: The bytes of one line.
+        rules: What settings allow.
+        unknown: Takes count of labels that the taxonomy lacks.
+
+    Returns:
+        The line's object: required fields present and of their type, `event_id` filled from `sample_id` where that is
+        given instead, `audio_path` normalised, components of known labels only.
+
+    Raises:
+        RejectedError: The line is not a valid event.
+    """
+    event = parse_object(line)
+    _take_sample_id(event)
+    missing = [name for name in ("event_id", *IDS, "audio_path", "onset_time", "components") if event.get(name) is None]
+    if missing:
+        raise RejectedError("missing_field", f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    for name in ("event_id", *IDS):
+        _check_id(name, event[name])
+    event["onset_time"] = _onset(event["onset_time"])
+    if type(event["audio_path"]) is not str:
+        raise _wrong("audio_path", _TEXT, event["audio_path"])
+    event["audio_path"] = normalise_path(event["audio_path"])
+    _check_components(event, rules, unknown)
+    _check_optional(event)
+    return event
+
+
+def parse_object(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+        RejectedError: bad_encoding, bad_json, not_an_object; or bad_onset where a NaN onset keeps it from being JSON.
+    """
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise _not_json(line, error) from None
+    if type(value) is not dict:
+        raise RejectedError("not_an_object", f"the line is JSON but not an object: {_shown(value)}")
+    return value
+
+
+def normalise_path(path: str) -> str:
+    r"""A relative POSIX path without `.`, `..` or empty parts; backslashes separate as they do on Windows.
+
+    Raises:
+        RejectedError: bad_path: empty, absolute (`/x`, `C:\x`, `\\server\x`), leaving its root, or holding a NUL.
+    """
+    posix = path.replace("\\", "/")
+    if "\0" in posix:
+        raise RejectedError("bad_path", f"audio_path holds a NUL character: {_shown(path)}")
+    if posix.startswith("/") or (posix[1:2] == ":" and posix[0].isalpha()):
+        raise RejectedError("bad_path", f"audio_path must be relative to a root: {_shown(path)}")
+    parts: list[str] = []
+    for part in posix.split("/"):
+        if part == "..":
+            if not parts:
+                raise RejectedError("bad_path", f"audio_path leaves its root: {_shown(path)}")
+            parts.pop()
+        elif part not in ("", "."):
+            parts.append(part)
+    if not parts:
+        raise RejectedError("bad_path", f"audio_path names no file: {_shown(path)}")
+    return "/".join(parts)
+
+
+def is_description(value: Any) -> bool:
+    """Whether an optional descriptive field, such as drummer_id, may hold this value."""
+    return value is None or type(value) in (str, int, float)
+
+
+def _take_sample_id(event: dict[str, Any]) -> None:
+    if event.get("event_id") is None and event.get("sample_id") is not None:
+        event["event_id"] = event.pop("sample_id")
+
+
+def _check_id(name: str, value: Any) -> None:
+    if type(value) is not str:
+        raise _wrong(name, _TEXT, value)
+    if not value:
+        raise RejectedError("missing_field", f"{name} is empty")
+    if "\n" in value:
+        # Ids are joined by line breaks where a hit is named after its events.
+        raise RejectedError("wrong_type", f"{name} holds a line break: {_shown(value)}")
+
+
+def _onset(value: Any) -> float:
+    if type(value) not in (int, float):
+        raise _wrong("onset_time", _NUMBER, value)
+    if not math.isfinite(value) or value < 0 or value > MAX_ONSET_S:
+        raise RejectedError("bad_onset", f"onset_time must be from 0 to {MAX_ONSET_S:.0f} s, not {_shown(value)}")
+    return float(value) + 0.0  # -0.0 becomes 0.0
+
+
+def _check_components(event: dict[str, Any], rules: Rules, unknown: UnknownLabels) -> None:
+    components, source_set = event["components"], event["source_set"]
+    if type(components) is not list:
+        raise _wrong("components", "a list of objects", components)
+    if not components:
+        raise RejectedError("no_components", "components is empty")
+    for position, component in enumerate(components):
+        _check_component(f"components[{position}]", component)
+    strange = [component for component in components if component["label"] not in rules.taxonomy.canonical]
+    for component in strange:
+        unknown.add(component["label"], source_set)
+    if not strange:
+        return
+    known = [component for component in components if component["label"] in rules.taxonomy.canonical]
+    if not known or source_set not in rules.ignoring:
+        labels = ", ".join(_shown(component["label"]) for component in strange[:MAX_LISTED])
+        raise RejectedError("unknown_component", f"the {rules.taxonomy.name} taxonomy does not know {labels}")
+    event["components"] = known
+    event["ignored_components"] = strange
+
+
+def _check_component(name: str, component: Any) -> None:
+    if type(component) is not dict:
+        raise _wrong(name, _OBJECT, component)
+    label = component.get("label")
+    if label is None:
+        raise RejectedError("missing_field", f"{name}.label missing")
+    if type(label) is not str:
+        raise _wrong(f"{name}.label", _TEXT, label)
+    for key in COMPONENT_RANGES:
+        value = component.get(key)
+        if value is not None and (type(value) not in (int, float) or not 0 <= value <= 1):
+            raise _wrong(f"{name}.{key}", "a number from 0 to 1", value)
+    bucket = component.get("dynamic_bucket")
+    if bucket is not None and type(bucket) is not str:
+        raise _wrong(f"{name}.dynamic_bucket", _TEXT, bucket)
+
+
+def _check_optional(event: dict[str, Any]) -> None:
+    techniques = event.get("techniques")
+    if techniques is not None and (type(techniques) is not list or any(type(item) is not str for item in techniques)):
+        raise _wrong("techniques", "a list of strings", techniques)
+    for name in FLAGS:
+        if event.get(name) is not None and type(event[name]) is not bool:
+            raise _wrong(name, "true or false", event[name])
+    for name in DESCRIPTIONS:
+        if not is_description(event.get(name)):
+            raise _wrong(name, _TEXT, event[name])
+    for name, keys in NESTED.items():
+        _check_nested(name, event.get(name), keys)
+    try:
+        orjson.dumps(event)
+    except TypeError:
+        raise RejectedError("bad_json", "objects are nested too deeply to be kept") from None
+
+
+def _check_nested(name: str, value: Any, keys: tuple[str, ...]) -> None:
+    if value is None:
+        return
+    if type(value) is not dict:
+        raise _wrong(name, _OBJECT, value)
+    for key in keys:
+        if value.get(key) is not None and type(value[key]) not in (int, float):
+            raise _wrong(f"{name}.{key}", _NUMBER, value[key])
+
+
+def _not_json(line: bytes, error: Exception) -> RejectedError:
+    """Why a line is not JSON: its encoding, a NaN that other writers allow themselves, or its syntax."""
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as cause:
+        return RejectedError("bad_encoding", f"the line is not UTF-8: {cause.reason} at byte {cause.start}")
+    try:
+        lenient = json.loads(text)
+    except (ValueError, RecursionError):
+        return RejectedError("bad_json", f"the line is not JSON: {error}")
+    onset = lenient.get("onset_time") if isinstance(lenient, Mapping) else None
+    if isinstance(onset, float) and not math.isfinite(onset):
+        return RejectedError("bad_onset", f"onset_time must be from 0 to {MAX_ONSET_S:.0f} s, not {onset}")
+    return RejectedError("bad_json", f"the line is not JSON (neither are NaN, Infinity and lone surrogates): {error}")
+
+
+def _wrong(name: str, wanted: str, value: Any) -> RejectedError:
+    return RejectedError("wrong_type", f"{name} must be {wanted}, not {_shown(value)}")
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, default=str) if not isinstance(value, dict | list) else _json(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:
+        return f"a deeply nested {type(value).__name__}"

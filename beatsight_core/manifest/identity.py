@@ -1,0 +1,174 @@
+"""Which manifest is meant, and its identity: the content's SHA-256, remembered as long as the file does not change."""
+
+import hashlib
+import re
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from beatsight_core.errors import DatasetError, ManifestError
+from beatsight_core.files import read_json, sha256_file, storage_errors, write_json
+from beatsight_core.manifest.lines import SUFFIXES
+from beatsight_core.settings import Settings
+
+SETTLED_S = 2.0
+"""A file modified less than this before it was read may change again without its time stamp showing it."""
+
+_LIMITED = re.compile(r"^(?P<key>.+)-limit(?P<limit>[1-9][0-9]*)$")
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What shows that a file has not changed."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileState":
+        """The state of a file now."""
+        with storage_errors(path):
+            status = path.stat()
+        return cls(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+_REMEMBERED: dict[FileState, str] = {}
+
+
+def manifest_key(path: Path) -> str:
+    """The name of a manifest everywhere: its stem and the first 8 hex digits of its SHA-256.
+
+    Raises:
+        ManifestError: There is no such file.
+    """
+    return key_of(path, manifest_sha256(path))
+
+
+def key_of(path: Path, sha256: str) -> str:
+    """The key of a manifest whose digest is known."""
+    return f"{manifest_stem(path)}-{sha256[:8]}"
+
+
+def limited_key(key: str, limit: int | None) -> str:
+    """The key of a manifest's first `limit` lines."""
+    return key if limit is None else f"{key}-limit{limit}"
+
+
+def split_limit(key: str) -> tuple[str, int | None]:
+    """A key's manifest and limit: the reverse of `limited_key`."""
+    match = _LIMITED.match(key)
+    return (match["key"], int(match["limit"])) if match else (key, None)
+
+
+def manifest_stem(path: Path) -> str:
+    """The file's name without .jsonl, .jsonl.gz or .jsonl.zst."""
+    suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(suffix)), None)
+    return path.name.removesuffix(suffix) if suffix else path.stem
+
+
+def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = True) -> str:
+    """The SHA-256 of a manifest's file, in hex.
+
+    Args:
+        path: The file.
+        memory: Folder in which digests outlive the process.
+        remember: Whether a new digest may be written there.
+
+    Raises:
+        ManifestError: There is no such file.
+    """
+    if not path.is_file():
+        raise ManifestError("There is no such manifest", where=path, do="check the path")
+    state = FileState.of(path)
+    known = known_sha256(state, memory)
+    if known is None:
+        known = sha256_file(path)
+        settled = time.time() - state.mtime_ns / 1e9 > SETTLED_S and FileState.of(path) == state
+        if settled:
+            _REMEMBERED[state] = known
+        if settled and memory is not None and remember:
+            write_json(_note(memory, path), asdict(state) | {"sha256": known})
+    return known
+
+
+def known_sha256(state: FileState, memory: Path | None) -> str | None:
+    """The digest of a file in this state, if it was ever computed."""
+    if state not in _REMEMBERED and memory is not None:
+        try:
+            note = read_json(_note(memory, Path(state.path)))
+        except DatasetError:
+            return None
+        if isinstance(note, dict) and {**note, **asdict(state)} == note and isinstance(note.get("sha256"), str):
+            _REMEMBERED[state] = note["sha256"]
+    return _REMEMBERED.get(state)
+
+
+def digest_memory(settings: Settings) -> Path:
+    """Where digests of manifests are kept."""
+    return settings.catalog_dir / ".digests"
+
+
+def resolve_manifest(settings: Settings, ref: str | Path) -> Path:
+    """The manifest's file that `ref` means: a path, a name in the inbox, or a known key.
+
+    Raises:
+        ManifestError: None is found; it says what was looked for.
+    """
+    if not str(ref):
+        raise ManifestError("No manifest was named", do="name a path, a file in the inbox, or a manifest key")
+    inbox = settings.manifests_dir
+    places = [Path(ref).expanduser(), *(inbox / f"{ref}{suffix}" for suffix in ("", *SUFFIXES))]
+    for place in places:
+        if _is_file(place):
+            return place.absolute()
+    found = _by_key(settings, str(ref))
+    if found is not None:
+        return found
+    raise ManifestError(
+        f"There is no manifest {str(ref)!r}",
+        where=places[0].absolute(),
+        why=f"it is neither a file, nor one in {inbox}, nor the key of a catalog or of a manifest there",
+        do=f"check the name; the inbox holds {_inbox_text(inbox)}",
+    )
+
+
+def _by_key(settings: Settings, ref: str) -> Path | None:
+    key, _ = split_limit(ref)
+    candidates = [_recorded(settings, name) for name in dict.fromkeys((ref, key))]
+    stem = key.rpartition("-")[0]
+    if settings.manifests_dir.is_dir():
+        candidates += [path for path in sorted(settings.manifests_dir.iterdir()) if manifest_stem(path) == stem]
+    for path in candidates:
+        if path is not None and path.is_file() and manifest_stem(path) == stem:
+            sha256 = manifest_sha256(path, digest_memory(settings), remember=False)
+            if key_of(path, sha256) == key:
+                return path.absolute()
+    return None
+
+
+def _recorded(settings: Settings, key: str) -> Path | None:
+    """The path that a catalog was made from."""
+    if "/" in key or key.startswith("."):
+        return None
+    try:
+        return Path(read_json(settings.catalog_dir / key / "summary.json")["manifest"])
+    except (DatasetError, KeyError, TypeError, OSError):
+        return None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
+
+
+def _inbox_text(inbox: Path) -> str:
+    names = sorted(path.name for path in inbox.iterdir() if path.name.endswith(SUFFIXES)) if inbox.is_dir() else []
+    return ", ".join(names[:10]) + ("…" if len(names) > 10 else "") if names else "no manifest"
+
+
+def _note(memory: Path, path: Path) -> Path:
+    return memory / f"{hashlib.sha256(str(path).encode('utf-8', 'surrogateescape')).hexdigest()[:20]}.json"

@@ -1,0 +1,157 @@
+"""A manifest's bytes, cut into chunks at line ends. Bounded memory for files and lines of any length.
+
+A plain file is never held: chunks are ranges that whoever parses them reads for themselves. Of a compressed file the
+chunks carry their bytes. Offsets count from the start of the decompressed text.
+"""
+
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from beatsight_core.errors import ManifestError
+from beatsight_core.files import storage_errors
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+"""How a manifest's name ends."""
+
+CHUNK_BYTES = 16 << 20
+MAX_LINE_BYTES = 16 << 20
+BLOCK_BYTES = 128 << 10
+"""Text parsed at a time: little enough for the objects made of it to stay in the processor's cache."""
+
+_STEP_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A run of whole lines.
+
+    Attributes:
+        offset: Where its first byte lies in the decompressed text.
+        size: Its bytes.
+        data: The bytes themselves, or None where they are to be read from the file.
+        too_long: It is one single line of more than `MAX_LINE_BYTES`, which nobody should read.
+    """
+
+    offset: int
+    size: int
+    data: bytes | None = None
+    too_long: bool = False
+
+    def blocks(self, path: Path) -> Iterator[bytes]:
+        """The lines in runs of about `BLOCK_BYTES`, from `path` if the chunk does not carry them."""
+        if self.data is not None:
+            yield from _blocks(io.BytesIO(self.data), self.size)
+            return
+        with storage_errors(path), path.open("rb", buffering=0) as handle:
+            handle.seek(self.offset)
+            yield from _blocks(handle, self.size)
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether the name says that the manifest is compressed."""
+    return path.name.endswith((".gz", ".zst"))
+
+
+def read_chunks(path: Path, chunk_bytes: int | None = None) -> Iterator[Chunk]:
+    """Cut a manifest into chunks that cover it without gaps, of about `chunk_bytes` (`CHUNK_BYTES` unless given).
+
+    Raises:
+        ManifestError: A compressed file is damaged or cut.
+        StorageError: It cannot be read.
+    """
+    chunk_bytes = chunk_bytes or CHUNK_BYTES
+    if not is_compressed(path):
+        with storage_errors(path), path.open("rb") as handle:
+            yield from _ranges(handle.fileno(), os.fstat(handle.fileno()).st_size, chunk_bytes)
+        return
+    with storage_errors(path), path.open("rb") as handle:
+        try:
+            with pa.CompressedInputStream(handle, "gzip" if path.name.endswith(".gz") else "zstd") as text:
+                yield from _pieces(text, chunk_bytes)
+        except OSError as error:
+            if error.errno is not None:  # from the drive, not from the codec
+                raise
+            raise ManifestError(
+                "A compressed manifest is damaged or cut",
+                where=path,
+                why=str(error),
+                do="copy or compress the file again",
+            ) from error
+
+
+def _blocks(handle: IO[bytes], size: int) -> Iterator[bytes]:
+    """Read `size` bytes as runs of whole lines."""
+    held = b""
+    while size > 0 and (block := handle.read(min(BLOCK_BYTES, size))):
+        size -= len(block)
+        held += block
+        cut = held.rfind(b"\n") + 1
+        if cut:
+            yield held[:cut]
+            held = held[cut:]
+    if held:
+        yield held
+
+
+def _ranges(descriptor: int, size: int, chunk_bytes: int) -> Iterator[Chunk]:
+    start = 0
+    while start < size:
+        end = min(start + chunk_bytes, size)
+        if end < size:
+            cut = _line_end_before(descriptor, start, end)
+            end = cut if cut > start else _line_end_after(descriptor, end, size)
+        yield Chunk(start, end - start, too_long=end - start > max(chunk_bytes, MAX_LINE_BYTES + 1))
+        start = end
+
+
+def _line_end_before(descriptor: int, start: int, end: int) -> int:
+    """The position after the last line break in [start, end), or `start` if there is none."""
+    while end > start:
+        begin = max(start, end - _STEP_BYTES)
+        found = os.pread(descriptor, end - begin, begin).rfind(b"\n")
+        if found >= 0:
+            return begin + found + 1
+        end = begin
+    return start
+
+
+def _line_end_after(descriptor: int, position: int, size: int) -> int:
+    """The position after the first line break at or after `position`, or the file's size if there is none."""
+    while position < size:
+        found = os.pread(descriptor, _STEP_BYTES, position).find(b"\n")
+        if found >= 0:
+            return position + found + 1
+        position += _STEP_BYTES
+    return size
+
+
+def _pieces(text: Any, chunk_bytes: int) -> Iterator[Chunk]:
+    offset, held = 0, b""
+    while block := text.read(max(chunk_bytes - len(held), _STEP_BYTES)):
+        held += block
+        cut = held.rfind(b"\n") + 1
+        if cut:
+            yield Chunk(offset, cut, held[:cut])
+            offset, held = offset + cut, held[cut:]
+        elif len(held) > MAX_LINE_BYTES:
+            size, held = _skip_line(text, len(held))
+            yield Chunk(offset, size, too_long=True)
+            offset += size
+    if held:
+        yield Chunk(offset, len(held), held)
+
+
+def _skip_line(text: Any, size: int) -> tuple[int, bytes]:
+    """Read to the end of a line without holding it: its whole size, and what was read beyond."""
+    while block := text.read(_STEP_BYTES):
+        cut = block.find(b"\n") + 1
+        if cut:
+            return size + cut, block[cut:]
+        size += len(block)
+    return size, b""

@@ -1,0 +1,207 @@
+"""From a manifest to its catalog: the story. What a line, a hit or a split is, is told in the other files.
+
+Chunks of lines are parsed, by several processes if the manifest is big, and their events written in the order of lines;
+what hits need of them goes aside, by audio file. Then the audio files are taken range by range to make the hits. The
+folder appears under its name when it is whole.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from beatsight_core.errors import DatasetError, ManifestError, UsageError
+from beatsight_core.files import atomic_folder, exclusive_lock, remove_leftovers, write_json
+from beatsight_core.manifest.assembly import Assembly
+from beatsight_core.manifest.catalog import (
+    EVENTS,
+    HITS,
+    REJECTED,
+    SUMMARY,
+    Catalog,
+    CatalogSummary,
+    catalog_inputs,
+    open_catalog,
+    read_catalog,
+)
+from beatsight_core.manifest.checks import Rules
+from beatsight_core.manifest.identity import (
+    FileState,
+    digest_memory,
+    key_of,
+    limited_key,
+    manifest_key,
+    manifest_sha256,
+    manifest_stem,
+    resolve_manifest,
+    split_limit,
+)
+from beatsight_core.manifest.intake import Intake
+from beatsight_core.manifest.lines import is_compressed
+from beatsight_core.manifest.splits import SPLITS
+from beatsight_core.manifest.workers import worker_count, workers
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import taxonomy_named
+
+__all__ = [
+    "Catalog",
+    "CatalogSummary",
+    "build_catalog",
+    "manifest_key",
+    "open_catalog",
+    "resolve_manifest",
+]
+
+POOL_BYTES = 48 << 20
+"""A manifest smaller than this is read in this process: starting others takes as long."""
+
+COMPRESSION = 6
+"""About how many times as much text a compressed manifest holds."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is to be built, and of what."""
+
+    settings: Settings
+    path: Path
+    state: FileState
+    sha256: str
+    key: str
+    limit: int | None
+
+    @property
+    def processes(self) -> int:
+        size = self.state.size * (COMPRESSION if is_compressed(self.path) else 1)
+        if self.limit is not None or size < POOL_BYTES:
+            return 1
+        return worker_count(self.settings.dataset.workers)
+
+
+def build_catalog(
+    settings: Settings,
+    ref: str | Path,
+    *,
+    limit: int | None = None,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Catalog:
+    """Make the catalog of a manifest, unless it is there for the same content and the same settings.
+
+    Args:
+        settings: Where things are; taxonomy, source sets and split ratios.
+        ref: A path, a name in the inbox, or a known key.
+        limit: Take the first so many lines that are not blank, as a catalog of its own.
+        folder: Put the catalog here instead, and write nothing elsewhere.
+        progress: Shows the bytes that were read and the events that became hits.
+
+    Raises:
+        ManifestError: The manifest is not found, damaged, changes while it is read, or holds no valid event.
+        StorageError: A drive is full or gone. An earlier catalog is then as it was.
+    """
+    if limit is not None and limit < 1:
+        raise UsageError(f"The limit must be at least 1, not {limit}")
+    known = _known_by_key(settings, str(ref), limit) if folder is None else None
+    if known is not None:
+        return known
+    request = _request(settings, ref, limit, remember=folder is None)
+    target = folder or settings.catalog_dir / request.key
+    catalog = _fresh(target, request)
+    if catalog is not None:
+        return catalog
+    if folder is not None:
+        return _build(request, target, progress or SilentProgress())
+    with exclusive_lock(settings.catalog_dir / ".locks" / request.key):
+        remove_leftovers(settings.catalog_dir)
+        # Whoever held the lock before may have made it.
+        return _fresh(target, request) or _build(request, target, progress or SilentProgress())
+
+
+def _request(settings: Settings, ref: str | Path, limit: int | None, *, remember: bool) -> _Request:
+    path = resolve_manifest(settings, ref)
+    if not str(path).isprintable():
+        raise ManifestError(
+            "The manifest's path holds characters that cannot be shown", where=ascii(str(path)), do="rename it"
+        )
+    if limit is None and manifest_stem(path) != str(ref):
+        limit = split_limit(str(ref))[1]
+    state = FileState.of(path)
+    sha256 = manifest_sha256(path, digest_memory(settings), remember=remember)
+    return _Request(settings, path, state, sha256, limited_key(key_of(path, sha256), limit), limit)
+
+
+def _known_by_key(settings: Settings, ref: str, limit: int | None) -> Catalog | None:
+    """The catalog of a key, which names its content: the manifest's file is not needed then."""
+    if Path(ref).name != ref:
+        return None
+    try:
+        catalog = open_catalog(settings, limited_key(ref, limit))
+    except (DatasetError, OSError):
+        return None
+    return catalog if _matches(settings, catalog.summary) else None
+
+
+def _fresh(folder: Path, request: _Request) -> Catalog | None:
+    try:
+        catalog = read_catalog(folder)
+    except (DatasetError, OSError):
+        return None
+    same = catalog.summary.sha256 == request.sha256 and catalog.summary.limit == request.limit
+    return catalog if same and _matches(request.settings, catalog.summary) else None
+
+
+def _matches(settings: Settings, summary: CatalogSummary) -> bool:
+    return summary.inputs == catalog_inputs(settings, summary.sha256, summary.limit, summary.source_sets)
+
+
+def _build(request: _Request, target: Path, progress: Progress) -> Catalog:
+    rules = Rules.from_settings(request.settings)
+    with atomic_folder(target, replace=True) as folder, workers(request.processes) as mapper:
+        intake = Intake(request.path, rules, folder, request.limit)
+        intake.read(mapper, progress)
+        if FileState.of(request.path) != request.state:
+            raise ManifestError(
+                "The manifest changed while it was read", where=request.path, do="run again when it is complete"
+            )
+        assembly = Assembly(request.settings, intake)
+        assembly.make(mapper, folder / HITS, progress)
+        intake.clear()
+        sizes = {name: (folder / name).stat().st_size for name in (EVENTS, HITS, REJECTED)}
+        summary = _summary(request, intake, assembly, sizes)
+        write_json(folder / SUMMARY, summary.to_json())
+    return Catalog(request.key, target, summary)
+
+
+def _summary(request: _Request, intake: Intake, assembly: Assembly, sizes: dict[str, int]) -> CatalogSummary:
+    by_source = intake.tally.events_by_source()
+    source_sets = tuple(sorted({*by_source, *intake.unknown.source_sets}))
+    components = taxonomy_named(request.settings.taxonomy).components
+    return CatalogSummary(
+        key=request.key,
+        manifest=str(request.path),
+        sha256=request.sha256,
+        limit=request.limit,
+        inputs=catalog_inputs(request.settings, request.sha256, request.limit, source_sets),
+        source_sets=source_sets,
+        read=intake.read_lines,
+        kept=intake.kept,
+        rejected=intake.read_lines - intake.kept,
+        rejects_by_reason=_sorted(intake.reasons),
+        hits=assembly.count,
+        sessions=intake.tally.sessions(),
+        files=len(intake.tally.files()),
+        events_by_source=by_source,
+        hits_by_source=_sorted(assembly.by["source_set"]),
+        hits_by_split={split: assembly.by["split"][split] for split in SPLITS},
+        events_by_label={label: intake.tally.labels[label] for label in components},
+        hits_by_label={label: assembly.by["labels"][label] for label in components},
+        techniques=_sorted(intake.tally.techniques),
+        split_notes=assembly.splits.notes,
+        duplicates=intake.duplicates,
+        unknown_labels=_sorted(intake.unknown.counts),
+        sizes=sizes,
+    )
+
+
+def _sorted(counts: Mapping[str, int]) -> dict[str, int]:
+    return dict(sorted(counts.items()))
