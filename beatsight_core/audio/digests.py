@@ -1,0 +1,76 @@
+"""Content digests of audio files, remembered so that an unchanged file need not be read to know what is in it.
+
+One text file per source set that is only ever appended to, a line per file read; of two lines on one file the later
+holds. A line that a crash cut short is skipped: then that file is read once more. Deleting all of it costs only time.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from beatsight_core.files import DIGEST_HEX, file_name, storage_errors
+from beatsight_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """A file as a folder listing sees it: while this is the same, its content is taken to be."""
+
+    root: str
+    audio_path: str
+    size: int
+    mtime_ns: int
+
+
+def content_digest(data: bytes) -> str:
+    """The digest of a file's bytes: the head of their SHA-256."""
+    return hashlib.sha256(data).hexdigest()[:DIGEST_HEX]
+
+
+class DigestMemory:
+    """The remembered content digests of one source set."""
+
+    def __init__(self, settings: Settings, source_set: str):
+        self._file = settings.catalog_dir / "audio" / f"{file_name(source_set)}.digests.jsonl"
+        self._known = _read(self._file)
+
+    def get(self, state: FileState) -> str | None:
+        """The digest of a file in that state, if it was read before."""
+        return self._known.get(state)
+
+    def add(self, read: Iterable[tuple[FileState, str]]) -> None:
+        """Remember files that were read.
+
+        Raises:
+            StorageError: The drive is full, read-only, or gone.
+        """
+        fresh = {state: digest for state, digest in read if self._known.get(state) != digest}
+        if not fresh:
+            return
+        self._known |= fresh
+        lines = [
+            orjson.dumps([state.root, state.audio_path, state.size, state.mtime_ns, digest])
+            for state, digest in fresh.items()
+        ]
+        with storage_errors(self._file):
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with self._file.open("ab") as handle:
+                handle.write(b"\n" + b"\n".join(lines) + b"\n")  # the first newline ends a line that was cut
+
+
+def _read(file: Path) -> dict[FileState, str]:
+    known: dict[FileState, str] = {}
+    try:
+        lines = file.read_bytes().splitlines()
+    except FileNotFoundError:
+        return known
+    for line in lines:
+        try:
+            root, audio_path, size, mtime_ns, digest = orjson.loads(line)
+        except ValueError:
+            continue
+        known[FileState(root, audio_path, size, mtime_ns)] = digest
+    return known

@@ -1,0 +1,272 @@
+"""The audio inventory: every file that a manifest names, where it was found, what its header says, what its lack costs.
+
+Headers are read once and remembered by root, path, size and mtime. A root that is not there is reported once; a root
+that vanishes while it is read is an error about that root.
+"""
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from beatsight_core.audio.digests import DigestMemory, FileState
+from beatsight_core.audio.probe import Probe, ProbeMemory, probe
+from beatsight_core.audio.roots import Listings, Located, RootStatus, Status, mounted_roots, resolve_audio
+from beatsight_core.errors import AudioError, DatasetError
+from beatsight_core.files import atomic_path, read_json, storage_errors, write_json
+from beatsight_core.manifest.reader import Catalog
+from beatsight_core.progress import Progress, SilentProgress, Task
+from beatsight_core.settings import Settings, SourceSet
+
+NOT_MOUNTED = "no root is mounted"
+LISTED_PATHS = 50
+"""Missing paths named per source set in summaries; the table has all."""
+
+_THREADS = 16
+
+_FILE = ["source_set", "audio_path"]
+_FOUND: dict[str, Any] = {
+    "source_set": pl.String, "audio_path": pl.String, "status": pl.String, "message": pl.String, "root": pl.String,
+    "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64, "subtype": pl.String, "size": pl.Int64,
+    "mtime_ns": pl.Int64,
+}  # fmt: skip
+_COUNTS = ["events", "hits", "events_past_end", "hits_past_end"]
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is known of the audio of a manifest.
+
+    Attributes:
+        key: The manifest's key.
+        files: A row per file, ordered by source_set and audio_path: source_set, audio_path, status, message, root,
+            sample_rate, channels, frames, subtype, size, mtime_ns, events, hits, events_past_end, hits_past_end.
+        roots: Every root of every source set of the manifest.
+        expected_rates_hz: Source set -> the rate its files should have, where settings say.
+    """
+
+    key: str
+    files: pl.DataFrame
+    roots: tuple[RootStatus, ...]
+    expected_rates_hz: Mapping[str, int]
+
+    def of_source(self, source_set: str) -> pl.DataFrame:
+        """The rows of one source set."""
+        return self.files.filter(pl.col("source_set") == source_set)
+
+    def unmounted(self, source_set: str) -> tuple[Path, ...]:
+        """The roots of a source set if none of them is there, else nothing."""
+        mine = [status for status in self.roots if status.source_set == source_set]
+        return () if any(status.mounted for status in mine) else tuple(status.root for status in mine)
+
+    def to_json(self) -> dict[str, Any]:
+        """Totals, and the same per source set. Unsafe files count as missing, too."""
+        names = self.files["source_set"].unique().sort()
+        return {
+            "key": self.key,
+            **_totals(self.files),
+            "by_source": {name: self._source_json(name) for name in names},
+            "roots": [status.to_json() for status in self.roots],
+        }
+
+    def _source_json(self, name: str) -> dict[str, Any]:
+        files = self.of_source(name)
+        ok = files.filter(pl.col("status") == Status.OK)
+        expected = self.expected_rates_hz.get(name)
+        lost = _missing(files)["audio_path"].head(LISTED_PATHS)
+        return {
+            **_totals(files),
+            "found_by_root": _count_by(files.drop_nulls("root"), "root"),
+            "missing_paths": lost.to_list(),
+            "sample_rates": _count_by(ok, "sample_rate"),
+            "channels": _count_by(ok, "channels"),
+            "seconds": float((ok["frames"] / ok["sample_rate"]).sum()),
+            "unexpected_rate": 0 if expected is None else ok.filter(pl.col("sample_rate") != expected).height,
+        }
+
+
+def build_inventory(
+    settings: Settings, catalog: Catalog, *, deep: bool = False, progress: Progress | None = None
+) -> Inventory:
+    """Look for every file of a catalog, read its header, and write the inventory beside the catalog.
+
+    Args:
+        settings: Say where to look.
+        catalog: Names the files.
+        deep: Decode every file whole, too: finds what only decoding shows.
+        progress: Hears of each file.
+
+    Returns:
+        The inventory; also `inventory.parquet` and `inventory.json` in the catalog's folder.
+
+    Raises:
+        AudioError: A drive failed or vanished on the way.
+        StorageError: The inventory cannot be written.
+    """
+    inventory = survey_audio(settings, catalog, deep=deep, progress=progress)
+    with atomic_path(catalog.folder / "inventory.parquet") as temporary:
+        inventory.files.write_parquet(temporary)
+    write_json(catalog.folder / "inventory.json", inventory.to_json())
+    return inventory
+
+
+def survey_audio(
+    settings: Settings, catalog: Catalog, *, deep: bool = False, remember: bool = True, progress: Progress | None = None
+) -> Inventory:
+    """`build_inventory` without writing the inventory; without `remember` nothing at all is written."""
+    named = _named_files(catalog)
+    roots: list[RootStatus] = []
+    rows: list[dict[str, Any]] = []
+    with (progress or SilentProgress()).task("audio inventory", total=named.height, unit="files") as task:
+        for name in named["source_set"].unique().sort():
+            source = settings.source(name)
+            statuses = mounted_roots(source)
+            paths = named.filter(pl.col("source_set") == name)["audio_path"].to_list()
+            rows += _survey_source(_Survey(settings, source, deep, remember, task), paths, statuses)
+            roots += statuses
+    _require_still_mounted(roots)
+    files = pl.DataFrame(rows, schema=_FOUND).join(named, on=_FILE, how="left", maintain_order="left")
+    files = _with_past_end(files, catalog)
+    expected = {name: rate for name in named["source_set"].unique() if (rate := _expected_rate(settings, name))}
+    return Inventory(catalog.key, files, tuple(roots), expected)
+
+
+def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
+    """The inventory that was built last for a catalog.
+
+    Raises:
+        DatasetError: There is none, or it cannot be read.
+    """
+    summary = read_json(catalog.folder / "inventory.json")
+    try:
+        files = pl.read_parquet(catalog.folder / "inventory.parquet")
+        roots = tuple(RootStatus(row["source_set"], Path(row["root"]), row["mounted"]) for row in summary["roots"])
+    except (OSError, pl.exceptions.PolarsError, KeyError, TypeError) as error:
+        raise DatasetError(
+            "The audio inventory cannot be read", where=catalog.folder, why=str(error), do="build it again"
+        ) from error
+    expected = {name: rate for name in files["source_set"].unique() if (rate := _expected_rate(settings, name))}
+    return Inventory(catalog.key, files, roots, expected)
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What looking through one source set takes."""
+
+    settings: Settings
+    source: SourceSet
+    deep: bool
+    remember: bool
+    task: Task
+
+
+def _survey_source(survey: _Survey, paths: list[str], roots: tuple[RootStatus, ...]) -> list[dict[str, Any]]:
+    name = survey.source.name
+    if not any(status.mounted for status in roots):
+        survey.task.advance(len(paths))
+        return [_row(name, path, Located(Status.MISSING, NOT_MOUNTED), None) for path in paths]
+    listings = Listings()
+    memory = ProbeMemory.load(survey.settings, name)
+    rows = []
+    digests: list[tuple[FileState, str]] = []
+
+    def look(path: str) -> tuple[Located, Probe | None]:
+        located = resolve_audio(survey.source, path, listings)
+        if located.path is None:
+            return located, None
+        return located, memory.get(located, path, deep=survey.deep) or probe(located.path, deep=survey.deep)
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        for path, (located, probed) in zip(paths, threads.map(look, paths), strict=True):
+            rows.append(_row(name, path, located, probed))
+            if probed is not None:
+                memory.add(located, path, probed)
+                if probed.digest:
+                    state = FileState(str(located.root), path, located.size, located.mtime_ns)
+                    digests.append((state, probed.digest))
+            survey.task.advance(1)
+    if survey.remember:
+        memory.save()
+        DigestMemory(survey.settings, name).add(digests)
+    return rows
+
+
+def _row(source_set: str, audio_path: str, located: Located, probed: Probe | None) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "source_set": source_set,
+        "audio_path": audio_path,
+        "status": str(probed.status if probed else located.status),
+        "message": probed.message if probed else located.message,
+    }
+    if located.path is not None:
+        row |= {"root": str(located.root), "size": located.size, "mtime_ns": located.mtime_ns}
+    if probed is not None and probed.sample_rate:
+        row |= {name: getattr(probed, name) for name in ("sample_rate", "channels", "frames", "subtype")}
+    return row
+
+
+def _named_files(catalog: Catalog) -> pl.DataFrame:
+    """source_set, audio_path, events, hits of every file, in order."""
+    hits = pl.scan_parquet(catalog.hits_path).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("hits"))
+    events = pl.scan_parquet(catalog.events_path).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("events"))
+    named = events.join(hits, on=_FILE, how="left").with_columns(pl.col("hits").fill_null(0))
+    with storage_errors(catalog.folder):
+        return named.sort(_FILE).collect(engine="streaming")
+
+
+def _with_past_end(files: pl.DataFrame, catalog: Catalog) -> pl.DataFrame:
+    """Add how many events and hits begin at or after the last frame; the rounding is that of `units`."""
+    readable = files.lazy().filter(pl.col("status") == Status.OK).select(*_FILE, "sample_rate", "frames")
+    onset = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor()
+    for name, path in (("events", catalog.events_path), ("hits", catalog.hits_path)):
+        onsets = pl.scan_parquet(path).select(*_FILE, "onset_time").join(readable, on=_FILE)
+        past = onsets.filter(onset >= pl.col("frames")).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("past"))
+        files = files.join(past.collect(engine="streaming"), on=_FILE, how="left", maintain_order="left")
+        files = files.with_columns(pl.col("past").fill_null(0).alias(f"{name}_past_end")).drop("past")
+    return files.select(*_FOUND, *_COUNTS)
+
+
+def _require_still_mounted(roots: list[RootStatus]) -> None:
+    for status in roots:
+        if status.mounted and not status.root.is_dir():
+            raise AudioError(
+                f"A root of {status.source_set} vanished while it was read",
+                where=status.root,
+                do="connect and mount the drive; then run the same command again",
+            )
+
+
+def _expected_rate(settings: Settings, source_set: str) -> int | None:
+    return settings.source(source_set).expected_sample_rate_hz
+
+
+def _missing(files: pl.DataFrame) -> pl.DataFrame:
+    return files.filter(pl.col("status").is_in([Status.MISSING, Status.UNSAFE]))
+
+
+def _totals(files: pl.DataFrame) -> dict[str, int]:
+    missing = _missing(files)
+    unreadable = files.filter(pl.col("status") == Status.UNREADABLE)
+    return {
+        "files": files.height,
+        "ok": files.filter(pl.col("status") == Status.OK).height,
+        "missing": missing.height,
+        "unsafe": files.filter(pl.col("status") == Status.UNSAFE).height,
+        "unreadable": unreadable.height,
+        "events": int(files["events"].sum()),
+        "hits": int(files["hits"].sum()),
+        "missing_events": int(missing["events"].sum()),
+        "unreadable_events": int(unreadable["events"].sum()),
+        "missing_hits": int(missing["hits"].sum()),
+        "unreadable_hits": int(unreadable["hits"].sum()),
+        "events_past_end": int(files["events_past_end"].sum()),
+        "hits_past_end": int(files["hits_past_end"].sum()),
+    }
+
+
+def _count_by(files: pl.DataFrame, column: str) -> dict[str, int]:
+    counted = files.group_by(column).len().sort(column)
+    return {str(value): count for value, count in counted.iter_rows()}

@@ -1,0 +1,166 @@
+"""Where audio lies: the roots of a source set, and finding a manifest's path in them.
+
+A path is looked for in the roots in order. Names match exactly, also on drives that ignore case, and what is found lies
+inside its root after all symbolic links: nothing else is ever read on a manifest's word. Folders are listed once a run.
+"""
+
+import errno
+import os
+import stat
+import threading
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path, PurePosixPath
+
+from beatsight_core.errors import AudioError
+from beatsight_core.settings import SourceSet
+
+
+class Status(StrEnum):
+    """What became of a path of the manifest."""
+
+    OK = "ok"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+    UNSAFE = "unsafe"
+
+
+@dataclass(frozen=True, slots=True)
+class RootStatus:
+    """A root of a source set and whether it is there."""
+
+    source_set: str
+    root: Path
+    mounted: bool
+
+    def to_json(self) -> dict[str, object]:
+        """As reports show it."""
+        return {"source_set": self.source_set, "root": str(self.root), "mounted": self.mounted}
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A path of the manifest, looked up.
+
+    Attributes:
+        status: Whether it was found.
+        message: Why not.
+        root: The root it was found in.
+        path: The file.
+        size: Its bytes.
+        mtime_ns: When it was last changed.
+    """
+
+    status: Status
+    message: str = ""
+    root: Path | None = None
+    path: Path | None = None
+    size: int = 0
+    mtime_ns: int = 0
+
+
+@dataclass(slots=True)
+class Listings:
+    """Folder listings, each read once however many threads ask."""
+
+    _names: dict[str, dict[str, bool]] = field(default_factory=dict)
+    _folded: dict[str, dict[str, str]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def names(self, folder: str) -> dict[str, bool]:
+        """Name -> whether it is a symbolic link; empty if it is no folder or may not be listed.
+
+        Raises:
+            AudioError: The drive failed.
+        """
+        with self._lock:
+            if folder not in self._names:
+                self._names[folder] = _list(folder)
+            return self._names[folder]
+
+    def near_miss(self, folder: str, name: str) -> str | None:
+        """A name in the folder that differs from `name` in upper and lower case only."""
+        names = self.names(folder)
+        with self._lock:
+            if folder not in self._folded:
+                self._folded[folder] = {known.casefold(): known for known in names}
+            return self._folded[folder].get(name.casefold())
+
+
+def mounted_roots(source: SourceSet) -> tuple[RootStatus, ...]:
+    """Each root of a source set, in lookup order, and whether it is a folder now."""
+    return tuple(RootStatus(source.name, root, root.is_dir()) for root in source.roots)
+
+
+def resolve_audio(source: SourceSet, audio_path: str, listings: Listings | None = None) -> Located:
+    """Find a path of the manifest in a source set's roots, the first match first.
+
+    Args:
+        source: Says where to look.
+        audio_path: POSIX, relative to a root.
+        listings: Shared between calls, so that each folder is listed once.
+
+    Returns:
+        Where it is, or why it is not to be had. A path that would leave one root may still be found in the next.
+
+    Raises:
+        AudioError: A drive failed while a folder was listed.
+    """
+    listings = Listings() if listings is None else listings
+    parts = PurePosixPath(audio_path).parts
+    if not parts or audio_path.startswith("/") or ".." in parts or "\0" in audio_path:
+        return Located(Status.UNSAFE, "the path is not relative to a root")
+    refused: list[Located] = []
+    for root in source.roots:
+        found = _look(root, parts, listings)
+        if found.status is Status.OK:
+            return found
+        refused.append(found)
+    unlike_missing = [found for found in refused if found.status is not Status.MISSING]
+    hints = [found for found in refused if found.message]
+    return next(iter(unlike_missing + hints), Located(Status.MISSING, "not found in any root"))
+
+
+def _look(root: Path, parts: tuple[str, ...], listings: Listings) -> Located:
+    folder, linked = str(root), False
+    for part in parts:
+        names = listings.names(folder)
+        if part not in names:
+            close = listings.near_miss(folder, part)
+            hint = f"{folder} has {close}, which differs in upper and lower case" if close else ""
+            return Located(Status.MISSING, hint, root)
+        linked = linked or names[part]
+        folder = f"{folder}/{part}"
+    return _checked(root, Path(folder), linked)
+
+
+def _checked(root: Path, path: Path, linked: bool) -> Located:
+    """What was found by name, once it is known to be a file inside its root."""
+    if linked:
+        inside = os.path.realpath(root)
+        if os.path.commonpath([inside, os.path.realpath(path)]) != inside:
+            return Located(Status.UNSAFE, "a symbolic link leads out of the root", root)
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return Located(Status.MISSING, "a symbolic link leads nowhere", root)
+    except OSError as error:
+        return Located(Status.UNREADABLE, error.strerror or str(error), root)
+    if not stat.S_ISREG(found.st_mode):
+        return Located(Status.UNREADABLE, "not a regular file", root)
+    return Located(Status.OK, "", root, path, found.st_size, found.st_mtime_ns)
+
+
+def _list(folder: str) -> dict[str, bool]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name: entry.is_symlink() for entry in entries}
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG):
+            return {}
+        raise AudioError(
+            "A folder of audio cannot be listed",
+            where=folder,
+            why=error.strerror,
+            do="check the drive; then run the same command again",
+        ) from error

@@ -1,0 +1,111 @@
+"""A block of clips: up to one row group of samples, from which levels and encoded audio are made without copying.
+
+The block's buffer holds whole WAV files, one per row: the header, which is the same for all clips of a dataset, then
+the samples. It is both where clips are measured and the value buffer of an Arrow column.
+"""
+
+import io
+from collections.abc import Iterable
+
+import numpy as np
+import pyarrow as pa
+import soundfile as sf
+from numpy.typing import NDArray
+
+from beatsight_core.audio.resample import FULL_SCALE
+from beatsight_core.audio.slicing import Window
+from beatsight_core.dataset.schema import ROW_GROUP, SILENCE_DBFS, WAV_HEADER_BYTES
+
+_HEADER_SAMPLES = WAV_HEADER_BYTES // 2
+
+
+class ClipBlock:
+    """Samples of up to `ROW_GROUP` clips of one window, and what is made of them."""
+
+    def __init__(self, window: Window, encoding: str):
+        self._window = window
+        self._encoding = encoding
+        self._buffer = np.empty((ROW_GROUP, _HEADER_SAMPLES + window.frames), "<i2")
+        self._buffer[:, :_HEADER_SAMPLES] = np.frombuffer(wav_header(window), "<i2")
+        self.rows = 0
+
+    @property
+    def room(self) -> int:
+        """Clips that still fit."""
+        return ROW_GROUP - self.rows
+
+    @property
+    def samples(self) -> NDArray[np.int16]:
+        """(rows, frames): the clips held."""
+        return self._buffer[: self.rows, _HEADER_SAMPLES:]
+
+    def add(self, clips: Iterable[NDArray[np.int16]]) -> None:
+        """Copy clips in; there must be room."""
+        for clip in clips:
+            self._buffer[self.rows, _HEADER_SAMPLES:] = clip
+            self.rows += 1
+
+    def clear(self) -> None:
+        """Drop the clips held."""
+        self.rows = 0
+
+    def encoded(self) -> pa.Array:
+        """The clips as whole audio files, one per row; WAV is a view, so write it before the block changes."""
+        if self._encoding == "flac":
+            return pa.array([_flac(clip, self._window.rate_hz) for clip in self.samples], pa.binary())
+        row_bytes = self._buffer.shape[1] * 2
+        offsets = np.arange(self.rows + 1, dtype=np.int32) * np.int32(row_bytes)
+        values = pa.py_buffer(self._buffer[: self.rows])
+        return pa.Array.from_buffers(pa.binary(), self.rows, [None, pa.py_buffer(offsets), values])
+
+
+def wav_header(window: Window) -> bytes:
+    """The 44 bytes before the samples of a mono PCM16 WAV file of one clip."""
+    data_bytes = 2 * window.frames
+    parts = (
+        b"RIFF", (36 + data_bytes).to_bytes(4, "little"), b"WAVE",
+        b"fmt ", (16).to_bytes(4, "little"), (1).to_bytes(2, "little"), (1).to_bytes(2, "little"),
+        window.rate_hz.to_bytes(4, "little"), (2 * window.rate_hz).to_bytes(4, "little"),
+        (2).to_bytes(2, "little"), (16).to_bytes(2, "little"),
+        b"data", data_bytes.to_bytes(4, "little"),
+    )  # fmt: skip
+    return b"".join(parts)
+
+
+def peak_dbfs(clips: NDArray[np.int16]) -> NDArray[np.float32]:
+    """The largest magnitude of each clip in dB below full scale.
+
+    Args:
+        clips: (n, frames) int16.
+
+    Returns:
+        (n,) float32 from -120 to 0.
+    """
+    largest = np.maximum(clips.max(axis=1).astype(np.int32), -clips.min(axis=1).astype(np.int32))
+    return _decibels(largest / FULL_SCALE)
+
+
+def rms_dbfs(clips: NDArray[np.int16]) -> NDArray[np.float32]:
+    """The root mean square of each clip in dB below full scale; a full-scale square wave is 0.
+
+    Args:
+        clips: (n, frames) int16.
+
+    Returns:
+        (n,) float32 from -120 to 0.
+    """
+    # Sums of 16-bit squares are exact in float64, so no machine's order of summation shows in the result.
+    squares = np.einsum("ij,ij->i", clips, clips, dtype=np.float64, casting="safe")
+    return _decibels(np.sqrt(squares / clips.shape[1]) / FULL_SCALE)
+
+
+def _decibels(ratio: NDArray[np.float64]) -> NDArray[np.float32]:
+    floor = 10.0 ** (SILENCE_DBFS / 20.0)
+    levels: NDArray[np.float32] = np.round(20.0 * np.log10(np.maximum(ratio, floor)), 3).astype(np.float32)
+    return levels
+
+
+def _flac(clip: NDArray[np.int16], rate_hz: int) -> bytes:
+    stream = io.BytesIO()
+    sf.write(stream, clip, rate_hz, format="FLAC", subtype="PCM_16")
+    return stream.getvalue()

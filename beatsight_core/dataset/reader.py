@@ -1,0 +1,185 @@
+"""Reading a dataset: its indexes, its rows without audio as one table, and the samples of a shard.
+
+Shards are ordinary Parquet; this file is for what the platform itself needs, fast.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from beatsight_core.audio.decode import decode
+from beatsight_core.audio.resample import to_pcm16
+from beatsight_core.dataset.index import Index, dataset_digest, index_path, index_paths, read_index
+from beatsight_core.dataset.schema import METADATA_COLUMNS, SHARD_SCHEMA, WAV_HEADER_BYTES, ClipSpec, shard_name
+from beatsight_core.errors import DatasetError
+from beatsight_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A shard of an opened dataset.
+
+    Attributes:
+        path: Its file.
+        digest: Its name.
+        source_set: What it belongs to.
+        rows: Clips, at least one.
+    """
+
+    path: Path
+    digest: str
+    source_set: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """An opened dataset.
+
+    Attributes:
+        key: Of the manifest.
+        indexes: One per source set, by name.
+        shards: In the order of rows; `metadata()` has the same order.
+        spec: How its clips were made.
+    """
+
+    key: str
+    indexes: tuple[Index, ...]
+    shards: tuple[Shard, ...]
+    spec: ClipSpec
+
+    @property
+    def digest(self) -> str:
+        """What the opened source sets hold."""
+        return dataset_digest(self.indexes)
+
+    @property
+    def source_sets(self) -> tuple[str, ...]:
+        """The opened source sets, by name."""
+        return tuple(index.source_set for index in self.indexes)
+
+    @property
+    def counts(self) -> dict[str, dict[str, Any]]:
+        """Source set -> hits, clips, files, and clips per split."""
+        return {index.source_set: index.counts for index in self.indexes}
+
+    @property
+    def rejected(self) -> dict[str, dict[str, int]]:
+        """Source set -> reason -> hits without a clip."""
+        return {index.source_set: index.rejected for index in self.indexes}
+
+    def __len__(self) -> int:
+        """Clips."""
+        return sum(shard.rows for shard in self.shards)
+
+    def metadata(self) -> pl.DataFrame:
+        """All columns save the audio, a row per clip in the order of the shards.
+
+        Raises:
+            DatasetError: A shard is missing or broken.
+        """
+        if not self.shards:
+            return pl.DataFrame(schema=_metadata_schema())
+        paths = [shard.path for shard in self.shards]
+        try:
+            table = pl.read_parquet(paths, columns=list(METADATA_COLUMNS), glob=False)
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise _broken(self.key, error) from error
+        if table.height != len(self):
+            raise _broken(self.key, f"{table.height} rows instead of {len(self)}")
+        return table.select(METADATA_COLUMNS)
+
+
+def open_dataset(settings: Settings, key: str, source_sets: Sequence[str] | None = None) -> Dataset:
+    """Open what was exported of a manifest.
+
+    Args:
+        settings: Say where, and how clips are to have been made.
+        key: Of the manifest.
+        source_sets: Only these; by default all that were exported.
+
+    Raises:
+        DatasetError: Nothing was exported, an index is damaged, or clips were made under other settings.
+    """
+    if source_sets is None:
+        paths = index_paths(settings, key)
+    else:
+        paths = [index_path(settings, key, name) for name in sorted(set(source_sets))]
+    if not paths:
+        raise DatasetError(f"There is no dataset of {key}", where=settings.dataset_dir, do="export it first")
+    indexes = tuple(sorted((read_index(path) for path in paths), key=lambda index: index.source_set))
+    spec = ClipSpec.of(settings)
+    for index in indexes:
+        _require_current(index, spec)
+    shards = tuple(
+        Shard(settings.shards_dir / shard_name(entry.digest), entry.digest, index.source_set, entry.rows)
+        for index in indexes
+        for entry in index.shards
+        if entry.rows
+    )
+    return Dataset(key, indexes, shards, spec)
+
+
+def shard_audio(shard: Shard) -> NDArray[np.int16]:
+    """The samples of a shard's clips.
+
+    Returns:
+        (rows, frames) int16; read-only views where the file allows it.
+
+    Raises:
+        DatasetError: The shard is missing or broken.
+    """
+    try:
+        with pq.ParquetFile(shard.path, memory_map=True) as file:
+            column = file.read(columns=["audio.bytes"])["audio"]
+    except (OSError, pa.ArrowException) as error:
+        raise _broken(shard.path, error) from error
+    parts = [_samples(chunk.field("bytes")) for chunk in column.chunks if len(chunk)]
+    clips = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    if len(clips) != shard.rows:
+        raise _broken(shard.path, f"{len(clips)} clips instead of {shard.rows}")
+    return clips
+
+
+def _samples(clips: pa.Array) -> NDArray[np.int16]:
+    """(n, frames) of an array of whole audio files that are equally long once decoded."""
+    first = clips[0].as_buffer()
+    if first.slice(0, 4).to_pybytes() != b"RIFF":
+        return np.stack([to_pcm16(decode(clip.as_py()).samples) for clip in clips])
+    _, offsets, values = clips.buffers()
+    begin = np.frombuffer(offsets, np.int32)[clips.offset]
+    row_bytes = first.size
+    data = np.frombuffer(values, np.uint8, len(clips) * row_bytes, begin).reshape(len(clips), row_bytes)
+    return data[:, WAV_HEADER_BYTES:].view("<i2")
+
+
+def _require_current(index: Index, spec: ClipSpec) -> None:
+    wanted = spec.to_json()
+    if index.settings != wanted:
+        differing = sorted(name for name in wanted if index.settings.get(name) != wanted[name])
+        raise DatasetError(
+            f"The dataset of {index.manifest}, {index.source_set} was exported under other settings",
+            why=f"{', '.join(differing)} changed since",
+            do="export it again, or set these back",
+        )
+
+
+def _broken(where: str | Path, error: object) -> DatasetError:
+    return DatasetError(
+        "A shard of the dataset is missing or broken",
+        where=where,
+        why=str(error),
+        do="check and heal the dataset, or export it again",
+    )
+
+
+def _metadata_schema() -> dict[str, Any]:
+    empty = pa.schema([SHARD_SCHEMA.field(name) for name in METADATA_COLUMNS]).empty_table()
+    return dict(pl.DataFrame(empty).schema)

@@ -1,0 +1,87 @@
+"""Reading the rows of units from a catalog's hits, in one pass and bounded memory."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from beatsight_core.dataset.plan import Unit
+from beatsight_core.dataset.schema import HIT_COLUMNS, HIT_ROWS
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import storage_errors
+
+_BATCH_ROWS = 1 << 16
+
+
+def stream_rows(hits_path: Path, units: Sequence[Unit]) -> Iterator[tuple[Unit, pa.Table]]:
+    """Each unit with the rows of its files that are to be had, as `HIT_ROWS`.
+
+    Args:
+        hits_path: A catalog's `hits.parquet`.
+        units: In the order of their rows; rows between them are skipped.
+
+    Raises:
+        DatasetError: The rows are not those that the units were planned from.
+    """
+    if not units:
+        return
+    window: list[pa.Table] = []
+    start = stop = 0
+    with storage_errors(hits_path), pq.ParquetFile(hits_path) as file:
+        batches = _batches(file, units)
+        for unit in units:
+            end = unit.first_row + unit.rows
+            while stop < end:
+                first, batch = next(batches, (0, None))
+                if batch is None:
+                    raise _disagreement(hits_path)
+                if first != stop:
+                    window, start = [], first
+                window.append(batch)
+                stop = first + batch.num_rows
+            held = pa.concat_tables(window)
+            yield unit, _present(unit, held.slice(unit.first_row - start, unit.rows), hits_path)
+            window, start = [held.slice(end - start)], end
+
+
+def rows_bytes(rows: pa.Table) -> bytes:
+    """Rows in Arrow's stream format, without what lies around them in memory."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as stream:
+        stream.write_table(rows)
+    data: bytes = sink.getvalue().to_pybytes()
+    return data
+
+
+def _batches(file: pq.ParquetFile, units: Sequence[Unit]) -> Iterator[tuple[int, pa.Table]]:
+    """(first row, rows) of the row groups that units lie in, in pieces."""
+    first_wanted, last_wanted = units[0].first_row, units[-1].first_row + units[-1].rows
+    first = 0
+    for group in range(file.num_row_groups):
+        after = first + file.metadata.row_group(group).num_rows
+        if first < last_wanted and after > first_wanted:
+            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], columns=list(HIT_COLUMNS)):
+                yield first, pa.Table.from_batches([batch]).select(HIT_COLUMNS).cast(HIT_ROWS)
+                first += batch.num_rows
+        first = after
+
+
+def _present(unit: Unit, rows: pa.Table, hits_path: Path) -> pa.Table:
+    first = 0
+    kept = []
+    for file in unit.files:
+        mine = rows.slice(first, file.hits)
+        ends = {mine["audio_path"][0].as_py(), mine["audio_path"][-1].as_py(), file.audio_path}
+        if len(ends) > 1:
+            raise _disagreement(hits_path)
+        if file.root is not None:
+            kept.append(mine)
+        first += file.hits
+    return pa.concat_tables(kept) if kept else rows.slice(0, 0)
+
+
+def _disagreement(hits_path: Path) -> DatasetError:
+    return DatasetError(
+        "The catalog and the audio inventory do not fit together", where=hits_path, do="run the same command again"
+    )

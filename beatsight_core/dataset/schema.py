@@ -1,0 +1,130 @@
+"""What a shard holds: its columns, what a clip is, and what the file says about itself.
+
+Everything here that can change a shard's bytes is in `ClipSpec.to_json`, which is part of every shard's digest.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import pyarrow as pa
+
+from beatsight_core.audio.resample import RESAMPLER
+from beatsight_core.audio.slicing import Window
+from beatsight_core.files import DIGEST_HEX
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import taxonomy_named
+
+FORMAT_VERSION = 1
+"""Grows with any change to columns, to their order or meaning, or to how clips are made."""
+
+ROW_GROUP = 128
+FILE_KEY = b"beatsight"
+"""Key of this project's entry in a shard's file metadata."""
+
+SILENCE_DBFS = -120.0
+"""Levels stop here: silence would be minus infinity, which JSON and many readers refuse."""
+
+WAV_HEADER_BYTES = 44
+
+SHARD_SCHEMA = pa.schema(
+    [
+        pa.field("hit_id", pa.string(), nullable=False),
+        pa.field("event_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("session_id", pa.string(), nullable=False),
+        pa.field("source_set", pa.string(), nullable=False),
+        pa.field("licence", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("split_group", pa.string(), nullable=False),
+        pa.field("audio_path", pa.string(), nullable=False),
+        pa.field("onset_time", pa.float64(), nullable=False),  # seconds from the start of audio_path
+        pa.field("labels", pa.list_(pa.string()), nullable=False),  # the set of components, in class order
+        pa.field("velocities", pa.list_(pa.float32()), nullable=False),  # parallel to labels
+        pa.field("openness", pa.list_(pa.float32()), nullable=False),  # parallel to labels
+        pa.field("techniques", pa.list_(pa.string()), nullable=False),
+        pa.field("is_synthetic", pa.bool_(), nullable=False),
+        pa.field("drummer_id", pa.string()),
+        pa.field("kit_id", pa.string()),
+        pa.field("room_id", pa.string()),
+        pa.field("bleed_level", pa.string()),
+        pa.field("mix_context", pa.string()),
+        pa.field("previous_gap", pa.float64()),  # seconds to the hit before in the file
+        pa.field("next_gap", pa.float64()),  # seconds to the hit after in the file
+        pa.field("peak", pa.float32(), nullable=False),  # dBFS of the clip, -120 for silence
+        pa.field("rms", pa.float32(), nullable=False),  # dBFS of the clip, -120 for silence
+        pa.field("sample_rate", pa.int32(), nullable=False),
+        pa.field("frames", pa.int32(), nullable=False),
+        pa.field("audio", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
+    ]
+)
+"""One row per hit: the columns of `manifest.events.HIT_SCHEMA`, then what was measured, then the clip."""
+
+MEASURED_COLUMNS = ("peak", "rms", "sample_rate", "frames", "audio")
+HIT_COLUMNS = tuple(name for name in SHARD_SCHEMA.names if name not in MEASURED_COLUMNS)
+"""The columns that are a hit's own, and so part of a shard's identity."""
+
+METADATA_COLUMNS = tuple(name for name in SHARD_SCHEMA.names if name != "audio")
+
+HIT_ROWS = pa.schema([SHARD_SCHEMA.field(name) for name in HIT_COLUMNS])
+
+
+@dataclass(frozen=True, slots=True)
+class ClipSpec:
+    """How a hit becomes a clip.
+
+    Attributes:
+        window: Its rate and length.
+        encoding: "wav" or "flac".
+        taxonomy: Identity of the labels.
+    """
+
+    window: Window
+    encoding: str
+    taxonomy: dict[str, object]
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ClipSpec":
+        """The clips that settings ask for."""
+        data = settings.dataset
+        window = Window.of(data.sample_rate_hz, data.pre_ms, data.tail_ms)
+        return cls(window, data.encoding, taxonomy_named(settings.taxonomy).identity)
+
+    @property
+    def clip_bytes(self) -> int:
+        """Bytes of a clip as WAV, which no encoding exceeds."""
+        return WAV_HEADER_BYTES + 2 * self.window.frames
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that determines a clip's bytes beside the audio and the hit."""
+        return {
+            "format": FORMAT_VERSION,
+            "sample_rate": self.window.rate_hz,
+            "pre_frames": self.window.pre,
+            "frames": self.window.frames,
+            "channels": "mean",
+            "resampler": RESAMPLER,
+            "encoding": f"{self.encoding}-pcm16",
+            "taxonomy": self.taxonomy,
+        }
+
+
+def schema_with_features(spec: ClipSpec) -> pa.Schema:
+    """The shard's schema, marked so that Hugging Face `datasets` shows an Audio column without being told."""
+    features = {field.name: _feature(field.type) for field in SHARD_SCHEMA}
+    features["audio"] = {"sampling_rate": spec.window.rate_hz, "_type": "Audio"}
+    note = orjson.dumps({"info": {"features": features}})
+    return SHARD_SCHEMA.with_metadata({b"huggingface": note})
+
+
+def shard_name(digest: str) -> str:
+    """Where a shard lies under the shards' folder."""
+    if len(digest) != DIGEST_HEX or not digest.isalnum():
+        raise ValueError(f"not a shard's digest: {digest!r}")
+    return f"{digest[:2]}/{digest}.parquet"
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    names = {pa.float64(): "float64", pa.float32(): "float32", pa.int32(): "int32", pa.bool_(): "bool"}
+    return {"dtype": names.get(kind, "string"), "_type": "Value"}

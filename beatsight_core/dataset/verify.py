@@ -1,0 +1,185 @@
+"""Verifying: what an export of a manifest would hold, without writing; and whether the shards are still whole."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+
+from beatsight_core.audio.inventory import Inventory, survey_audio
+from beatsight_core.audio.roots import Status
+from beatsight_core.dataset.export import export_dataset
+from beatsight_core.dataset.index import ShardEntry, index_paths, read_index
+from beatsight_core.dataset.schema import ClipSpec, shard_name
+from beatsight_core.dataset.space import estimated_bytes, free_bytes
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import sha256_file
+from beatsight_core.manifest.reader import Catalog, build_catalog
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyResult:
+    """What an export would hold and lack.
+
+    Attributes:
+        key: Of the manifest.
+        read: Lines of the manifest that hold something.
+        kept: Of these, events.
+        rejected: Of these, quarantined.
+        rejects_by_reason: Reason -> lines.
+        hits: Of the kept events.
+        clips: Hits that an export would write.
+        missing_audio: Events whose file is not to be had.
+        unreadable_audio: Events whose file cannot be read, or is cut short as its header shows.
+        past_end: Events at or after the end of their file.
+        seconds_by_source: Source set -> split -> seconds of clips.
+        estimated_bytes: What an export would take at most.
+        free_bytes: What there is.
+        roots: Every root, and whether it is mounted.
+    """
+
+    key: str
+    read: int
+    kept: int
+    rejected: int
+    rejects_by_reason: Mapping[str, int]
+    hits: int
+    clips: int
+    missing_audio: int
+    unreadable_audio: int
+    past_end: int
+    seconds_by_source: Mapping[str, Mapping[str, float]]
+    estimated_bytes: int
+    free_bytes: int
+    roots: tuple[Mapping[str, object], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+def verify_manifest(
+    settings: Settings, ref: str | Path, *, limit: int | None = None, progress: Progress | None = None
+) -> VerifyResult:
+    """Say what an export of a manifest would hold. Writes nothing into the data root.
+
+    Args:
+        settings: Where to look, and how clips would be made.
+        ref: The manifest: a path or a known key.
+        limit: Only its first lines.
+        progress: Hears of lines and files.
+
+    Raises:
+        ManifestError: The manifest cannot be used.
+        AudioError: A drive failed or vanished on the way.
+    """
+    progress = progress or SilentProgress()
+    with tempfile.TemporaryDirectory(prefix="beatsight-verify-") as folder:
+        catalog = build_catalog(settings, ref, limit=limit, folder=Path(folder) / "catalog", progress=progress)
+        inventory = survey_audio(settings, catalog, remember=False, progress=progress)
+        counted = _clips(catalog, inventory)
+    spec = ClipSpec.of(settings)
+    seconds: dict[str, dict[str, float]] = {name: {} for name in inventory.files["source_set"].unique().sort()}
+    for source_set, split, clips in counted.iter_rows():
+        seconds[source_set][split] = round(clips * spec.window.seconds, 3)
+    clips = int(counted["clips"].sum())
+    summary, totals = catalog.summary.to_json(), inventory.to_json()
+    return VerifyResult(
+        **{name: summary[name] for name in ("key", "read", "kept", "rejected", "rejects_by_reason", "hits")},
+        clips=clips,
+        missing_audio=totals["missing_events"],
+        unreadable_audio=totals["unreadable_events"],
+        past_end=totals["events_past_end"],
+        seconds_by_source=seconds,
+        estimated_bytes=estimated_bytes(clips, totals["ok"], spec),
+        free_bytes=free_bytes(settings.shards_dir),
+        roots=tuple(totals["roots"]),
+    )
+
+
+def _clips(catalog: Catalog, inventory: Inventory) -> pl.DataFrame:
+    """source_set, split, clips: hits that begin inside a readable file."""
+    file = ["source_set", "audio_path"]
+    readable = inventory.files.lazy().filter(pl.col("status") == Status.OK).select(*file, "sample_rate", "frames")
+    hits = pl.scan_parquet(catalog.hits_path).select(*file, "onset_time", "split").join(readable, on=file)
+    inside = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor() < pl.col("frames")
+    counted = hits.filter(inside).group_by("source_set", "split").agg(pl.len().alias("clips"))
+    return counted.sort("source_set", "split").collect(engine="streaming")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """Whether the shards of a dataset are whole.
+
+    Attributes:
+        key: Of the manifest.
+        checked: Shards looked at.
+        broken: Paths of shards and indexes whose bytes are not those recorded.
+        missing: Paths of shards that are gone.
+        healed: Shards that were made again.
+    """
+
+    key: str
+    checked: int
+    broken: tuple[str, ...]
+    missing: tuple[str, ...]
+    healed: int = 0
+
+    @property
+    def passed(self) -> bool:
+        """Whether all was whole, or is again."""
+        return len(self.broken) + len(self.missing) == self.healed
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {name: getattr(self, name) for name in self.__slots__} | {"passed": self.passed}
+
+
+def check_dataset(settings: Settings, key: str, heal: bool = False, *, progress: Progress | None = None) -> CheckResult:
+    """Read every byte of a dataset again and compare it with what its indexes recorded.
+
+    Args:
+        settings: Say where it is.
+        key: Of the manifest.
+        heal: Delete what is broken and export again: only that is made anew.
+        progress: Hears of each shard.
+
+    Raises:
+        DatasetError: Nothing was exported.
+        StorageError: The drive failed.
+    """
+    paths = index_paths(settings, key)
+    if not paths:
+        raise DatasetError(f"There is no dataset of {key}", where=settings.dataset_dir, do="export it first")
+    entries: dict[str, ShardEntry] = {}
+    broken: list[Path] = []
+    for path in paths:
+        try:
+            entries |= {entry.digest: entry for entry in read_index(path).shards}
+        except DatasetError:
+            broken.append(path)
+    missing: list[Path] = []
+    with (progress or SilentProgress()).task("check", total=len(entries), unit="shards") as task:
+        for digest, entry in entries.items():
+            path = settings.shards_dir / shard_name(digest)
+            if not path.exists():
+                missing.append(path)
+            elif path.stat().st_size != entry.bytes or sha256_file(path) != entry.sha256:
+                broken.append(path)
+            task.advance(1, broken=len(broken), missing=len(missing))
+    healed = _heal(settings, key, broken, missing, progress) if heal and (broken or missing) else 0
+    return CheckResult(key, len(entries), tuple(map(str, broken)), tuple(map(str, missing)), healed)
+
+
+def _heal(settings: Settings, key: str, broken: list[Path], missing: list[Path], progress: Progress | None) -> int:
+    """Export again without what is broken; returns how many of the lost files are whole now."""
+    source_sets = [unquote(path.stem) for path in index_paths(settings, key)]
+    for path in broken:
+        path.unlink(missing_ok=True)
+    export_dataset(settings, key, source_sets=source_sets, progress=progress)
+    return sum(path.exists() for path in (*broken, *missing))

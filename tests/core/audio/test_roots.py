@@ -1,0 +1,118 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from beatsight_core.audio.roots import Listings, Status, mounted_roots, resolve_audio
+from beatsight_core.settings import SourceSet
+
+
+@pytest.fixture
+def roots(tmp_path: Path) -> tuple[Path, Path]:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    return first, second
+
+
+@pytest.fixture
+def source(roots) -> SourceSet:
+    return SourceSet("kits", roots=roots)
+
+
+def put(path: Path, text: str = "audio") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_the_first_root_that_has_it_wins(roots, source):
+    put(roots[1] / "a/x.wav")
+    found = resolve_audio(source, "a/x.wav")
+    assert (found.status, found.root, found.path) == (Status.OK, roots[1], roots[1] / "a/x.wav")
+    assert found.size == 5
+    put(roots[0] / "a/x.wav")
+    assert resolve_audio(source, "a/x.wav").root == roots[0]
+
+
+def test_what_is_nowhere_is_missing(source):
+    assert resolve_audio(source, "a/x.wav").status is Status.MISSING
+
+
+def test_names_match_in_case_and_the_message_says_so(roots, source):
+    put(roots[0] / "Kit/Take.wav")
+    for wrong in ("kit/Take.wav", "Kit/take.wav", "Kit/Take.WAV"):
+        found = resolve_audio(source, wrong)
+        assert found.status is Status.MISSING
+        assert "differs in upper and lower case" in found.message
+    assert resolve_audio(source, "Kit/Take.wav").status is Status.OK
+
+
+def test_names_are_compared_with_listings_not_asked_of_the_drive(roots, source):
+    # A drive that ignores case would answer yes to exists(); a listing tells the real name.
+    listings = Listings()
+    path = put(roots[0] / "x.wav")
+    assert listings.names(str(roots[0])) == {"x.wav": False}
+    path.rename(roots[0] / "X.wav")
+    assert resolve_audio(source, "X.wav", listings).status is Status.MISSING
+    assert resolve_audio(source, "X.wav").status is Status.OK
+
+
+@pytest.mark.parametrize("path", ["../x.wav", "a/../../x.wav", "a/..", "/etc/passwd", "", ".", "a\0b"])
+def test_paths_that_could_leave_a_root_are_unsafe(path, source):
+    assert resolve_audio(source, path).status is Status.UNSAFE
+
+
+def test_a_link_that_leaves_its_root_is_unsafe(tmp_path, roots, source):
+    put(tmp_path / "secret/x.wav")
+    (roots[0] / "x.wav").symlink_to(tmp_path / "secret/x.wav")
+    (roots[0] / "folder").symlink_to(tmp_path / "secret")
+    for path in ("x.wav", "folder/x.wav"):
+        assert resolve_audio(source, path).status is Status.UNSAFE
+
+
+def test_a_link_beside_a_root_with_the_same_start_is_unsafe(tmp_path, roots, source):
+    put(tmp_path / "first-not/x.wav")
+    (roots[0] / "x.wav").symlink_to(tmp_path / "first-not/x.wav")
+    assert resolve_audio(source, "x.wav").status is Status.UNSAFE
+
+
+def test_a_link_inside_its_root_is_followed(roots, source):
+    put(roots[0] / "real/x.wav")
+    (roots[0] / "alias").symlink_to(roots[0] / "real")
+    assert resolve_audio(source, "alias/x.wav").status is Status.OK
+
+
+def test_a_root_may_itself_be_a_link(tmp_path):
+    put(tmp_path / "drive/x.wav")
+    (tmp_path / "raw").symlink_to(tmp_path / "drive")
+    assert resolve_audio(SourceSet("kits", roots=(tmp_path / "raw",)), "x.wav").status is Status.OK
+
+
+def test_a_path_that_is_unsafe_in_one_root_is_found_in_the_next(tmp_path, roots, source):
+    put(tmp_path / "secret.wav")
+    (roots[0] / "x.wav").symlink_to(tmp_path / "secret.wav")
+    put(roots[1] / "x.wav")
+    assert resolve_audio(source, "x.wav").root == roots[1]
+
+
+def test_what_is_no_regular_file_is_not_opened(roots, source):
+    (roots[0] / "folder.wav").mkdir()
+    os.mkfifo(roots[0] / "pipe.wav")
+    (roots[0] / "loop.wav").symlink_to(roots[0] / "loop.wav")
+    (roots[0] / "gone.wav").symlink_to(roots[0] / "nowhere.wav")
+    assert resolve_audio(source, "folder.wav").status is Status.UNREADABLE
+    assert resolve_audio(source, "pipe.wav").status is Status.UNREADABLE
+    assert resolve_audio(source, "loop.wav").status is Status.UNREADABLE
+    assert resolve_audio(source, "gone.wav").status is Status.MISSING
+
+
+def test_a_file_used_as_a_folder_is_missing(roots, source):
+    put(roots[0] / "x.wav")
+    assert resolve_audio(source, "x.wav/y.wav").status is Status.MISSING
+
+
+def test_roots_say_whether_they_are_there(tmp_path, roots):
+    put(tmp_path / "file")
+    source = SourceSet("kits", roots=(roots[0], tmp_path / "away", tmp_path / "file"))
+    assert [status.mounted for status in mounted_roots(source)] == [True, False, False]
