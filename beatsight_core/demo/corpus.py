@@ -1,0 +1,275 @@
+"""Make the demo corpus: plan the sessions, play and record them, spoil some on purpose, write manifest and settings."""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.demo import faults
+from beatsight_core.demo.formats import SOURCES, SourceFormat
+from beatsight_core.demo.lines import LICENCE, line, onset_s, session_events, strewn
+from beatsight_core.demo.planning import SIZES, Plan, SessionPlan, plan_sessions
+from beatsight_core.demo.receipt import read_receipt, write_receipt
+from beatsight_core.demo.recording import Recording, play, record
+from beatsight_core.errors import UsageError
+from beatsight_core.files import write_bytes, write_text
+from beatsight_core.manifest.workers import worker_count
+from beatsight_core.manifest.workers import workers as processes
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.settings import SETTINGS_FILE
+from beatsight_core.taxonomy import CORE
+
+MANIFEST = "manifests/demo.jsonl"
+_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+_SETTINGS = """# The demo corpus: three source sets, one of them over two drives.
+{sources}
+[gates]
+profile = "demo"
+
+# Some thousand hits make few steps in eight epochs: the probe takes larger ones.
+[training.warmup]
+lr = 1e-3
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DemoCorpus:
+    """What was made, and what the platform should find in it.
+
+    Attributes:
+        data_root: Folder that holds it.
+        manifest: The manifest's path.
+        seed: That it was drawn from.
+        size: "demo" or "tiny".
+        lines: Lines of the manifest that are not blank.
+        events: Valid ones.
+        rejects_by_reason: The others, by the reason that they must be refused for.
+        sessions: Sessions of valid events.
+        files: Audio files that are there.
+        seconds: Their length together.
+        bytes: Their size together.
+        events_by_source: Valid events per source set.
+        events_by_component: Valid events per component, aliases resolved.
+        sessions_by_split: Sessions per split, by the platform's own rule.
+        techniques: Valid events per technique.
+        duplicates: Events that repeat another under a new id.
+        unknown_labels: Components of refused lines that no taxonomy knows.
+        missing: The file that is not there: source_set, audio_path, events.
+        truncated: The file that was cut: source_set, audio_path, events, frames its header promises, frames that can be
+            decoded, events from there on.
+        past_end: The event after the end of its file: source_set, audio_path, events.
+    """
+
+    data_root: str
+    manifest: str
+    seed: int
+    size: str
+    lines: int
+    events: int
+    rejects_by_reason: dict[str, int]
+    sessions: int
+    files: int
+    seconds: float
+    bytes: int
+    events_by_source: dict[str, int]
+    events_by_component: dict[str, int]
+    sessions_by_split: dict[str, int]
+    techniques: dict[str, int]
+    duplicates: int
+    unknown_labels: dict[str, int]
+    missing: dict[str, Any]
+    truncated: dict[str, Any]
+    past_end: dict[str, Any]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """The pieces of a corpus on their way to a manifest."""
+
+    sound: tuple[Recording, ...]
+    missing: Recording
+    truncated: Recording
+    readable_frames: int
+
+    @property
+    def all(self) -> tuple[Recording, ...]:
+        return (*self.sound, self.missing, self.truncated)
+
+    @property
+    def recorded(self) -> tuple[Recording, ...]:
+        return (*self.sound, self.truncated)
+
+
+def make_demo(
+    data_root: Path,
+    *,
+    seed: int = 7,
+    size: str = "demo",
+    workers: int = 0,
+    progress: Progress | None = None,
+) -> DemoCorpus:
+    """Make the demo corpus in a data root, or find that it is there already.
+
+    The same seed and size give the same bytes of audio and manifest, whatever the number of processes.
+
+    Args:
+        data_root: Gets `raw/`, `manifests/demo.jsonl` and, where there is none, `beatsight.toml`.
+        seed: Of everything that is drawn at random.
+        size: "demo", or "tiny" for tests.
+        workers: Processes; 0 means one per core.
+        progress: Shows how far it is.
+
+    Raises:
+        UsageError: There is no such size, or the seed is negative.
+        StorageError: A file cannot be written.
+    """
+    if size not in SIZES or seed < 0:
+        raise UsageError(
+            f"There is no demo of size {size!r} and seed {seed}",
+            do=f"use one of {', '.join(SIZES)}; a seed is 0 or more",
+        )
+    data_root = Path(data_root).absolute()
+    made_from, manifest = {"seed": seed, "size": size}, data_root / MANIFEST
+    _write_settings(data_root)
+    found = read_receipt(data_root, made_from, manifest)
+    if found is not None:
+        return DemoCorpus(**{**found, "data_root": str(data_root), "manifest": str(manifest)})
+    made = _make(data_root, plan_sessions(seed, SIZES[size]), workers, progress or SilentProgress())
+    corpus = _write_manifest(data_root, made, made_from)
+    audio = [recording.path(data_root) for recording in made.recorded]
+    write_receipt(data_root, made_from, manifest, audio, corpus.to_json())
+    return corpus
+
+
+def _make(data_root: Path, plan: Plan, workers: int, progress: Progress) -> _Made:
+    recordings = _record_all(data_root, (*plan.sound, plan.truncated), workers, progress)
+    truncated = recordings[plan.truncated.number]
+    missing = play(plan.missing)
+    missing.path(data_root).unlink(missing_ok=True)
+    readable = faults.truncate(truncated.path(data_root))
+    return _Made(tuple(recordings[session.number] for session in plan.sound), missing, truncated, readable)
+
+
+def _record_all(
+    data_root: Path, plans: Sequence[SessionPlan], workers: int, progress: Progress
+) -> dict[int, Recording]:
+    by_kit: dict[str, list[SessionPlan]] = {}
+    for plan in plans:
+        by_kit.setdefault(plan.kit.kit_id, []).append(plan)
+    # The kits with the most samples first, so that no process is left with a long one at the end.
+    batches = sorted(
+        by_kit.values(), key=lambda batch: -len(batch) * batch[0].source.rate_hz * batch[0].source.channels
+    )
+    # Never this process itself, whose libraries are loaded and may use several threads.
+    count = max(2, worker_count(workers))
+    recordings: dict[int, Recording] = {}
+    with (
+        progress.task("Record the demo corpus", len(plans), "sessions") as task,
+        _single_threaded_children(),
+        processes(count) as spread,
+    ):
+        for done in spread(partial(record, data_root), batches):
+            recordings |= {recording.plan.number: recording for recording in done}
+            task.advance(len(done))
+    return recordings
+
+
+@contextlib.contextmanager
+def _single_threaded_children() -> Iterator[None]:
+    """Let processes that start meanwhile do linear algebra on one thread each.
+
+    A matrix product split over threads adds up in another order, which would show in the last bit of the audio; and one
+    thread per process is fastest. The libraries read these variables when they are loaded, not later.
+    """
+    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _write_manifest(data_root: Path, made: _Made, made_from: dict[str, Any]) -> DemoCorpus:
+    events = [event for recording in made.all for event in session_events(recording)]
+    last = made.sound[-1]
+    past_end = faults.past_end(session_events(last)[-1], last.seconds)
+    strays = [past_end, faults.duplicate(events[1])]
+    bad = faults.bad_lines(events[0])
+    # A blank line is no event and no mistake.
+    lines = strewn([line(event) for event in events], [*map(line, strays), *(text for _, text in bad), b"\n"])
+    write_bytes(data_root / MANIFEST, b"".join(lines))
+    return _summary(data_root, made, made_from, events=[*events, *strays], rejects=Counter(reason for reason, _ in bad))
+
+
+def _summary(
+    data_root: Path, made: _Made, made_from: dict[str, Any], *, events: list[dict[str, Any]], rejects: Counter[str]
+) -> DemoCorpus:
+    labels = Counter(CORE.canonical[part["label"]] for event in events for part in event["components"])
+    techniques = Counter(technique for event in events for technique in event["techniques"])
+    return DemoCorpus(
+        data_root=str(data_root),
+        manifest=str(data_root / MANIFEST),
+        **made_from,
+        lines=len(events) + rejects.total(),
+        events=len(events),
+        rejects_by_reason=dict(sorted(rejects.items())),
+        sessions=len(made.all),
+        files=len(made.recorded),
+        seconds=round(sum(recording.seconds for recording in made.recorded), 3),
+        bytes=sum(recording.path(data_root).stat().st_size for recording in made.recorded),
+        events_by_source=dict(sorted(Counter(event["source_set"] for event in events).items())),
+        events_by_component={label: labels[label] for label in CORE.components},
+        sessions_by_split=dict(sorted(Counter(recording.plan.split for recording in made.all).items())),
+        techniques=dict(sorted(techniques.items())),
+        duplicates=1,
+        unknown_labels={"gong": 1},
+        missing=_costs(made.missing, len(made.missing.strokes)),
+        truncated={
+            **_costs(made.truncated, len(made.truncated.strokes)),
+            "promised_frames": made.truncated.samples,
+            "readable_frames": made.readable_frames,
+            "events_past_cut": _events_from(made.truncated, made.readable_frames),
+        },
+        past_end=_costs(made.sound[-1], 1),
+    )
+
+
+def _costs(recording: Recording, events: int) -> dict[str, Any]:
+    return {"source_set": recording.plan.source.name, "audio_path": recording.plan.audio_path, "events": events}
+
+
+def _events_from(recording: Recording, frame: int) -> int:
+    end_s = frame / recording.plan.source.rate_hz
+    return sum(onset_s(recording, stroke) >= end_s for stroke in recording.strokes)
+
+
+def _write_settings(data_root: Path) -> None:
+    """Write `beatsight.toml` unless there is one: it is the user's from then on."""
+    path = data_root / SETTINGS_FILE
+    if path.exists():
+        return
+    write_text(path, _SETTINGS.format(sources="".join(map(_source_table, SOURCES))))
+
+
+def _source_table(source: SourceFormat) -> str:
+    roots = ", ".join(f'"{root}"' for root in source.roots)
+    return (
+        f"\n[sources.{source.name}]\n"
+        f"roots = [{roots}]\n"
+        f'licence = "{LICENCE}"\n'
+        f"expected_sample_rate_hz = {source.rate_hz}\n"
+    )
