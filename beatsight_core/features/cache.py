@@ -1,0 +1,157 @@
+"""A dataset's features opened as one: rows in the order of its shards, 100 % of them or an error."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from beatsight_core.dataset.reader import Dataset, open_dataset
+from beatsight_core.errors import DatasetError
+from beatsight_core.features.shard_file import (
+    HIT_ID_CHARACTERS,
+    REBUILD,
+    SUFFIX,
+    ShardFeatures,
+    open_shard,
+    shard_identity,
+)
+from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import Taxonomy, taxonomy_named
+
+
+@dataclass(frozen=True)
+class Features:
+    """The features of a dataset, rows in the order of its shards.
+
+    Attributes:
+        spec: How they were made.
+        dataset_digest: Of the dataset they were made from.
+        arrays: One (rows, n_mels, frames) memory map per shard, as stored; `spec.to_decibels` decodes.
+        targets: (N, classes) of 0 and 1.
+        classes: Labels in class order.
+        meta: The dataset's columns, a row per hit.
+        offsets: (shards + 1,) row that each array begins at, and N.
+    """
+
+    spec: FeatureSpec
+    dataset_digest: str
+    arrays: list[npt.NDArray[Any]]
+    targets: npt.NDArray[np.uint8]
+    classes: tuple[str, ...]
+    meta: pl.DataFrame
+    offsets: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def rows_of(self, split: str) -> npt.NDArray[np.int64]:
+        """Rows of a split, ascending; all rows for "all"."""
+        if split == "all":
+            return np.arange(len(self), dtype=np.int64)
+        return np.flatnonzero((self.meta["split"] == split).to_numpy()).astype(np.int64)
+
+    def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+        """Copy pictures: (len(rows), n_mels, frames) as stored, in the order of `rows`. Reads each array once."""
+        result = np.empty((len(rows), self.spec.n_mels, self.spec.frames), dtype=self.spec.dtype)
+        owner = np.searchsorted(self.offsets, rows, side="right") - 1
+        for index in np.unique(owner):
+            places = np.flatnonzero(owner == index)
+            result[places] = self.arrays[index][rows[places] - self.offsets[index]]
+        return result
+
+
+def shard_path(settings: Settings, spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str) -> Path:
+    """Where the features of a shard lie."""
+    folder = settings.cache_dir / spec.digest
+    return folder / f"{shard_digest}.{taxonomy.name}-{taxonomy.version}{SUFFIX}"
+
+
+def open_features(
+    settings: Settings, key: str, source_sets: Sequence[str] | None = None, *, verify: bool = False
+) -> Features:
+    """Open the features of a dataset under the current settings.
+
+    Args:
+        settings: Say which spec and taxonomy.
+        key: Of the manifest.
+        source_sets: Only these; all that the dataset has by default.
+        verify: Read every file and compare its digest.
+
+    Raises:
+        DatasetError: The dataset is not exported, or a shard's features are missing or broken: coverage is 100 % or
+            there is nothing to open.
+    """
+    dataset = open_dataset(settings, key, source_sets)
+    spec, taxonomy = FeatureSpec.from_settings(settings), taxonomy_named(settings.taxonomy)
+    paths = [shard_path(settings, spec, taxonomy, shard.digest) for shard in dataset.shards]
+    _check_coverage(dataset, paths, settings.cache_dir / spec.digest)
+    opened = [
+        open_shard(path, spec, shard_identity(spec, taxonomy, shard.digest, shard.rows), verify=verify)
+        for path, shard in zip(paths, dataset.shards, strict=True)
+    ]
+    meta = dataset.metadata()
+    _check_order(opened, meta, settings.cache_dir / spec.digest)
+    return Features(
+        spec=spec,
+        dataset_digest=dataset.digest,
+        arrays=[part.features for part in opened],
+        targets=_stacked([part.targets for part in opened], len(taxonomy.components)),
+        classes=taxonomy.components,
+        meta=meta,
+        offsets=np.cumsum([0, *(shard.rows for shard in dataset.shards)], dtype=np.int64),
+    )
+
+
+def label_matrix(labels: pl.Series, taxonomy: Taxonomy) -> npt.NDArray[np.uint8]:
+    """Label lists as a matrix (rows, classes) of 0 and 1, columns in class order.
+
+    Raises:
+        DatasetError: A label is not of the taxonomy.
+    """
+    matrix = np.zeros((len(labels), len(taxonomy.components)), dtype=np.uint8)
+    struck = pl.DataFrame({"row": np.arange(len(labels)), "label": labels}).explode("label").drop_nulls("label")
+    unknown = sorted(set(struck["label"].unique()) - set(taxonomy.components))
+    if unknown:
+        raise DatasetError(
+            f"Labels {unknown} are not in taxonomy {taxonomy.name!r}",
+            why="the dataset was exported under another taxonomy",
+            do="set `taxonomy` back, or export the dataset again",
+        )
+    columns = struck["label"].replace_strict(taxonomy.index, return_dtype=pl.Int64)
+    matrix[struck["row"].to_numpy(), columns.to_numpy()] = 1
+    return matrix
+
+
+def hit_id_matrix(meta: pl.DataFrame) -> npt.NDArray[np.uint8]:
+    """Column `hit_id` as (rows, 20) ASCII."""
+    text = "".join(meta["hit_id"].to_list()).encode("ascii")
+    return np.frombuffer(text, dtype=np.uint8).reshape(len(meta), HIT_ID_CHARACTERS)
+
+
+def _check_coverage(dataset: Dataset, paths: list[Path], folder: Path) -> None:
+    missing = [shard for shard, path in zip(dataset.shards, paths, strict=True) if not path.is_file()]
+    if missing:
+        hits, all_hits = sum(shard.rows for shard in missing), sum(shard.rows for shard in dataset.shards)
+        raise DatasetError(
+            f"Features cover {1 - hits / max(all_hits, 1):.1%} of dataset {dataset.key}: {len(missing)} of "
+            f"{len(paths)} shards ({hits:,} of {all_hits:,} hits) have none",
+            where=folder,
+            why="they were never built, or the dataset or the mel settings have changed since",
+            do=f"beatsight features {dataset.key}",
+        )
+
+
+def _check_order(opened: list[ShardFeatures], meta: pl.DataFrame, folder: Path) -> None:
+    """Row i of the features is row i of the dataset, by hit id."""
+    ids = _stacked([part.hit_ids for part in opened], HIT_ID_CHARACTERS)
+    if not np.array_equal(ids, hit_id_matrix(meta)):
+        raise DatasetError("Features are of other hits than the dataset's", where=folder, do=REBUILD)
+
+
+def _stacked(parts: list[npt.NDArray[np.uint8]], columns: int) -> npt.NDArray[np.uint8]:
+    return np.concatenate([np.zeros((0, columns), dtype=np.uint8), *parts])

@@ -1,0 +1,125 @@
+"""Everything that determines a feature, in one value whose digest keys the cache. No tensors here.
+
+Conventions: a clip becomes a picture of `n_mels` bands by `frames` frames in decibels below the clip's own loudest
+point, within [`floor_db`, 0]. It is stored in half precision, or as 8-bit steps over that range.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import digest_json
+from beatsight_core.settings import Settings
+from beatsight_core.units import milliseconds_to_samples
+
+UINT8_STEPS = 255
+"""Steps that 8-bit storage divides the range of decibels into."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureSpec:
+    """A recipe from a clip's samples to its picture. A change of any field is another digest, hence another cache.
+
+    Attributes:
+        sample_rate_hz: Rate of the clips.
+        pre_ms: Audio before the onset.
+        tail_ms: Audio from the onset on.
+        n_fft: Samples of a Hann window and of its transform.
+        hop_length: Samples from frame to frame; frames are centred, edges reflected.
+        n_mels: Bands.
+        f_min_hz: Lower edge of the lowest band.
+        f_max_hz: Upper edge of the highest band.
+        storage: "float16" or "uint8".
+        mel_scale: "slaney": linear below 1 kHz, so that narrow bands at the bottom still hold a bin of the transform.
+        floor_db: What lies further below the loudest point is set to this.
+        level: "clip_peak": decibels count from the clip's own loudest point, so a louder recording looks the same.
+        version: Grows when the code computes something else from the same fields.
+    """
+
+    sample_rate_hz: int = 44100
+    pre_ms: float = 80.0
+    tail_ms: float = 200.0
+    n_fft: int = 2048
+    hop_length: int = 512
+    n_mels: int = 128
+    f_min_hz: float = 20.0
+    f_max_hz: float = 16000.0
+    storage: str = "float16"
+    mel_scale: str = "slaney"
+    floor_db: float = -80.0
+    level: str = "clip_peak"
+    version: int = 1
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "FeatureSpec":
+        """The spec that `[dataset]` and `[features]` ask for."""
+        data, mel = settings.dataset, settings.features
+        return cls(
+            sample_rate_hz=data.sample_rate_hz,
+            pre_ms=data.pre_ms,
+            tail_ms=data.tail_ms,
+            n_fft=mel.n_fft,
+            hop_length=mel.hop_length,
+            n_mels=mel.n_mels,
+            f_min_hz=mel.f_min_hz,
+            f_max_hz=mel.f_max_hz,
+            storage=mel.storage,
+        )
+
+    @classmethod
+    def from_json(cls, value: Any) -> "FeatureSpec":
+        """The spec that `to_json` described.
+
+        Raises:
+            DatasetError: It is not such a description, or one by another version of this program.
+        """
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(value, dict) or set(value) != known:
+            raise DatasetError(
+                "A feature spec has other fields than this version knows",
+                why=f"fields {sorted(value) if isinstance(value, dict) else value!r}",
+                do="use the version of this program that wrote it, or build the features again",
+            )
+        return cls(**value)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields, as the digest counts them."""
+        return dataclasses.asdict(self)
+
+    @property
+    def digest(self) -> str:
+        """Names the cache's folder."""
+        return digest_json(self.to_json())
+
+    @property
+    def clip_samples(self) -> int:
+        """Samples of a clip."""
+        before = milliseconds_to_samples(self.pre_ms, self.sample_rate_hz)
+        return int(before + milliseconds_to_samples(self.tail_ms, self.sample_rate_hz))
+
+    @property
+    def frames(self) -> int:
+        """Frames of a picture: one centred on every hop, the first on sample 0."""
+        return 1 + self.clip_samples // self.hop_length
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What pictures are stored as."""
+        return np.dtype(self.storage)
+
+    @property
+    def clip_bytes(self) -> int:
+        """Stored size of one picture."""
+        return self.n_mels * self.frames * self.dtype.itemsize
+
+    def to_decibels(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Decibels, in the same shape, from what is stored: 8-bit steps are decoded, other numbers are decibels."""
+        values = stored.astype(np.float32)
+        if stored.dtype == np.uint8:
+            values *= -self.floor_db / UINT8_STEPS
+            values += self.floor_db
+        return values

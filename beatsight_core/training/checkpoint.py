@@ -1,0 +1,123 @@
+"""Checkpoints: a ring of the last few, and the best. Written whole, digested, and never read unless the digest agrees.
+
+A checkpoint is a dict that `torch.load(weights_only=True)` reads: `model` (weights by their key names), `optimizer`,
+`scaler`, `average`, `rng`, `progress`, `plateau`, and what it belongs to: `config`, `classes`, `spec`, `digests`,
+`format`. `best.pt` has `model` with the same key names, what it belongs to, and the metrics it was chosen by.
+"""
+
+import hashlib
+import io
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from beatsight_core.errors import ModelError
+from beatsight_core.files import sha256_file, storage_errors, write_bytes, write_text
+
+logger = logging.getLogger("beatsight")
+
+FORMAT = "beatsight-checkpoint/1"
+KEEP = 3
+BEST = "best.pt"
+LATEST = "latest"
+
+_NAME = re.compile(r"^epoch-(\d+)-step-(\d+)\.pt$")
+
+State = dict[str, Any]
+
+
+def save_checkpoint(folder: Path, state: State, epoch: int, step: int) -> Path:
+    """Add a checkpoint to the ring and drop the oldest beyond `KEEP`.
+
+    Args:
+        folder: The run's `checkpoints`.
+        state: What to keep.
+        epoch: Epochs that are complete.
+        step: Steps of the optimizer that are.
+
+    Raises:
+        StorageError: The drive is full, read-only, or gone; the ring is then as it was.
+    """
+    path = folder / f"epoch-{epoch:04d}-step-{step:08d}.pt"
+    _write(path, state)
+    write_text(folder / LATEST, path.name + "\n")
+    for _, old in ring(folder)[KEEP:]:
+        with storage_errors(old):
+            old.unlink(missing_ok=True)
+            _sidecar(old).unlink(missing_ok=True)
+    return path
+
+
+def save_best(folder: Path, state: State) -> Path:
+    """Replace the best weights."""
+    path = folder / BEST
+    _write(path, state)
+    return path
+
+
+def ring(folder: Path) -> list[tuple[int, Path]]:
+    """The steps and files of the ring, newest first."""
+    found = [(match, path) for path in folder.glob("epoch-*.pt") if (match := _NAME.match(path.name))]
+    return sorted(((int(match[2]), path) for match, path in found), reverse=True)
+
+
+def load_newest(folder: Path) -> tuple[State, Path] | None:
+    """The newest checkpoint of the ring that is whole, and its file; None if there never was one.
+
+    Raises:
+        ModelError: There are some and all of them are broken.
+    """
+    files = ring(folder)
+    for _, path in files:
+        try:
+            return load(path), path
+        except ModelError as error:
+            logger.warning("falling back to an older checkpoint: %s", error)
+    if files:
+        raise ModelError(
+            f"None of {len(files)} checkpoints is whole", where=folder, do="start the run again with --fresh"
+        )
+    return None
+
+
+def load(path: Path, device: str = "cpu") -> State:
+    """Read one checkpoint, if its digest agrees.
+
+    Raises:
+        ModelError: It is missing, broken, or of another format.
+    """
+    if not path.is_file() or not _sidecar(path).is_file():
+        raise ModelError("A checkpoint is missing", where=path, why="it or its digest is not there", do=_DO)
+    with storage_errors(path):
+        expected = _sidecar(path).read_text(encoding="utf-8", errors="replace").split()
+    if sha256_file(path) not in expected:
+        raise ModelError("A checkpoint is broken", where=path, why="its digest differs", do=_DO)
+    state = torch.load(path, map_location=device, weights_only=True)
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ModelError("A checkpoint has another format", where=path, why=f"{FORMAT} is expected", do=_DO)
+    return state
+
+
+_DO = "resume from another one, or start the run again with --fresh"
+
+
+def _write(path: Path, state: State) -> None:
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **state}, buffer)
+    data = buffer.getvalue()
+    digest = hashlib.sha256(data).hexdigest()
+    # Between these writes the file is the old one or the new one, and the sidecar vouches for both.
+    before = sha256_file(path) if path.exists() else None
+    if before not in (None, digest):
+        write_text(_sidecar(path), f"{before}  {path.name}\n{digest}  {path.name}\n")
+    elif before is None:
+        write_text(_sidecar(path), f"{digest}  {path.name}\n")
+    write_bytes(path, data)
+    write_text(_sidecar(path), f"{digest}  {path.name}\n")
+
+
+def _sidecar(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256")

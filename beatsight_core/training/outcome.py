@@ -1,0 +1,71 @@
+"""What a run came to: thresholds tuned on the calibration split, metrics on all of val, both of the best weights."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from beatsight_core.features.cache import Features
+from beatsight_core.files import sha256_file, write_json
+from beatsight_core.metrics import multilabel_metrics
+from beatsight_core.training import checkpoint, records
+from beatsight_core.training.batches import Clips, load_clips
+from beatsight_core.training.loop import predict_clips
+from beatsight_core.training.thresholds import DEFAULT, tune_thresholds
+
+
+def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: Features) -> dict[str, Any]:
+    """Judge the best weights and write `thresholds.json`, then `metrics.json`, which makes the run a finished one.
+
+    Args:
+        folder: Of the run.
+        identity: What its `config.json` says.
+        net: Of the run's architecture, on the device to use; it is given the best weights.
+        features: Its cache.
+
+    Returns:
+        What `metrics.json` says.
+    """
+    path = folder / records.CHECKPOINTS / checkpoint.BEST
+    best = checkpoint.load(path)
+    net.load_state_dict(best["model"])
+    device = next(net.parameters()).device
+    thresholds = _thresholds(folder, net, features, device)
+    metrics = clip_metrics(net, load_clips(features, features.rows_of("val"), device, "val"), thresholds, features)
+    history = records.read_history(folder)
+    trained_s = sum(record["train_seconds"] for record in history)
+    result = {
+        "status": "finished",
+        "run_id": identity["run_id"],
+        "split": "val",
+        "metrics": metrics,
+        "epochs": len(history),
+        "best_epoch": best["metrics"]["epoch"],
+        "digests": {**identity["digests"], "checkpoint": sha256_file(path)},
+        "seconds": sum(record["seconds"] for record in history),
+        "clips_per_second": sum(record["clips"] for record in history) / max(trained_s, 1e-9),
+    }
+    write_json(folder / records.METRICS, result)
+    return result
+
+
+def clip_metrics(net: nn.Module, clips: Clips, thresholds: npt.ArrayLike, features: Features) -> dict[str, Any]:
+    """Every metric of a net on some clips."""
+    return multilabel_metrics(predict_clips(net, clips), clips.targets.cpu().numpy(), thresholds, features.classes)
+
+
+def _thresholds(folder: Path, net: nn.Module, features: Features, device: torch.device) -> npt.NDArray[np.float64]:
+    rows = features.rows_of("calibration")
+    thresholds = np.full(len(features.classes), DEFAULT)
+    if len(rows):
+        probabilities = predict_clips(net, load_clips(features, rows, device, "calibration clips"))
+        thresholds = tune_thresholds(probabilities, features.targets[rows])
+    named = {label: float(value) for label, value in zip(features.classes, thresholds, strict=True)}
+    write_json(
+        folder / records.THRESHOLDS,
+        {"thresholds": named, "split": "calibration", "hits": len(rows), "default": DEFAULT},
+    )
+    return thresholds

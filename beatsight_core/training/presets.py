@@ -1,0 +1,196 @@
+"""Training configurations: the values, their checks, and where they come from.
+
+A preset is a TOML file beside this one. `[training.<preset>]` of the settings file beats it, `--set key=value` beats
+both. Everything here is part of a run's identity, the number of epochs too, so that a schedule never changes under way.
+"""
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from beatsight_core.errors import SettingsError
+from beatsight_core.settings import Settings
+
+PRESETS = ("warmup", "baseline", "long_run")
+AMP_MODES = ("auto", "bfloat16", "float16", "off")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingConfig:
+    """Everything that determines a training run, beside its data.
+
+    Attributes:
+        preset: Name of the preset it began from.
+        epochs: Passes over the training hits.
+        schedule: "cosine" (linear warm-up, then half a cosine down to `min_lr`) or "plateau" (times `plateau_factor`
+            when the validation loss has not fallen for `plateau_patience` epochs).
+        warmup_epochs: Epochs over which the rate rises to `lr`; at most half of all.
+        lr: Greatest learning rate.
+        min_lr: Least.
+        plateau_patience: Epochs without a lower validation loss before the rate falls.
+        plateau_factor: What it is then multiplied by.
+        batch: Clips per forward pass.
+        accumulation: Forward passes per step of the optimizer.
+        least_steps: Steps an epoch shall have: on small data `accumulation` is lowered until it has them.
+        weight_decay: Of AdamW, on weight matrices only.
+        clip_norm: Greatest norm of a step's gradient.
+        ema_decay: Of the moving average of weights that is then validated and kept; 0 means none.
+        label_smoothing: Targets are drawn this far towards one half.
+        model: Architecture (see `model.build_model`).
+        dropout: Before the last layer.
+        seed: Of initial weights, order, dropout and augmentation.
+        amp: Reduced precision on CUDA: "auto" (bfloat16, else float16), "bfloat16", "float16" or "off".
+        channels_last: Memory layout of the convolutions; faster everywhere.
+        compile: Compile the net, on CUDA only.
+        val_fraction: Share of the validation hits looked at after each epoch; the final metrics use all.
+        val_minimum: Hits looked at even so, if there are as many.
+        checkpoint_epochs: Epochs from checkpoint to checkpoint.
+        checkpoint_minutes: Time after which one is written even so.
+        augment_shift_frames: Greatest shift in time, either way.
+        augment_eq_db: Greatest boost or cut of a random smooth equaliser.
+        augment_noise_db: Noise is added at most at this level, in decibels relative to the clip's loudest point.
+        augment_noise_probability: Share of clips with noise.
+        augment_bands: Widest masked stripe of bands.
+        augment_frames: Widest masked stripe of frames.
+        augment_mask_probability: Share of clips with such stripes.
+        augment_mix_probability: Share of clips that a second one is mixed into, with the union of their labels.
+    """
+
+    preset: str
+    epochs: int
+    schedule: str
+    lr: float
+    batch: int
+    warmup_epochs: float = 0.0
+    min_lr: float = 2e-5
+    plateau_patience: int = 4
+    plateau_factor: float = 0.5
+    accumulation: int = 1
+    least_steps: int = 500
+    weight_decay: float = 1e-4
+    clip_norm: float = 1.0
+    ema_decay: float = 0.0
+    label_smoothing: float = 0.0
+    model: str = "cnn_small"
+    dropout: float = 0.3
+    seed: int = 1337
+    amp: str = "auto"
+    channels_last: bool = True
+    compile: bool = False
+    val_fraction: float = 1.0
+    val_minimum: int = 2000
+    checkpoint_epochs: int = 1
+    checkpoint_minutes: float = 10.0
+    augment_shift_frames: int = 1
+    augment_eq_db: float = 6.0
+    augment_noise_db: float = -30.0
+    augment_noise_probability: float = 0.3
+    augment_bands: int = 12
+    augment_frames: int = 4
+    augment_mask_probability: float = 0.3
+    augment_mix_probability: float = 0.1
+
+    def to_json(self) -> dict[str, Any]:
+        """All values."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "TrainingConfig":
+        """The configuration that `to_json` described; values that did not exist then get their defaults."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: item for name, item in value.items() if name in known})
+
+
+def load_preset(settings: Settings, name: str, overrides: Mapping[str, Any] | None = None) -> TrainingConfig:
+    """A preset with what overrides it.
+
+    Args:
+        settings: `[training.<name>]` beats the preset.
+        name: warmup, baseline or long_run.
+        overrides: Beat both. Text is read as the type that the key has: "epochs=4" as typed after `--set` works.
+
+    Raises:
+        SettingsError: There is no such preset or key, or values are of the wrong type or impossible; all problems in
+            one message.
+    """
+    if name not in PRESETS:
+        raise SettingsError(f"There is no preset {name!r}{_hint(name, PRESETS)}", do=f"use one of {', '.join(PRESETS)}")
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+    layers = [(preset_values(name), ""), (settings.training.get(name, {}), f"training.{name}."), (overrides or {}, "")]
+    for table, prefix in layers:
+        for key, value in table.items():
+            _take(values, key, value, prefix, problems)
+    if not problems:
+        config = TrainingConfig(preset=name, **values)
+        problems = _contradictions(config)
+    if problems:
+        raise SettingsError(f"Preset {name} cannot be used: " + "; ".join(problems), do="mend these values")
+    return config
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """What the file of a preset says."""
+    text = resources.files("beatsight_core.training").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def _take(values: dict[str, Any], key: str, value: Any, prefix: str, problems: list[str]) -> None:
+    hints = typing.get_type_hints(TrainingConfig)
+    del hints["preset"]
+    if key not in hints:
+        problems.append(f"there is no value {prefix}{key}{_hint(key, list(hints))}")
+        return
+    try:
+        values[key] = _as_type(value, hints[key])
+    except ValueError:
+        problems.append(f"{prefix}{key} must be {hints[key].__name__}, not {value!r}")
+
+
+def _as_type(value: Any, kind: type) -> Any:
+    """A value, or text typed for it, as `kind`; ValueError if it is none."""
+    if isinstance(value, str) and kind is bool:
+        if value.strip().lower() not in _BOOLEANS:
+            raise ValueError(value)
+        return _BOOLEANS[value.strip().lower()]
+    if isinstance(value, str) and kind is not str:
+        return kind(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise ValueError(value)
+    return value
+
+
+_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def _contradictions(config: TrainingConfig) -> list[str]:
+    counts = ("epochs", "batch", "accumulation", "plateau_patience", "checkpoint_epochs")
+    shares = ("dropout", "ema_decay", "label_smoothing", "augment_noise_probability", "augment_mask_probability",
+              "augment_mix_probability")  # fmt: skip
+    not_negative = ("warmup_epochs", "min_lr", "weight_decay", "seed", "val_minimum", "least_steps",
+                    "augment_shift_frames", "augment_eq_db", "augment_bands", "augment_frames")  # fmt: skip
+    positive = ("lr", "clip_norm", "checkpoint_minutes")
+    problems = [f"{name} must be at least 1" for name in counts if getattr(config, name) < 1]
+    problems += [f"{name} must lie in [0, 1]" for name in shares if not 0 <= getattr(config, name) <= 1]
+    problems += [f"{name} must not be negative" for name in not_negative if not getattr(config, name) >= 0]
+    problems += [f"{name} must be positive" for name in positive if not getattr(config, name) > 0]
+    checks = [
+        (config.schedule not in ("cosine", "plateau"), f"schedule must be cosine or plateau, not {config.schedule!r}"),
+        (config.amp not in AMP_MODES, f"amp must be one of {', '.join(AMP_MODES)}, not {config.amp!r}"),
+        (not config.min_lr <= config.lr < 10, "min_lr <= lr < 10 must hold"),
+        (not 0 < config.val_fraction <= 1, "val_fraction must lie in (0, 1]"),
+        (not 0 < config.plateau_factor < 1, "plateau_factor must lie between 0 and 1"),
+    ]
+    return problems + [problem for wrong, problem in checks if wrong]
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {close[0]}?)" if close else ""

@@ -1,0 +1,191 @@
+"""A run's folder: what it is, how it went, where its best weights are.
+
+    runs/<run id>/config.json        identity: preset, values, dataset, spec, classes
+                 environment.json    of the last sitting
+                 history.jsonl       one line per epoch: the truth that tracking mirrors
+                 thresholds.json     per class, from the calibration split
+                 metrics.json        of the finished run on val; its presence means finished
+                 failure.json        why the last sitting gave up, if it did
+                 checkpoints/        a ring of three, best.pt, and the name of the latest
+
+Training writes it, and all that comes after reads it by `open_run`.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from beatsight_core.errors import InputError, ModelError
+from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.files import read_json, storage_errors, write_bytes
+from beatsight_core.settings import Settings
+from beatsight_core.training.presets import TrainingConfig
+
+CONFIG, HISTORY, METRICS, THRESHOLDS = "config.json", "history.jsonl", "metrics.json", "thresholds.json"
+ENVIRONMENT, FAILURE, CHECKPOINTS = "environment.json", "failure.json", "checkpoints"
+LATEST_RUN = "latest"
+
+logger = logging.getLogger("beatsight")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run on disk.
+
+    Attributes:
+        run_id: Its name.
+        folder: Where it lies.
+        preset: Name of the preset.
+        key: Of the manifest it learned from.
+        config: Its values.
+        classes: Labels in class order.
+        spec: How its features were made.
+        dataset_digest: Of the dataset it learned from.
+        source_sets: Of that dataset.
+    """
+
+    run_id: str
+    folder: Path
+    preset: str
+    key: str
+    config: TrainingConfig
+    classes: tuple[str, ...]
+    spec: FeatureSpec
+    dataset_digest: str
+    source_sets: tuple[str, ...]
+
+    @property
+    def status(self) -> str:
+        """Finished, failed, or unfinished (under way, stopped, or killed)."""
+        if (self.folder / METRICS).is_file():
+            return "finished"
+        return "failed" if (self.folder / FAILURE).is_file() else "unfinished"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The best weights, for `checkpoint.load`."""
+        return self.folder / CHECKPOINTS / "best.pt"
+
+    @property
+    def metrics(self) -> dict[str, Any] | None:
+        """What `metrics.json` says, if the run is finished."""
+        return read_json(self.folder / METRICS) if self.status == "finished" else None
+
+    @property
+    def history(self) -> list[dict[str, Any]]:
+        """A record per complete epoch."""
+        return read_history(self.folder)
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float64]:
+        """(classes,) in class order.
+
+        Raises:
+            ModelError: The run is not finished, so none were tuned.
+        """
+        path = self.folder / THRESHOLDS
+        if not path.is_file():
+            raise ModelError(f"Run {self.run_id} has no thresholds yet", where=path, do=_finish(self))
+        values = read_json(path)["thresholds"]
+        return np.array([values[label] for label in self.classes], dtype=np.float64)
+
+    def to_json(self) -> dict[str, Any]:
+        """A summary, JSON-safe."""
+        return {
+            "run_id": self.run_id,
+            "folder": str(self.folder),
+            "preset": self.preset,
+            "key": self.key,
+            "status": self.status,
+            "epochs": len(self.history),
+            "dataset": self.dataset_digest,
+            "spec": self.spec.digest,
+        }
+
+
+def open_run(settings: Settings, run_id: str) -> Run:
+    """A run by its id, by a beginning of it that fits no other, or "latest".
+
+    Raises:
+        ModelError: None fits, or several do, or its folder is broken.
+    """
+    if run_id and "/" not in run_id and (settings.run_root / run_id / CONFIG).is_file():
+        return read_run(settings.run_root / run_id)
+    runs = list_runs(settings)
+    if run_id == LATEST_RUN and runs:
+        return runs[0]
+    fitting = [run for run in runs if run_id and run.run_id.startswith(run_id)]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = f"{run_id!r} fits {len(fitting)} runs" if fitting else f"There is no run {run_id!r}"
+    names = ", ".join(run.run_id for run in (fitting or runs)[:5])
+    raise ModelError(what, where=settings.run_root, do=f"name one of: {names}" if names else "train first")
+
+
+def list_runs(settings: Settings) -> list[Run]:
+    """All runs, the one worked on last first; a folder that cannot be read is left out with a warning."""
+    if not settings.run_root.is_dir():
+        return []
+    with storage_errors(settings.run_root):
+        found = [path.parent for path in settings.run_root.glob(f"*/{CONFIG}")]
+        folders = [folder for folder in found if not folder.name.startswith(".")]
+        folders.sort(key=lambda folder: (_last_change(folder), folder.name), reverse=True)
+    runs = []
+    for folder in folders:
+        try:
+            runs.append(read_run(folder))
+        except InputError as error:
+            logger.warning("a run is left out: %s", error)
+    return runs
+
+
+def read_run(folder: Path) -> Run:
+    """The run that lies in a folder.
+
+    Raises:
+        ModelError: Its `config.json` is not one of this program.
+    """
+    value = read_json(folder / CONFIG)
+    try:
+        return Run(
+            run_id=value["run_id"],
+            folder=folder,
+            preset=value["preset"],
+            key=value["key"],
+            config=TrainingConfig.from_json(value["config"]),
+            classes=tuple(value["classes"]),
+            spec=FeatureSpec.from_json(value["spec"]),
+            dataset_digest=value["digests"]["dataset"],
+            source_sets=tuple(value["source_sets"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ModelError("A run's configuration is broken", where=folder / CONFIG, why=repr(error)) from error
+
+
+def read_history(folder: Path) -> list[dict[str, Any]]:
+    """The records of `history.jsonl`; a last line that was cut off does not count."""
+    try:
+        lines = (folder / HISTORY).read_bytes().split(b"\n")[:-1]
+    except FileNotFoundError:
+        return []
+    return [orjson.loads(line) for line in lines]
+
+
+def write_history(folder: Path, records: list[dict[str, Any]]) -> None:
+    """Replace `history.jsonl`, atomically."""
+    lines = [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for record in records]
+    write_bytes(folder / HISTORY, b"".join(lines))
+
+
+def _last_change(folder: Path) -> int:
+    names = (METRICS, HISTORY, CONFIG)
+    return max((folder / name).stat().st_mtime_ns for name in names if (folder / name).exists())
+
+
+def _finish(run: Run) -> str:
+    return f"finish it: beatsight train {run.key} --preset {run.preset}"

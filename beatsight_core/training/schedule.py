@@ -1,0 +1,56 @@
+"""The learning rate as a function of the step: the same step gives the same rate, in one sitting or in ten.
+
+The cosine has no state at all. The plateau's state is three numbers, kept in the checkpoint.
+"""
+
+import math
+from dataclasses import dataclass
+
+from beatsight_core.training.presets import TrainingConfig
+
+
+@dataclass(slots=True)
+class Plateau:
+    """How the validation loss has been going.
+
+    Attributes:
+        factor: What the rate is multiplied by so far.
+        best: Lowest validation loss.
+        waited: Epochs since then, or since the rate last fell.
+    """
+
+    factor: float = 1.0
+    best: float = math.inf
+    waited: int = 0
+
+    def observe(self, loss: float, config: TrainingConfig) -> None:
+        """Take note of an epoch's validation loss; the rate falls when patience is at its end."""
+        if loss < self.best:
+            self.best, self.waited = loss, 0
+            return
+        self.waited += 1
+        if self.waited > config.plateau_patience:
+            self.factor, self.waited = self.factor * config.plateau_factor, 0
+
+
+def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int, plateau: Plateau) -> float:
+    """The rate of one step of the optimizer.
+
+    Warm-up rises linearly to `lr` over `warmup_epochs` (at most half of all epochs). Then, with "cosine", half a cosine
+    from `lr` to `min_lr`, which the last step reaches; with "plateau", `lr` times the plateau's factor, not below
+    `min_lr`.
+
+    Args:
+        config: Names the schedule and its values.
+        step: 0-based, over the whole run.
+        steps_per_epoch: Steps of one epoch.
+        plateau: Only looked at by that schedule.
+    """
+    total = config.epochs * steps_per_epoch
+    warmup = round(min(config.warmup_epochs, config.epochs / 2) * steps_per_epoch)
+    if step < warmup:
+        return config.lr * (step + 1) / warmup
+    if config.schedule == "plateau":
+        return max(config.lr * plateau.factor, config.min_lr)
+    done = (step - warmup) / max(total - warmup - 1, 1)
+    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))

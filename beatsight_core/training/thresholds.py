@@ -1,0 +1,57 @@
+"""A threshold per class, tuned on the calibration split: greatest F1, but held near one half where data are few."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+DEFAULT = 0.5
+LEAST_POSITIVES = 5
+"""A class struck less often than this in the calibration split keeps the default."""
+
+PRIOR_POSITIVES = 20.0
+"""The default counts as much as the optimum found on this many positives."""
+
+Matrix = npt.NDArray[Any]
+
+
+def tune_thresholds(probabilities: Matrix, targets: Matrix) -> npt.NDArray[np.float64]:
+    """The threshold of each class.
+
+    Args:
+        probabilities: (N, C) in 0..1.
+        targets: (N, C) of 0 and 1.
+
+    Returns:
+        (C,): the threshold of greatest F1, drawn towards one half by `PRIOR_POSITIVES`; one half for a class with fewer
+        than `LEAST_POSITIVES` positives.
+    """
+    columns = range(targets.shape[1])
+    return np.array([_tuned(probabilities[:, column], targets[:, column]) for column in columns], dtype=np.float64)
+
+
+def best_f1_threshold(probabilities: Matrix, targets: Matrix) -> float:
+    """The threshold of greatest F1 of one class, half-way to the next lower probability; of equals the nearest to 0.5.
+
+    Args:
+        probabilities: (N,) in 0..1.
+        targets: (N,) of 0 and 1, with at least one 1.
+    """
+    order = np.argsort(-probabilities, kind="stable")
+    ranked = probabilities[order].astype(np.float64)
+    caught = np.cumsum(targets[order], dtype=np.float64)
+    last_of_ties = np.append(ranked[1:] != ranked[:-1], True)
+    said = np.arange(1, len(ranked) + 1)
+    f1 = 2.0 * caught / (said + caught[-1])
+    between = (ranked + np.append(ranked[1:], 0.0)) / 2.0
+    f1, between = f1[last_of_ties], between[last_of_ties]
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(between[best[np.argmin(np.abs(between[best] - DEFAULT))]])
+
+
+def _tuned(probabilities: Matrix, targets: Matrix) -> float:
+    positives = int(targets.sum())
+    if positives < LEAST_POSITIVES or positives == len(targets):
+        return DEFAULT
+    trust = positives / (positives + PRIOR_POSITIVES)
+    return trust * best_f1_threshold(probabilities, targets) + (1.0 - trust) * DEFAULT

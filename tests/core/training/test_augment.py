@@ -1,0 +1,67 @@
+import dataclasses
+
+import pytest
+import torch
+
+from beatsight_core.training.augment import Augmentation, mask_stripes, mix_with_neighbour, shift_in_time
+
+FLOOR = -80.0
+
+
+@pytest.fixture
+def batch():
+    torch.manual_seed(1)
+    pictures = torch.rand(64, 16, 6) * -60
+    pictures -= pictures.amax(dim=(1, 2), keepdim=True)
+    return pictures, (torch.rand(64, 5) < 0.3).float()
+
+
+def test_all_of_it_keeps_shape_range_and_reference(batch, config):
+    pictures, targets = batch
+    got, labels = Augmentation(config, FLOOR)(pictures.clone(), targets.clone())
+    assert got.shape == pictures.shape
+    assert got.min() >= FLOOR - 1e-3
+    assert got.max() <= 0.0
+    assert not torch.equal(got, pictures)
+    assert set(labels.unique().tolist()) <= {0.0, 1.0}
+    assert (labels >= targets).all()
+
+
+def test_nothing_asked_for_changes_nothing(batch, config):
+    names = ("shift_frames", "eq_db", "noise_probability", "mask_probability", "mix_probability")
+    off = {f"augment_{name}": 0 for name in names}
+    got, labels = Augmentation(dataclasses.replace(config, **off), FLOOR)(*batch)
+    assert torch.allclose(got, batch[0], atol=1e-3)
+    assert torch.equal(labels, batch[1])
+
+
+def test_mixing_adds_power_and_unites_labels(batch):
+    pictures, targets = batch
+    power = 10 ** (pictures / 10)
+    mixed, labels = mix_with_neighbour(power, targets, 1.0)
+    assert (mixed > power).all()
+    assert torch.equal(labels, torch.maximum(targets, targets.roll(1, 0)))
+    same, kept = mix_with_neighbour(power, targets, 0.0)
+    assert torch.equal(same, power)
+    assert torch.equal(kept, targets)
+
+
+def test_shifts_move_whole_frames(batch):
+    pictures = batch[0]
+    moved = shift_in_time(pictures, 1)
+    kinds = {
+        -1: torch.cat([pictures[:, :, 1:], pictures[:, :, -1:]], 2),
+        0: pictures,
+        1: torch.cat([pictures[:, :, :1], pictures[:, :, :-1]], 2),
+    }
+    found = [{shift for shift, kind in kinds.items() if torch.equal(moved[i], kind[i])} for i in range(len(pictures))]
+    assert set.union(*found) == {-1, 0, 1}
+    assert all(found)
+
+
+def test_stripes_are_no_wider_than_asked(batch, config):
+    changed = dataclasses.replace(config, augment_bands=3, augment_frames=2, augment_mask_probability=1.0)
+    masked = mask_stripes(batch[0], changed) != batch[0]
+    bands, frames = masked.all(dim=2).sum(dim=1), masked.all(dim=1).sum(dim=1)
+    assert 0 < bands.max() <= 3
+    assert 0 < frames.max() <= 2

@@ -1,0 +1,54 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beatsight_core.training.batches import MappedClips, band_statistics, epoch_order, load_clips
+from beatsight_core.training.fit import validation_rows
+
+CPU = torch.device("cpu")
+
+
+def test_resident_and_mapped_clips_are_the_same(features):
+    rows = features.rows_of("train")
+    resident, mapped = load_clips(features, rows, CPU), MappedClips(features, rows, CPU)
+    some = torch.tensor([70, 3, 3, 99, 0])
+    for left, right in zip(resident.batch(some), mapped.batch(some), strict=True):
+        assert left.dtype == torch.float32
+        assert torch.equal(left, right)
+    assert torch.equal(resident.targets, mapped.targets)
+    expected = np.concatenate(features.arrays)[rows[some.numpy()]]
+    assert np.array_equal(resident.batch(some)[0].numpy(), expected.astype(np.float32))
+
+
+def test_statistics_are_those_of_the_training_hits_alone(features):
+    mean, deviation = band_statistics(load_clips(features, features.rows_of("train"), CPU))
+    train = np.concatenate(features.arrays)[features.rows_of("train")].astype(np.float64)
+    assert mean.numpy() == pytest.approx(train.mean(axis=(0, 2)), abs=1e-4)
+    assert deviation.numpy() == pytest.approx(train.std(axis=(0, 2)), abs=1e-3)
+
+
+@settings(max_examples=20, deadline=None)
+@given(count=st.integers(1, 200), epoch=st.integers(0, 300))
+def test_the_order_is_a_permutation_that_epoch_and_seed_determine(count, epoch):
+    order = epoch_order(count, 1337, epoch, CPU)
+    assert sorted(order.tolist()) == list(range(count))
+    assert torch.equal(order, epoch_order(count, 1337, epoch, CPU))
+
+
+def test_epochs_and_seeds_differ():
+    orders = {tuple(epoch_order(50, seed, epoch, CPU).tolist()) for seed in (1, 2) for epoch in range(5)}
+    assert len(orders) == 10
+
+
+def test_a_share_of_val_is_chosen_by_hit_id(features, config):
+    few = dataclasses.replace(config, val_fraction=0.5, val_minimum=10)
+    rows = validation_rows(features, few)
+    assert len(rows) == 20
+    assert set(rows) < set(features.rows_of("val"))
+    ids = features.meta["hit_id"].to_numpy()
+    assert max(ids[rows]) < min(ids[np.setdiff1d(features.rows_of("val"), rows)])
+    assert len(validation_rows(features, config)) == 40  # as many as there are, below the least number

@@ -1,0 +1,82 @@
+import dataclasses
+
+import pytest
+
+from beatsight_core.errors import SettingsError
+from beatsight_core.training.presets import PRESETS, TrainingConfig, load_preset
+
+
+def with_training(settings, **tables):
+    return dataclasses.replace(settings, training=tables)
+
+
+def test_presets_hold_the_figures_of_the_runbook(settings):
+    warmup, baseline, long_run = (load_preset(settings, name) for name in PRESETS)
+    assert (warmup.epochs, warmup.schedule, warmup.warmup_epochs, warmup.min_lr) == (8, "cosine", 4, 2e-5)
+    assert (warmup.batch, warmup.accumulation, warmup.lr, warmup.val_fraction) == (32, 4, 4.5e-4, 0.12)
+    assert (baseline.epochs, baseline.schedule, baseline.batch, baseline.lr) == (60, "plateau", 48, 5e-4)
+    assert (baseline.channels_last, baseline.compile, baseline.checkpoint_epochs) == (True, True, 10)
+    assert (long_run.epochs, long_run.schedule, long_run.warmup_epochs) == (220, "cosine", 16)
+    assert (long_run.batch, long_run.lr, long_run.val_fraction, long_run.checkpoint_epochs) == (32, 2.8e-4, 0.3, 20)
+    for config in (warmup, baseline, long_run):
+        assert (config.clip_norm, config.weight_decay, config.seed, config.amp) == (1.0, 1e-4, 1337, "auto")
+
+
+def test_command_line_beats_file_beats_preset(settings):
+    changed = with_training(settings, warmup={"epochs": 5, "lr": 1e-3})
+    config = load_preset(changed, "warmup", {"epochs": "2"})
+    assert (config.epochs, config.lr, config.batch) == (2, 1e-3, 32)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("epochs", "12", 12),
+        ("lr", "1e-3", 1e-3),
+        ("lr", 1, 1.0),
+        ("compile", "Yes", True),
+        ("channels_last", "false", False),
+        ("schedule", "plateau", "plateau"),
+    ],
+)
+def test_text_is_read_as_the_values_type(settings, key, text, value):
+    got = getattr(load_preset(settings, "warmup", {key: text}), key)
+    assert (got, type(got)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"epoch": "3"}, "no value epoch (did you mean epochs?)"),
+        ({"epochs": "three"}, "epochs must be int, not 'three'"),
+        ({"epochs": 2.5}, "epochs must be int"),
+        ({"epochs": True}, "epochs must be int"),
+        ({"compile": "perhaps"}, "compile must be bool"),
+        ({"lr": "nan"}, "lr must be positive"),
+        ({"batch": "0"}, "batch must be at least 1"),
+        ({"schedule": "linear"}, "schedule must be cosine or plateau"),
+        ({"min_lr": "1.0"}, "min_lr <= lr"),
+        ({"preset": "long_run"}, "no value preset"),
+    ],
+)
+def test_wrong_overrides_are_settings_errors(settings, overrides, message):
+    with pytest.raises(SettingsError) as caught:
+        load_preset(settings, "warmup", overrides)
+    assert message in str(caught.value)
+
+
+def test_all_problems_are_reported_at_once(settings):
+    changed = with_training(settings, warmup={"lrr": 1})
+    with pytest.raises(SettingsError, match=r"training\.warmup\.lrr \(did you mean lr\?\).*epochs must be int"):
+        load_preset(changed, "warmup", {"epochs": "x"})
+
+
+def test_an_unknown_preset_names_the_nearest(settings):
+    with pytest.raises(SettingsError, match=r"no preset 'longrun' \(did you mean long_run\?\)"):
+        load_preset(settings, "longrun")
+
+
+def test_json_round_trip(settings):
+    config = load_preset(settings, "baseline")
+    assert TrainingConfig.from_json(config.to_json()) == config
+    assert TrainingConfig.from_json({**config.to_json(), "later": 1}) == config

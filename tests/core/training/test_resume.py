@@ -1,0 +1,124 @@
+import os
+import signal
+
+import pytest
+import torch
+
+from beatsight_core.errors import ModelError
+from beatsight_core.training import checkpoint, records
+from beatsight_core.training.fit import fit
+
+TIMINGS = ("seconds", "train_seconds", "clips_per_second", "clips")
+
+
+class KilledError(Exception):
+    """Stands for kill -9: nothing is saved on the way out."""
+
+
+def kill_at(step):
+    def callback(steps):
+        if steps == step:
+            raise KilledError
+
+    return callback
+
+
+def terminate_at(step):
+    def callback(steps):
+        if steps == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    return callback
+
+
+def without_timings(history):
+    return [{name: value for name, value in record.items() if name not in TIMINGS} for record in history]
+
+
+def assert_same(mine, other):
+    """Equal bit for bit, however nested."""
+    assert type(mine) is type(other)
+    if isinstance(mine, torch.Tensor):
+        assert torch.equal(mine, other)
+    elif isinstance(mine, dict):
+        assert mine.keys() == other.keys()
+        for key in mine:
+            assert_same(mine[key], other[key])
+    elif isinstance(mine, list):
+        assert len(mine) == len(other)
+        for left, right in zip(mine, other, strict=True):
+            assert_same(left, right)
+    else:
+        assert mine == other
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"schedule": "plateau", "plateau_patience": 1, "ema_decay": 0.9}, {"checkpoint_epochs": 2}],
+    ids=["cosine", "plateau with average", "sparse checkpoints"],
+)
+@pytest.mark.parametrize("step", [1, 3, 4, 8])
+def test_a_terminated_run_ends_in_the_same_weights(sitting, last_state, changes, step):
+    whole = sitting("whole", **changes)
+    expected = fit(whole)
+    with pytest.raises(KeyboardInterrupt):
+        fit(sitting("stopped", terminate_at(step), **changes))
+    again = sitting("stopped", **changes)
+    assert last_state(again)["progress"]["step"] == step
+    got = fit(again)
+    assert_same(last_state(again), last_state(whole))
+    assert got["metrics"] == expected["metrics"]
+    assert without_timings(records.read_history(again.folder)) == without_timings(records.read_history(whole.folder))
+
+
+@pytest.mark.parametrize("step", [2, 5, 9])
+def test_a_killed_run_repeats_at_most_one_interval(sitting, last_state, step):
+    whole = sitting("whole")
+    fit(whole)
+    with pytest.raises(KilledError):
+        fit(sitting("killed", kill_at(step)))
+    repeated = []
+    again = sitting("killed", repeated.append)
+    fit(again)
+    assert_same(last_state(again), last_state(whole))
+    assert len(repeated) <= 9 - (step - 1) // 3 * 3
+
+
+def test_defect_8_the_learning_rate_goes_on_as_if_never_stopped(sitting):
+    whole = sitting("whole", epochs=5)
+    fit(whole)
+    for step in (4, 2, 3):
+        with pytest.raises(KeyboardInterrupt):
+            fit(sitting("stopped", terminate_at(step), epochs=5))
+    fit(sitting("stopped", epochs=5))
+    curve = [record["lr"] for record in records.read_history(whole.folder)]
+    assert [record["lr"] for record in records.read_history(whole.folder.parent / "stopped")] == curve
+    assert curve[2:] == sorted(curve[2:], reverse=True)
+    assert curve[-1] == pytest.approx(whole.config.min_lr)
+
+
+def test_a_broken_newest_checkpoint_falls_back_to_the_last_good_one(sitting, last_state):
+    whole = sitting("whole")
+    fit(whole)
+    with pytest.raises(KeyboardInterrupt):
+        fit(sitting("stopped", terminate_at(8)))
+    again = sitting("stopped")
+    newest = checkpoint.ring(again.checkpoints)[0][1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    fit(again)
+    assert_same(last_state(again), last_state(whole))
+
+
+def test_the_checkpoint_of_another_run_is_refused(sitting):
+    fit(sitting("one"))
+    with pytest.raises(ModelError, match="of another run") as caught:
+        fit(sitting("one", lr=2e-3))
+    assert "run_id, config differ" in str(caught.value)
+
+
+def test_random_state_outside_is_left_alone(sitting):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit(sitting("whole", epochs=1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL

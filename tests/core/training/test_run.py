@@ -1,0 +1,125 @@
+import contextlib
+import json
+import os
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from beatsight_core.errors import DatasetError, SettingsError
+from beatsight_core.files import json_bytes
+from beatsight_core.progress import SilentProgress
+from beatsight_core.training import records
+from beatsight_core.training.run import list_runs, open_run, train
+
+FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1}
+
+
+@pytest.fixture
+def ready(trained):
+    """Settings and key of a data root with features."""
+    settings, run_id = trained
+    return settings, open_run(settings, run_id).key
+
+
+class Impatient(SilentProgress):
+    """Asks the process to end once so many clips are done."""
+
+    def __init__(self, clips):
+        super().__init__()
+        self.clips = clips
+
+    @contextlib.contextmanager
+    def task(self, name, total=None, unit=""):
+        with super().task(name, total, unit) as task:
+            self.inner, self.done = task, 0.0
+            yield self
+
+    def advance(self, count=1, **numbers):
+        self.inner.advance(count, **numbers)
+        before, self.done = self.done, self.done + count
+        if before < self.clips <= self.done:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_run_is_found_finished_by_the_same_command(ready):
+    settings, key = ready
+    first = train(settings, key, overrides=FAST, device="cpu")
+    assert (first.status, first.epochs, first.resumed) == ("finished", 2, False)
+    assert first.run_id.startswith(f"warmup-{key}-")
+    before = contents(first.folder)
+    again = train(settings, settings.manifests_dir / "tiny.jsonl", overrides={**FAST, "epochs": "2"}, device="cpu")
+    assert again.resumed
+    assert {**again.to_json(), "resumed": False} == first.to_json()
+    assert contents(first.folder) == before
+    assert json_bytes(first.to_json())
+    assert set(first.metrics) >= {"loss", "accuracy", "exact_match", "macro_f1", "f1", "hits"}
+
+
+def test_fresh_starts_again_and_ends_the_same(ready):
+    settings, key = ready
+    first = train(settings, key, overrides=FAST, device="cpu")
+    again = train(settings, key, overrides=FAST, device="cpu", fresh=True)
+    assert not again.resumed
+    assert again.metrics == first.metrics
+    assert [path.name for path in settings.run_root.iterdir() if path.name.startswith(".discarded")] == []
+
+
+def test_other_values_are_another_run(ready):
+    settings, key = ready
+    made = {train(settings, key, overrides={**FAST, **more}, device="cpu").run_id for more in ({}, {"epochs": 1})}
+    assert len(made) == 2
+    assert made < {run.run_id for run in list_runs(settings)}
+
+
+def test_a_stopped_run_goes_on_by_the_same_command(ready):
+    settings, key = ready
+    whole = train(settings, key, overrides=FAST, device="cpu", fresh=True)
+    expected = contents(whole.folder)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, key, overrides=FAST, device="cpu", fresh=True, progress=Impatient(100))
+    run = open_run(settings, whole.run_id)
+    assert run.status == "unfinished"
+    result = train(settings, key, overrides=FAST, device="cpu")
+    assert result.resumed
+    assert result.metrics == whole.metrics
+    assert contents(whole.folder).keys() >= {path for path in expected if "epoch-" not in path.name}
+    best = whole.folder / "checkpoints" / "best.pt"
+    assert contents(whole.folder)[best] == expected[best]
+
+
+def test_two_at_once_end_in_one_result(ready):
+    settings, key = ready
+    with ThreadPoolExecutor(2) as pool:
+        both = [pool.submit(train, settings, key, overrides=FAST, device="cpu") for _ in range(2)]
+        results = [one.result() for one in both]
+    assert {result.run_id for result in results} == {results[0].run_id}
+    assert sorted(result.resumed for result in results) == [False, True]
+    assert results[0].metrics == results[1].metrics
+
+
+def test_the_environment_is_recorded_and_no_secret_is(ready, monkeypatch):
+    settings, key = ready
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789secret0123456789")
+    result = train(settings, key, overrides={**FAST, "seed": 7}, device="cpu")
+    environment = json.loads((result.folder / records.ENVIRONMENT).read_text())
+    assert environment["device"] == "cpu"
+    assert environment["seeds"] == {"training": 7}
+    assert {"torch", "numpy"} <= environment["packages"].keys()
+    assert {"platform", "python", "driver", "cuda", "cudnn", "revision"} <= environment.keys()
+    assert not any(b"0123456789secret" in data for data in contents(result.folder).values())
+
+
+def test_without_features_there_is_nothing_to_train_on(ready):
+    settings, key = ready
+    for path in settings.cache_dir.rglob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(DatasetError, match=r"cover 0\.0%"):
+        train(settings, key, overrides=FAST, device="cpu")
+    with pytest.raises(SettingsError, match="did you mean epochs"):
+        train(settings, key, overrides={"epoch": 1}, device="cpu")
