@@ -184,11 +184,20 @@ def remove_leftovers(folder: Path) -> int:
     removed = 0
     for leftover in folder.glob(f"*{_TEMP_MARK}*"):
         owner = leftover.name.rpartition(_TEMP_MARK)[2].partition("-")[0]
-        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+        if owner.isdigit() and not _is_alive(int(owner)):
             with contextlib.suppress(FileNotFoundError):
                 shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
                 removed += 1
     return removed
+
+
+def _is_alive(process: int) -> bool:
+    """Whether a process runs. A zombie, whose death nobody has asked about yet, does not."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in ("Z", "X")
 
 
 def _plain(value: Any) -> Any:

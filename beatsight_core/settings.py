@@ -215,7 +215,9 @@ class Settings:
         if known.roots:
             return known
         bases = [self.data_root] + ([self.secondary_root] if self.secondary_root else [])
-        roots = [base / "raw" / name for base in bases] + [base / "raw" for base in bases]
+        roots = [base / "raw" for base in bases]
+        if Path(name).name == name and name != "..":  # a manifest's word never leads out of raw/
+            roots = [base / "raw" / name for base in bases] + roots
         return dataclasses.replace(known, roots=tuple(roots))
 
 

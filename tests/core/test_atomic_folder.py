@@ -10,7 +10,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
         (folder / "deep" / "one").write_text("1")
         assert not (tmp_path / "a").exists()
     assert (tmp_path / "a" / "deep" / "one").read_text() == "1"
-    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "b") as folder:
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "b") as folder:  # noqa: PT012
         (folder / "half").write_text("1")
         raise RuntimeError
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

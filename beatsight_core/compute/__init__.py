@@ -1,0 +1,1 @@
+"""Accelerators of this machine: which there are, and who holds which."""

@@ -1,0 +1,295 @@
+"""Leases of devices: at most one holder each, on the whole machine, gone when the holder's process tree ends.
+
+Each device is one lock file in a folder shared by all runs and users. A lease takes all the devices that it asks for
+or none, and never waits. Its open, locked descriptors are handed to the process that does the work (`pass_fds`) and
+closed here; the kernel frees a device when the last process that holds them ends, however it ends.
+
+Requests are served in the order of their tickets: free devices are saved up for an earlier request that needs more
+than there are now, so a wide request cannot be starved by narrow ones.
+"""
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from beatsight_core.compute.devices import DEVICES_VARIABLE, Device, discover_devices
+from beatsight_core.compute.tickets import (
+    Request,
+    Ticket,
+    make_folder,
+    open_shared,
+    queue_lock,
+    take_ticket,
+    waiting_requests,
+)
+from beatsight_core.errors import DeviceError
+from beatsight_core.files import storage_errors
+
+FOLDER_VARIABLE = "BEATSIGHT_LEASE_DIR"
+LEASED_VARIABLE = "BEATSIGHT_LEASED"
+"""Set in a process that was started with a lease: it need not ask for one."""
+
+MAX_MEMORY_SHARE = 0.5
+"""A device with more of its memory in use than this, and no lease on it, is filled by something else."""
+
+REFRESH_S = 5.0
+"""How long an answer of the driver about memory is good for while waiting."""
+
+
+@dataclass(slots=True)
+class Lease:
+    """Devices held.
+
+    Attributes:
+        devices: What was leased.
+        descriptors: Open locks, for `pass_fds`.
+    """
+
+    devices: tuple[Device, ...]
+    descriptors: tuple[int, ...]
+
+    def close(self) -> None:
+        """Close this process's copy of the locks; a process that inherited them goes on holding."""
+        for descriptor in self.descriptors:
+            os.close(descriptor)
+        self.descriptors = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that show a process these devices and no others."""
+        return device_environment(tuple(device.index for device in self.devices))
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceState:
+    """A device as the queue sees it.
+
+    Attributes:
+        device: The device.
+        state: "free", "leased", or "filled" (by something that holds no lease).
+        note: Who holds it, if it is leased.
+    """
+
+    device: Device
+    state: str
+    note: Mapping[str, Any]
+
+
+def device_environment(indices: Sequence[str]) -> dict[str, str]:
+    """Variables that show a process the devices of these indices and no others; none of them hides all."""
+    names = ",".join(indices)
+    return {
+        "CUDA_VISIBLE_DEVICES": names,
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the driver counts; CUDA's own order is by speed
+        DEVICES_VARIABLE: names,
+        LEASED_VARIABLE: names,
+    }
+
+
+def lease_folder(environment: Mapping[str, str] | None = None) -> Path:
+    """The machine's folder of leases: `BEATSIGHT_LEASE_DIR`, else one in the folder for temporary files."""
+    env = os.environ if environment is None else environment
+    return Path(env.get(FOLDER_VARIABLE) or Path(tempfile.gettempdir()) / "beatsight-leases")
+
+
+def join_queue(
+    count: int, devices: Sequence[Device], note: Mapping[str, Any] | None = None, folder: Path | None = None
+) -> Ticket:
+    """Take a ticket for `count` of these devices; pass it to `try_lease` until that succeeds, then close it."""
+    return take_ticket(folder or lease_folder(), count, tuple(_key(device) for device in devices), note or {})
+
+
+def try_lease(
+    count: int,
+    devices: Sequence[Device],
+    note: Mapping[str, Any] | None = None,
+    *,
+    ticket: Ticket | None = None,
+    max_memory_share: float = MAX_MEMORY_SHARE,
+    folder: Path | None = None,
+) -> Lease | None:
+    """Lease `count` devices at once, those with least memory in use first, or none. Does not wait.
+
+    Args:
+        count: Devices wanted, at least 1.
+        devices: Devices that will do, with their present memory use.
+        note: Who asks; kept in the lock for people to read.
+        ticket: The place in the queue; without one the request stands behind all that wait.
+        max_memory_share: Devices with more in use are left alone.
+        folder: Instead of `lease_folder()`.
+
+    Raises:
+        StorageError: The folder of leases cannot be written.
+    """
+    place = folder or lease_folder()
+    with queue_lock(place, wait=False) as lock:
+        if ticket is not None:
+            ticket.touch()
+        if lock is None:
+            return None
+        with storage_errors(place), _locked_free(place, devices, max_memory_share) as (free, states):
+            ahead = [
+                other for other in waiting_requests(place) if ticket is None or other.number < ticket.request.number
+            ]
+            left = _saved_for(ahead, sorted(free, key=lambda device: device.used_share), states)
+            if count < 1 or len(left) < count:
+                return None
+            chosen = tuple(left[:count])
+            return Lease(chosen, tuple(_keep(free, device, note or {}) for device in chosen))
+
+
+def wait_lease(
+    count: int,
+    note: Mapping[str, Any] | None = None,
+    *,
+    timeout_s: float | None = None,
+    poll_s: float = 0.5,
+    waiting: Callable[[str], None] | None = None,
+    folder: Path | None = None,
+) -> Lease:
+    """Wait in turn for `count` devices.
+
+    Args:
+        count: Devices wanted, at least 1.
+        note: Who asks, for people.
+        timeout_s: How long to wait at most.
+        poll_s: Seconds between attempts.
+        waiting: Told what it waits for, at first and whenever that changes.
+        folder: Instead of `lease_folder()`.
+
+    Raises:
+        DeviceError: The machine has fewer devices, or they did not come free in time.
+    """
+    began = asked = time.monotonic()
+    devices, said = discover_devices(), ""
+    if count > len(devices):
+        raise DeviceError(
+            f"{count} device(s) were asked for and this machine has {len(devices)}", do="use --device cpu"
+        )
+    with contextlib.closing(join_queue(count, devices, note, folder)) as ticket:
+        while (lease := try_lease(count, devices, note, ticket=ticket, folder=folder)) is None:
+            story = explain_wait(devices, ticket, folder=folder)
+            if waiting is not None and story != said:
+                waiting(said := story)
+            if timeout_s is not None and time.monotonic() - began > timeout_s:
+                raise DeviceError(f"No device came free within {timeout_s:g} s", why=story, do="try again later")
+            time.sleep(poll_s)
+            if time.monotonic() - asked > REFRESH_S:
+                devices, asked = discover_devices(), time.monotonic()
+    return lease
+
+
+def device_states(
+    devices: Sequence[Device], *, max_memory_share: float = MAX_MEMORY_SHARE, folder: Path | None = None
+) -> list[DeviceState]:
+    """What each device is doing."""
+    place = folder or lease_folder()
+    with queue_lock(place), storage_errors(place), _locked_free(place, devices, max_memory_share) as (_, states):
+        return [states[_key(device)] for device in devices]
+
+
+def explain_wait(
+    devices: Sequence[Device],
+    ticket: Ticket | None = None,
+    *,
+    max_memory_share: float = MAX_MEMORY_SHARE,
+    folder: Path | None = None,
+) -> str:
+    """One line about why a request waits: what each device is doing, and who asked before."""
+    place = folder or lease_folder()
+    states = device_states(devices, max_memory_share=max_memory_share, folder=place)
+    parts = [_story(state) for state in states]
+    with queue_lock(place):
+        ahead = [other for other in waiting_requests(place) if ticket and other.number < ticket.request.number]
+    if ahead:
+        parts.append(f"{len(ahead)} asked before: " + ", ".join(_who(other.note) for other in ahead[:5]))
+    return "; ".join(parts)
+
+
+def _key(device: Device) -> str:
+    """The name of a device's lock: its UUID where known, so that it has one name under any numbering."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in device.uuid or device.index)
+
+
+@contextlib.contextmanager
+def _locked_free(
+    folder: Path, devices: Sequence[Device], max_memory_share: float
+) -> Iterator[tuple[dict[Device, int], dict[str, DeviceState]]]:
+    """Lock every device that is free, for the length of the block; those taken out of the table stay locked."""
+    free: dict[Device, int] = {}
+    states: dict[str, DeviceState] = {}
+    try:
+        for device in devices:
+            make_folder(folder)
+            descriptor = open_shared(folder / f"device-{_key(device)}.lock")
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                states[_key(device)] = DeviceState(device, "leased", _read_note(descriptor))
+                os.close(descriptor)
+                continue
+            if device.used_share > max_memory_share:
+                states[_key(device)] = DeviceState(device, "filled", {})
+                os.close(descriptor)
+            else:
+                states[_key(device)] = DeviceState(device, "free", {})
+                free[device] = descriptor
+        yield free, states
+    finally:
+        for descriptor in free.values():
+            os.close(descriptor)
+
+
+def _saved_for(ahead: Sequence[Request], free: list[Device], states: Mapping[str, DeviceState]) -> list[Device]:
+    """The free devices left when every earlier request has what it takes, or what is being saved up for it."""
+    left = list(free)
+    for request in ahead:
+        reachable = [key for key in request.devices if key not in states or states[key].state != "filled"]
+        if request.stale or len(reachable) < request.count:
+            continue  # it cannot run now whatever others do, so it holds nobody up
+        mine = [device for device in left if _key(device) in request.devices]
+        for device in mine[: request.count]:
+            left.remove(device)
+    return left
+
+
+def _keep(free: dict[Device, int], device: Device, note: Mapping[str, Any]) -> int:
+    descriptor = free.pop(device)
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, orjson.dumps({**note, "since": time.time()}, default=str), 0)
+    return descriptor
+
+
+def _read_note(descriptor: int) -> dict[str, Any]:
+    """Who holds a lock, in words; the lock and not the words is the truth."""
+    try:
+        note = orjson.loads(os.pread(descriptor, 1 << 16, 0))
+    except ValueError:
+        return {}
+    return note if isinstance(note, dict) else {}
+
+
+def _who(note: Mapping[str, Any]) -> str:
+    said = {key: value for key, value in note.items() if key != "since"}
+    return " ".join(f"{key} {value}" for key, value in said.items()) or "somebody"
+
+
+def _story(state: DeviceState) -> str:
+    device = state.device
+    if state.state == "leased":
+        since = state.note.get("since")
+        clock = time.strftime(" since %H:%M:%S", time.localtime(since)) if isinstance(since, int | float) else ""
+        return f"device {device.index} is held by {_who(state.note)}{clock}"
+    if state.state == "filled":
+        gib = 1024**3
+        memory = f"{device.memory_used / gib:.1f} of {device.memory_total / gib:.1f} GiB"
+        return f"device {device.index} is filled by another program ({memory} in use)"
+    return f"device {device.index} is free"

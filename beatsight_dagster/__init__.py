@@ -1,0 +1,1 @@
+"""The platform's Dagster side: assets, checks, jobs, sensors and the device executor over `beatsight_core`."""

@@ -1,0 +1,48 @@
+"""What audio there is for a manifest."""
+
+import dagster as dg
+from pydantic import Field
+
+from beatsight_core.progress import Progress
+from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.checks import audio as checks
+from beatsight_dagster.metadata import inventory_metadata
+from beatsight_dagster.partitions import MANIFESTS, from_partition
+from beatsight_dagster.resources.settings import SettingsResource
+
+
+class InventoryConfig(dg.Config):
+    """How closely to look."""
+
+    deep: bool = Field(default=False, description="Decode every file whole, too: finds what only decoding shows.")
+
+
+@dg.asset(
+    partitions_def=MANIFESTS,
+    deps=["manifest"],
+    group_name="ingest",
+    kinds={"python", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=checks.SPECS,
+)
+def audio_inventory(
+    context: dg.AssetExecutionContext, config: InventoryConfig, settings: SettingsResource
+) -> dg.MaterializeResult:
+    """Every audio file that a manifest names: where it is, what its header says, what its lack costs.
+
+    **Grain**: one manifest. **Reads** the roots of its source sets, in order; headers are remembered until a file
+    changes. **Writes** `inventory.parquet` and `inventory.json` in the catalog's folder.
+
+    **When it fails**: mount the drive or mend the files that the table names (the rest is in `inventory.parquet`), or
+    correct the source set's `roots` in `beatsight.toml`; then materialize it again.
+    """
+    from beatsight_core.audio.inventory import build_inventory
+    from beatsight_core.manifest.reader import open_catalog
+
+    current = settings.load()
+    catalog = open_catalog(current, from_partition(context.partition_key))
+    inventory = build_inventory(current, catalog, deep=config.deep, progress=Progress()).to_json()
+    return dg.MaterializeResult(
+        metadata=inventory_metadata(inventory), check_results=checks.results(inventory, current)
+    )

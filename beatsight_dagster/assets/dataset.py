@@ -1,0 +1,78 @@
+"""The clips of a manifest's source sets, and whether the whole is healthy."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from beatsight_core.progress import Progress
+from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets.by_source import SourceResults, source_asset
+from beatsight_dagster.checks import dataset as checks
+from beatsight_dagster.metadata import dataset_metadata, health_metadata
+from beatsight_dagster.partitions import BY_MANIFEST, MANIFESTS, from_partition
+from beatsight_dagster.resources.settings import SettingsResource
+
+
+class ExportConfig(dg.Config):
+    """How to export."""
+
+    workers: int = Field(default=0, description="Processes; 0: what beatsight.toml says, else one per core.")
+    overwrite: bool = Field(default=False, description="Write every shard again.")
+
+
+@source_asset(
+    deps=[dg.AssetDep("audio_inventory", partition_mapping=BY_MANIFEST)],
+    kinds={"python", "parquet"},
+    check_specs=checks.SPECS,
+)
+def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: SettingsResource) -> Iterator[Any]:
+    """The clips of a source set: onset-aligned, multi-label, as Parquet shards with an index.
+
+    **Grain**: manifest x source set; several partitions are one export. **Reads** the catalog, the inventory and the
+    audio. **Writes** `datasets/shards/` (immutable, shared by all manifests) and, last and at once,
+    `datasets/<manifest>/<source set>.json`. What is there already is reused; killed at any moment, it resumes. A source
+    set that the manifest lacks is an empty partition.
+
+    **When it fails**: `coverage` names why hits have no clip (a drive, broken files: see `audio_inventory`); a full
+    drive says so before anything is written. Then materialize it again.
+    """
+    from beatsight_core.dataset.export import export_dataset
+    from beatsight_core.dataset.index import index_path, read_index
+
+    current, found = settings.load(), SourceResults(context, settings.load())
+    for manifest, source_sets in found.present.items():
+        result = export_dataset(
+            current, manifest, source_sets=source_sets, workers=config.workers or None, overwrite=config.overwrite,
+            progress=Progress(),
+        )  # fmt: skip
+        for name in source_sets:
+            index = read_index(index_path(current, manifest, name))
+            judged = checks.results(index.counts, index.rejected, current)
+            found.add(manifest, name, dataset_metadata(index), judged)
+        context.log.info(f"{manifest}: {result.shards_written} shards written, {result.shards_reused} reused")
+    yield from found.events()
+
+
+@dg.asset(
+    partitions_def=MANIFESTS,
+    deps=[dg.AssetDep("dataset", partition_mapping=BY_MANIFEST)],
+    group_name="data",
+    kinds={"python", "html"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=checks.HEALTH_SPECS,
+)
+def dataset_health(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult:
+    """Whether a manifest's data are worth training on: every gate, with its figures, as a report.
+
+    **Grain**: one manifest, all source sets. **Reads** the catalog, the inventory and the dataset's indexes. **Writes**
+    `reports/health/<manifest>/report.html` and `.json`.
+
+    **When it fails**: each failed gate says what to do. Limits are `[gates]` in `beatsight.toml`.
+    """
+    from beatsight_core.health.report import run_health
+
+    result = run_health(settings.load(), from_partition(context.partition_key), progress=Progress()).to_json()
+    return dg.MaterializeResult(metadata=health_metadata(result), check_results=checks.health_results(result))

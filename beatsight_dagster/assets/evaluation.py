@@ -1,0 +1,61 @@
+"""The judgement of a run on labelled hits."""
+
+import dagster as dg
+from pydantic import Field
+
+from beatsight_core.progress import Progress
+from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.checks import evaluation as checks
+from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.metadata import evaluation_metadata
+from beatsight_dagster.partitions import MANIFESTS, from_partition
+from beatsight_dagster.resources.settings import SettingsResource
+
+
+class EvaluationConfig(dg.Config):
+    """Which run, on which hits."""
+
+    run: str | None = Field(default=None, description="Run id or the beginning of one. Default: the manifest's newest.")
+    on: str | None = Field(default=None, description="Another manifest to evaluate on: path, name or key.")
+    split: str = Field(default="val", description="val, or all.")
+    fraction: float | None = Field(default=None, description="A stratified, seeded share of those hits, as 0.3.")
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
+
+
+@dg.asset(
+    partitions_def=MANIFESTS,
+    deps=["warmup_probe", "baseline_model", "long_run_model"],
+    group_name="release",
+    kinds={"pytorch", "html"},
+    owners=OWNERS,
+    code_version="1",
+    op_tags={GPU_TAG: "1"},
+    check_specs=checks.SPECS,
+)
+def evaluation_report(
+    context: dg.AssetExecutionContext, config: EvaluationConfig, settings: SettingsResource
+) -> dg.MaterializeResult:
+    """All metrics of a finished run, its confusions and its most confident mistakes, as a report.
+
+    **Grain**: one manifest; by default its newest finished run, on its validation split. **Reads** `runs/<run id>/` and
+    the feature cache. **Writes** `reports/metrics/<run id>/<evaluation>/`, and the runbook's `<preset>_confusion` and
+    `<preset>_misclassified` files.
+
+    **When it fails**: without a finished run, launch `probe` or `baseline_refresh`. If settings ask for other features
+    than the run learned from, evaluate with the settings of then.
+    """
+    from beatsight_core.evaluation.report import evaluate
+    from beatsight_core.promotion.candidate import candidate
+
+    current = settings.load()
+    run = candidate(current, from_partition(context.partition_key), config.run)
+    result = evaluate(
+        current, run.run_id, on=config.on, split=config.split, fraction=config.fraction, device=config.device,
+        progress=Progress(),
+    ).to_json()  # fmt: skip
+    same_hits = config.on is None and config.split == "val" and config.fraction is None
+    return dg.MaterializeResult(
+        metadata=evaluation_metadata(result),
+        check_results=checks.results(result, (run.metrics or {})["metrics"], same_hits=same_hits),
+        data_version=dg.DataVersion(result["evaluation_id"]),
+    )

@@ -1,0 +1,50 @@
+"""The feature cache of a manifest's source sets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from beatsight_core.progress import Progress
+from beatsight_dagster.assets.by_source import SourceResults, source_asset
+from beatsight_dagster.checks import features as checks
+from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.metadata import features_metadata
+from beatsight_dagster.resources.settings import SettingsResource
+
+
+class FeatureConfig(dg.Config):
+    """Where to compute."""
+
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
+
+
+@source_asset(
+    deps=["dataset"],
+    kinds={"pytorch", "numpy"},
+    op_tags={GPU_TAG: "1"},
+    check_specs=checks.SPECS,
+)
+def feature_cache(
+    context: dg.AssetExecutionContext, config: FeatureConfig, settings: SettingsResource
+) -> Iterator[Any]:
+    """Log-mel features of every clip of a source set, memory-mapped.
+
+    **Grain**: manifest x source set. **Reads** the dataset's shards. **Writes** `features/<spec>/<shard>.*`, one file
+    for each shard, shared by all manifests. Warming is incremental: only shards without features are computed.
+
+    **When it fails**: materialize it again; it goes on where it was. Coverage below 100 % means that shards vanished:
+    materialize `dataset` first.
+    """
+    from beatsight_core.features.build import build_features
+
+    current, found = settings.load(), SourceResults(context, settings.load())
+    for manifest, source_sets in found.present.items():
+        for name in source_sets:
+            result = build_features(
+                current, manifest, source_sets=[name], device=config.device, progress=Progress()
+            ).to_json()
+            judged = checks.result(result["coverage"], result["clips"])
+            found.add(manifest, name, features_metadata(result), [judged])
+    yield from found.events()

@@ -1,0 +1,95 @@
+"""The release: a run becomes the champion, and is archived."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from beatsight_core.progress import Progress
+from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.checks import promotion as checks
+from beatsight_dagster.metadata import archive_metadata, promotion_metadata
+from beatsight_dagster.partitions import MANIFESTS, from_partition
+from beatsight_dagster.resources.settings import SettingsResource
+
+
+class PromotionConfig(dg.Config):
+    """Which run."""
+
+    run: str | None = Field(default=None, description="Run id or the beginning of one. Default: the manifest's newest.")
+    force: str | None = Field(
+        default=None, description="Promote although a criterion fails; the reason, kept for ever."
+    )
+
+
+class ArchiveConfig(dg.Config):
+    """Which run."""
+
+    run: str | None = Field(default=None, description="Run id or the beginning of one. Default: the manifest's newest.")
+
+
+@dg.asset(
+    partitions_def=MANIFESTS,
+    deps=["evaluation_report"],
+    group_name="release",
+    kinds={"pytorch"},
+    owners=OWNERS,
+    code_version="1",
+    check_specs=checks.SPECS,
+)
+def promoted_model(
+    context: dg.AssetExecutionContext, config: PromotionConfig, settings: SettingsResource
+) -> Iterator[Any]:
+    """The champion, if a run meets every criterion.
+
+    **Grain**: one manifest; by default its newest finished run. **Reads** the run and its evaluation, by digest.
+    **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth`.
+
+    **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. Take back a
+    promotion with `beatsight rollback`.
+    """
+    from beatsight_core.promotion.candidate import candidate
+    from beatsight_core.promotion.criteria import judged
+    from beatsight_core.promotion.registry import promote
+
+    current = settings.load()
+    run = candidate(current, from_partition(context.partition_key), config.run)
+    judgement = judged(current, run.run_id, progress=Progress())
+    results = checks.results(judgement.to_json(), forced=config.force)
+    if not judgement.passed and not config.force:
+        yield from results
+        refused = "; ".join(row["message"] for row in judgement.failed)
+        raise dg.Failure(f"{run.run_id} is refused: {refused}", allow_retries=False)
+    result = promote(current, run.run_id, force=config.force, progress=Progress()).to_json()
+    yield dg.MaterializeResult(
+        metadata=promotion_metadata(result, judgement.path),
+        check_results=results,
+        data_version=dg.DataVersion(f"{result['version']}-{result['record'][:12]}"),
+    )
+
+
+@dg.asset(
+    partitions_def=MANIFESTS,
+    deps=["promoted_model"],
+    group_name="release",
+    kinds={"python"},
+    owners=OWNERS,
+    code_version="1",
+)
+def run_archive(
+    context: dg.AssetExecutionContext, config: ArchiveConfig, settings: SettingsResource
+) -> dg.MaterializeResult:
+    """What a later reader needs to understand a run, with checksums.
+
+    **Grain**: one manifest; by default its newest finished run. **Reads** the dataset's indexes, the reports, the run.
+    **Writes** `reports/archive/YYYYMMDD/<run id>/`.
+
+    **When it fails**: materialize it again; a refused run can be archived too, by materializing this alone.
+    """
+    from beatsight_core.promotion.archive import archive_run
+    from beatsight_core.promotion.candidate import candidate
+
+    current = settings.load()
+    run = candidate(current, from_partition(context.partition_key), config.run)
+    return dg.MaterializeResult(metadata=archive_metadata(archive_run(current, run.run_id).to_json()))

@@ -1,0 +1,104 @@
+"""The trained models: the warm-up probe, the baseline, the long run. Presets are data; these are their assets."""
+
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from beatsight_core.progress import Progress
+from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.checks import training as checks
+from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.metadata import training_metadata
+from beatsight_dagster.partitions import BY_MANIFEST, MANIFESTS, from_partition
+from beatsight_dagster.resources.settings import SettingsResource
+
+DATA = [dg.AssetDep("feature_cache", partition_mapping=BY_MANIFEST), dg.AssetDep("dataset_health")]
+
+
+class TrainingConfig(dg.Config):
+    """What differs from the preset."""
+
+    overrides: dict[str, Any] = Field(default={}, description='Values of the preset to change, as {"epochs": 4}.')
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
+    fresh: bool = Field(default=False, description="Start again instead of going on with, or keeping, this run.")
+
+
+def training_asset(**options: Any) -> Any:
+    """`dagster.asset` of group training that asks for a device."""
+    tags = {GPU_TAG: "1"}
+    return dg.asset(
+        partitions_def=MANIFESTS, group_name="training", kinds={"pytorch"}, owners=OWNERS, code_version="1",
+        op_tags=tags, **options,
+    )  # fmt: skip
+
+
+@training_asset(deps=DATA, check_specs=checks.specs("warmup_probe", probe=True))
+def warmup_probe(
+    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
+) -> dg.MaterializeResult:
+    """A short run that shows whether data and settings are worth a longer one (preset `warmup`, 8 epochs).
+
+    **Grain**: one manifest, all source sets. **Reads** the feature cache. **Writes** `runs/<run id>/`; the id follows
+    from preset, overrides, data and features, so the same launch goes on with an interrupted run and returns at once
+    for a finished one.
+
+    **When it fails**: the message says at which step and where the last good checkpoint is. A failed `probe_gate` holds
+    back `long_run_model`; its table names the components that were not heard.
+    """
+    return _train("warmup", context, config, settings)
+
+
+@training_asset(deps=DATA, check_specs=checks.specs("baseline_model"))
+def baseline_model(
+    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
+) -> dg.MaterializeResult:
+    """The refresh of the baseline (preset `baseline`, 60 epochs): what is promoted as a rule.
+
+    **Grain**: one manifest, all source sets. **Reads** the feature cache. **Writes** `runs/<run id>/`.
+
+    **When it fails**: launch it again; it goes on from its last checkpoint.
+    """
+    return _train("baseline", context, config, settings)
+
+
+@training_asset(deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"))
+def long_run_model(
+    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
+) -> dg.MaterializeResult:
+    """The long run (preset `long_run`, 220 epochs), behind a healthy probe of the same manifest.
+
+    **Grain**: one manifest, all source sets. **Reads** the feature cache, and the newest finished probe's record.
+    **Writes** `runs/<run id>/`.
+
+    **When it fails**: without a healthy probe it refuses and says why. Otherwise launch it again; it goes on from its
+    last checkpoint.
+    """
+    from beatsight_core.errors import GateError
+    from beatsight_core.promotion.probe import require_probe
+
+    try:
+        require_probe(settings.load(), from_partition(context.partition_key))
+    except GateError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    return _train("long_run", context, config, settings)
+
+
+def _train(
+    preset: str, context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
+) -> dg.MaterializeResult:
+    from beatsight_core.training.run import open_run, train
+
+    current = settings.load()
+    fresh = config.fresh and context.run.parent_run_id is None  # a retry goes on with what its run began
+    result = train(
+        current, from_partition(context.partition_key), preset,
+        overrides=config.overrides, device=config.device, fresh=fresh, progress=Progress(),
+    )  # fmt: skip
+    run = open_run(current, result.run_id)
+    metrics = (run.metrics or {})["metrics"]
+    return dg.MaterializeResult(
+        metadata=training_metadata(result.to_json(), run.history),
+        check_results=checks.results(run.history, metrics, current, probe=preset == "warmup"),
+        data_version=dg.DataVersion(result.run_id),
+    )

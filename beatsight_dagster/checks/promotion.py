@@ -1,0 +1,35 @@
+"""Checks of `promoted_model`: the promotion criteria, each its own. All block: a refused model is not materialized."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from beatsight_dagster.checks.specs import gates_result, manifest_check
+
+CRITERIA = {
+    "accuracy": "Accuracy (micro-F1 over components) on val.",
+    "f1_kick": "F1 of kick.",
+    "f1_snare": "F1 of snare.",
+    "f1_crash": "F1 of crash.",
+    "loss": "Validation loss.",
+    "exact_match": "The predicted set equals the labelled set.",
+    "no_class_worse": "No protected class is worse than the champion's beyond its interval.",
+    "evaluation_matches": "The evaluation was made from exactly this checkpoint, dataset and feature spec.",
+    "exported_model": "The exported model loads elsewhere and agrees with the trained one.",
+}
+"""Check -> what it says."""
+
+SPECS = [manifest_check("promoted_model", name, text) for name, text in CRITERIA.items()]
+
+
+def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[dg.AssetCheckResult]:
+    """One check for each criterion.
+
+    Args:
+        judgement: Its `criteria`.
+        forced: The reason for promoting all the same; failed criteria are then warnings and hold nothing back.
+    """
+    by_name = {row["name"]: row for row in judgement["criteria"]}
+    found = [gates_result(spec.name, [by_name[spec.name]]) for spec in SPECS]
+    return [result._replace(severity=dg.AssetCheckSeverity.WARN) for result in found] if forced else found

@@ -1,0 +1,55 @@
+"""Check specs of partitioned assets, and check results from the gates that core judges by."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from beatsight_dagster.metadata import gates_table
+from beatsight_dagster.partitions import MANIFEST_SOURCES, MANIFESTS
+from beatsight_dagster.previews import accepted_previews
+
+
+def manifest_check(asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
+    """A check of an asset that is partitioned by manifest."""
+    with accepted_previews():
+        return dg.AssetCheckSpec(
+            name, asset=asset, description=description, blocking=blocking, partitions_def=MANIFESTS
+        )
+
+
+def source_check(asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
+    """A check of an asset that is partitioned by manifest and source set."""
+    with accepted_previews():
+        return dg.AssetCheckSpec(
+            name, asset=asset, description=description, blocking=blocking, partitions_def=MANIFEST_SOURCES
+        )
+
+
+def check_result(
+    name: str, passed: bool, description: str, metadata: Mapping[str, Any] | None = None
+) -> dg.AssetCheckResult:
+    """The result of one check."""
+    return dg.AssetCheckResult(check_name=name, passed=bool(passed), description=description, metadata=metadata or {})
+
+
+def gates_result(
+    name: str, gates: Iterable[Mapping[str, Any]], *, none: str = "Nothing to judge"
+) -> dg.AssetCheckResult:
+    """One check out of several gates: passed if all are; the failed ones in words, all of them in a table.
+
+    Args:
+        name: Of the check.
+        gates: Each with name, value, limit, passed, margin, message.
+        none: What to say where there is no gate.
+    """
+    judged = list(gates)
+    failed = [gate["message"] for gate in judged if not gate["passed"]]
+    passed = f"{len(judged)} of {len(judged)} passed" if judged else none
+    said = "; ".join(failed) or passed
+    return check_result(name, not failed, said, {"gates": gates_table(judged)} if judged else None)
+
+
+def names(specs: Sequence[dg.AssetCheckSpec]) -> list[str]:
+    """The names of check specs, in order."""
+    return [spec.name for spec in specs]

@@ -1,0 +1,45 @@
+"""Checks of the trained models, and of the probe."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from beatsight_core.settings import Settings
+from beatsight_dagster.checks.specs import gates_result, manifest_check
+
+PROBE_GATE = "probe_gate"
+
+
+def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
+    """The checks of one trained model.
+
+    The probe's gate does not block: what it guards is the long run, which asks the record itself, while the runbook
+    wants a probe evaluated at once, above all a bad one.
+    """
+    found = [
+        manifest_check(asset, "finite", "Every loss of every epoch is a number."),
+        manifest_check(asset, "curves", "Training loss fell; validation loss ended near its best.", blocking=False),
+    ]
+    if probe:
+        text = "Accuracy and the recall of every cymbal and tom are worth a long run; the long run asks for this."
+        found.append(manifest_check(asset, PROBE_GATE, text, blocking=False))
+    return found
+
+
+def results(
+    history: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any], settings: Settings, *, probe: bool = False
+) -> list[dg.AssetCheckResult]:
+    """Judge a finished run by its history and, for the probe, its metrics on val."""
+    from beatsight_core.promotion.learning import learning_gates
+    from beatsight_core.promotion.probe import probe_gate
+
+    gates = [gate.to_json() for gate in learning_gates(history)]
+    found = [
+        gates_result("finite", [gate for gate in gates if gate["name"] == "finite"]),
+        gates_result("curves", [gate for gate in gates if gate["name"] != "finite"], none="There are no finite losses"),
+    ]
+    if probe:
+        judged = [gate.to_json() for gate in probe_gate(metrics, settings.gates.profile)]
+        found.append(gates_result(PROBE_GATE, judged))
+    return found

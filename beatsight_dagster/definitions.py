@@ -1,0 +1,31 @@
+"""Everything that Dagster loads. Assembles; no logic."""
+
+import dagster as dg
+
+from beatsight_dagster.assets import audio, dataset, evaluation, features, manifest, promotion, training
+from beatsight_dagster.executor.device_executor import device_executor
+from beatsight_dagster.jobs import JOBS
+from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
+
+ASSETS = [
+    manifest.manifest,
+    audio.audio_inventory,
+    dataset.dataset,
+    dataset.dataset_health,
+    features.feature_cache,
+    training.warmup_probe,
+    training.baseline_model,
+    training.long_run_model,
+    evaluation.evaluation_report,
+    promotion.promoted_model,
+    promotion.run_archive,
+]
+
+defs = dg.Definitions(
+    assets=ASSETS,
+    jobs=JOBS,
+    sensors=[manifest_inbox, prepare_data_continues],
+    resources={"settings": SettingsResource()},
+    executor=device_executor,
+)

@@ -1,0 +1,95 @@
+"""The executor of the platform: a process a step, devices leased machine-wide, CPU steps limited.
+
+Config, under `execution.config` of a run:
+
+    max_cpu_steps      steps without a device at once; null: one per two cores
+    no_device          "cpu" or "fail": what a step that wants a device does on a machine without
+    max_memory_share   a device with more of its memory in use by others is left alone (0.5)
+    grace_s            seconds from asking a step to end until killing it (15)
+    poll_s             seconds between looks at the steps (0.1)
+    retries            as for Dagster's own executors
+    tag_concurrency_limits   likewise
+
+A step says how many devices it wants by the op tag `beatsight/gpu`.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from dagster import DagsterEvent
+from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+from dagster._core.execution.context.system import PlanOrchestrationContext
+from dagster._core.execution.plan.plan import ExecutionPlan
+from dagster._core.execution.retries import RetryMode, get_retries_config
+from dagster._core.execution.tags import get_tag_concurrency_limits_config
+from dagster._core.executor.step_delegating import StepDelegatingExecutor
+
+from beatsight_dagster.executor.step_handler import DeviceStepHandler, HandlerConfig
+
+_CONFIG = {
+    "max_cpu_steps": dg.Field(
+        dg.Noneable(dg.IntSource),
+        default_value=None,
+        is_required=False,
+        description="Steps without a device that run at once. Default: one per two cores, at least two.",
+    ),
+    "no_device": dg.Field(
+        dg.Enum("NoDevice", [dg.EnumValue("cpu"), dg.EnumValue("fail")]),
+        default_value="cpu",
+        is_required=False,
+        description="On a machine without devices a step that wants one runs on the CPU, or fails.",
+    ),
+    "max_memory_share": dg.Field(
+        float,
+        default_value=0.5,
+        is_required=False,
+        description="A device with more of its memory in use, by something that holds no lease, is left alone.",
+    ),
+    "grace_s": dg.Field(
+        float, default_value=15.0, is_required=False, description="Seconds from asking a step to end until killing it."
+    ),
+    "poll_s": dg.Field(
+        float, default_value=0.1, is_required=False, description="Seconds between two looks at the steps."
+    ),
+    "retries": get_retries_config(),
+    "tag_concurrency_limits": get_tag_concurrency_limits_config(),
+}
+
+
+class DeviceExecutor(StepDelegatingExecutor):
+    """Dagster's loop over steps that run elsewhere, around `DeviceStepHandler`; leaves no process behind."""
+
+    def __init__(self, handler: DeviceStepHandler, **options: Any):
+        super().__init__(handler, **options)
+        self._handler = handler
+
+    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
+        """Run the plan."""
+        try:
+            yield from super().execute(plan_context, execution_plan)
+        finally:
+            self._handler.finish()
+
+
+@dg.executor(name="device_executor", config_schema=_CONFIG, requirements=multiple_process_executor_requirements())
+def device_executor(init_context: dg.InitExecutorContext) -> DeviceExecutor:
+    """Steps in processes of their own; those tagged `beatsight/gpu` on devices leased for them."""
+    config = init_context.executor_config
+    handler = DeviceStepHandler(
+        HandlerConfig(
+            max_cpu_steps=config["max_cpu_steps"] or max(2, (os.cpu_count() or 1) // 2),
+            no_device=config["no_device"],
+            max_memory_share=config["max_memory_share"],
+            grace_s=config["grace_s"],
+        )
+    )
+    return DeviceExecutor(
+        handler,
+        retries=RetryMode.from_config(config["retries"]),
+        sleep_seconds=config["poll_s"],
+        check_step_health_interval_seconds=0,  # each look also starts what waits
+        max_concurrent=None,  # the handler limits: a step that waits for a device must not take a slot
+        tag_concurrency_limits=config.get("tag_concurrency_limits"),
+    )

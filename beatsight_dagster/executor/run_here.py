@@ -1,0 +1,50 @@
+"""Executes a job in this process as Dagster's own command line does: an interrupt cancels the run and its steps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._utils.interrupts import capture_interrupts
+
+DEFINITIONS = "beatsight_dagster.definitions"
+
+
+def asset_graph_job() -> ReconstructableJob:
+    """The job of all assets, of which a run takes a selection, in a form that step processes find again."""
+    repository = ReconstructableRepository.for_module(DEFINITIONS, "defs", str(Path.cwd()))
+    return repository.get_reconstructable_job(repository.get_definition().get_implicit_global_asset_job_def().name)
+
+
+@contextmanager
+def run_here(
+    job: ReconstructableJob,
+    instance: dg.DagsterInstance,
+    *,
+    assets: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    run_config: Mapping[str, Any] | None = None,
+) -> Iterator[dg.JobExecutionResult]:
+    """Execute a job, or some of its assets, and give the result; failure is in the result, not raised.
+
+    Args:
+        job: As `asset_graph_job` or `dagster.reconstructable` gives it.
+        instance: One that other processes can open.
+        assets: Keys of the assets to materialize.
+        tags: Of the run; a partition is a tag.
+        run_config: As in the launchpad.
+    """
+    with (
+        capture_interrupts(),
+        dg.execute_job(
+            job,
+            instance=instance,
+            asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
+            tags=dict(tags or {}),
+            run_config=dict(run_config or {}),
+            raise_on_error=False,
+        ) as result,
+    ):
+        yield result

@@ -1,0 +1,293 @@
+"""Starts, watches and ends the processes of a run's steps; itself the queue that they wait in.
+
+`launch_step` only queues. Every call of Dagster's loop pumps the queue: plain steps start as CPU slots come free, steps
+with the tag `beatsight/gpu` start when they get a lease. A waiting step holds no slot, so plain steps overtake it.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from dagster import DagsterEvent, DagsterEventType
+from dagster._core.events import EngineEventData
+from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
+
+from beatsight_core.compute.devices import Device, discover_devices
+from beatsight_core.compute.leases import REFRESH_S, Lease, device_environment, explain_wait, join_queue, try_lease
+from beatsight_core.compute.tickets import Ticket
+from beatsight_core.errors import BeatSightError
+from beatsight_dagster.executor.step_worker import GRACE_VARIABLE, PARENT_VARIABLE
+
+GPU_TAG = "beatsight/gpu"
+"""Op tag: how many devices the step wants. "0" or no tag: none."""
+
+_FINAL_EVENTS = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
+_FIRST_REMINDER_S, _LONGEST_REMINDER_S = 60.0, 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerConfig:
+    """How a run's steps are started.
+
+    Attributes:
+        max_cpu_steps: Steps without a device that run at once.
+        no_device: What a step that wants devices does on a machine without: "cpu" (run there) or "fail".
+        max_memory_share: A device with more memory in use by others is left alone.
+        grace_s: Seconds between SIGTERM and SIGKILL.
+    """
+
+    max_cpu_steps: int
+    no_device: str
+    max_memory_share: float
+    grace_s: float
+
+
+@dataclass(slots=True)
+class _Step:
+    """A step that was handed over by the run."""
+
+    key: str
+    wanted: int
+    context: StepHandlerContext
+    queued_at: float = field(default_factory=time.time)
+    ticket: Ticket | None = None
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    devices: tuple[Device, ...] = ()
+    refusal: str = ""
+    ended_at_last_check: bool = False
+    asked_to_end_at: float | None = None
+    remind_at: float = 0.0
+    reminder_s: float = _FIRST_REMINDER_S
+
+    @property
+    def note(self) -> dict[str, str | int]:
+        """Who asks for devices."""
+        return {"run": self.context.dagster_run.run_id[:8], "step": self.key, "pid": os.getpid()}
+
+
+class DeviceStepHandler(StepHandler):
+    """One process a step, with the devices that it asked for and no others in sight."""
+
+    def __init__(self, config: HandlerConfig):
+        super().__init__()
+        self._config = config
+        self._steps: dict[str, _Step] = {}  # by step key, in the order of queueing
+        self._devices = discover_devices()
+        self._asked_driver_at = time.monotonic()
+
+    @property
+    def name(self) -> str:
+        """How the run's log calls it."""
+        return "DeviceStepHandler"
+
+    def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
+        """Queue a step. A step that cannot run is reported by its health check: raising here would end the run."""
+        key = _step_key(step_handler_context)
+        step = self._steps[key] = _Step(key, 0, step_handler_context)
+        try:
+            step.wanted = self._devices_for(step_handler_context.step_tags[key].get(GPU_TAG, "0"))
+            if step.wanted:
+                step.ticket = join_queue(step.wanted, self._devices, step.note)
+        except (ValueError, BeatSightError) as error:
+            step.refusal = str(error)
+            return
+        self._pump()
+        if step.process is None and not step.refusal:
+            self._remind(step)
+        yield from ()
+
+    def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
+        """Start what can be started, then say whether this step waits, runs or has died."""
+        self._pump()
+        step = self._steps.get(_step_key(step_handler_context))
+        if step is None:
+            return CheckStepHealthResult.unhealthy("it was not started by this run's process")
+        if step.refusal:
+            self._forget(step)
+            return CheckStepHealthResult.unhealthy(step.refusal)
+        if step.process is None:
+            if time.time() >= step.remind_at:
+                self._remind(step)
+            return CheckStepHealthResult.healthy()
+        if not _ended(step.process):
+            return CheckStepHealthResult.healthy()
+        # Its last event may be written and not yet read by the run: one more look before it is called dead.
+        if not step.ended_at_last_check or _final_event_written(step):
+            step.ended_at_last_check = True
+            return CheckStepHealthResult.healthy()
+        self._forget(step)
+        return CheckStepHealthResult.unhealthy(_cause_of_death(step.process))
+
+    def terminate_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
+        """End a step's processes: SIGTERM, grace, SIGKILL."""
+        step = self._steps.get(_step_key(step_handler_context))
+        # A run that ends a step ends all of them, one call each: asked at the same time, they share the grace.
+        for other in self._steps.values():
+            _ask_to_end(other)
+        if step is None:
+            return
+        if step.process is not None and step.asked_to_end_at is not None:
+            message = f"Ended process {step.process.pid}"
+            if not _wait_for_end(step.process, step.asked_to_end_at + self._config.grace_s):
+                message += f" by SIGKILL, after {self._config.grace_s:g} s"
+            yield DagsterEvent.engine_event(step_handler_context.get_step_context(step.key), message, EngineEventData())
+        self._forget(step)
+
+    def finish(self) -> None:
+        """See every process of the run to its end: one that has reported and does not end is ended after the grace."""
+        deadline = time.monotonic() + self._config.grace_s
+        for step in list(self._steps.values()):
+            if step.process is not None:
+                _wait_for_end(step.process, deadline)
+            self._forget(step)
+
+    def _devices_for(self, tag: str) -> int:
+        """How many devices to wait for: what the tag says, or none on a machine without, if that is allowed."""
+        wanted = int(tag)
+        if wanted > 0 and not self._devices:
+            if self._config.no_device == "fail":
+                raise ValueError(f"it wants {wanted} device(s) and this machine has none (no_device is 'fail')")
+            return 0
+        if wanted > len(self._devices):
+            raise ValueError(f"it wants {wanted} devices and this machine has {len(self._devices)}")
+        return max(wanted, 0)
+
+    def _pump(self) -> None:
+        """Start every queued step that can start now."""
+        on_cpu = 0
+        for step in self._steps.values():
+            if step.process is not None and not _ended(step.process):
+                on_cpu += not step.devices
+        for step in list(self._steps.values()):
+            if step.process is not None or step.refusal:
+                continue
+            if step.wanted:
+                self._start_with_devices(step)
+            elif on_cpu < self._config.max_cpu_steps:
+                on_cpu += 1
+                self._start(step, None)
+
+    def _start_with_devices(self, step: _Step) -> None:
+        if time.monotonic() - self._asked_driver_at > REFRESH_S:
+            # Memory in use changes; a device that has vanished leaves the list.
+            self._devices, self._asked_driver_at = discover_devices(), time.monotonic()
+        share = self._config.max_memory_share
+        try:
+            lease = try_lease(step.wanted, self._devices, step.note, ticket=step.ticket, max_memory_share=share)
+        except BeatSightError as error:
+            step.refusal = str(error)
+            return
+        if lease is not None:
+            self._start(step, lease)
+
+    def _start(self, step: _Step, lease: Lease | None) -> None:
+        descriptors: Sequence[int] = lease.descriptors if lease else ()
+        try:
+            step.process = subprocess.Popen(
+                # Not `get_command_args()`: its bare `dagster` is whatever is on PATH, or nothing.
+                [sys.executable, "-m", "beatsight_dagster.executor.step_worker"],
+                env=self._environment(step, lease),
+                pass_fds=descriptors,
+                start_new_session=True,
+            )
+        except OSError as error:
+            step.refusal = f"its process could not be started: {error}"
+            return
+        finally:
+            if lease:
+                lease.close()  # the step's process is now the only holder
+            if step.ticket:
+                step.ticket.close()
+        step.started_at = time.time()
+        step.devices = lease.devices if lease else ()
+        names = ", ".join(f"{device.index} ({device.name})" for device in step.devices) or "none (CPU)"
+        waited = step.started_at - step.queued_at
+        DagsterEvent.step_worker_starting(
+            step.context.get_step_context(step.key),
+            message=f"Started process {step.process.pid} on devices: {names}; waited {waited:.1f} s.",
+            metadata={"pid": step.process.pid, "devices": names, "waited_s": waited},
+        )
+
+    def _environment(self, step: _Step, lease: Lease | None) -> dict[str, str]:
+        arguments = {entry["name"]: entry["value"] for entry in step.context.execute_step_args.get_command_env()}
+        own = {PARENT_VARIABLE: str(os.getpid()), GRACE_VARIABLE: str(self._config.grace_s)}
+        return {**os.environ, **arguments, **own, **(lease.environment if lease else device_environment(()))}
+
+    def _remind(self, step: _Step) -> None:
+        """Say in the run's log what a step waits for; ever more rarely."""
+        if step.wanted:
+            share = self._config.max_memory_share
+            story = explain_wait(self._devices, step.ticket, max_memory_share=share)
+            message = f"Waits for {step.wanted} device(s): {story}."
+        else:
+            message = f"Waits for one of {self._config.max_cpu_steps} CPU slot(s)."
+        waited = time.time() - step.queued_at
+        message += f" Waiting for {waited:.0f} s." if waited >= 1 else ""
+        DagsterEvent.engine_event(step.context.get_step_context(step.key), message, EngineEventData())
+        step.remind_at = time.time() + step.reminder_s
+        step.reminder_s = min(step.reminder_s * 2, _LONGEST_REMINDER_S)
+
+    def _forget(self, step: _Step) -> None:
+        if step.ticket:
+            step.ticket.close()
+        self._steps.pop(step.key, None)
+
+
+def _step_key(context: StepHandlerContext) -> str:
+    (key,) = context.execute_step_args.step_keys_to_execute or ()
+    return str(key)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a step's process has ended. One that ended badly takes what is left of its session with it."""
+    if process.returncode is not None:
+        return True
+    # Looked at before it is reaped: until then its id, which is also its group's, cannot mean anybody else.
+    end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if end is None:
+        return False
+    if end.si_code != os.CLD_EXITED or end.si_status != 0:
+        _signal_group(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def _ask_to_end(step: _Step) -> None:
+    if step.process is not None and step.asked_to_end_at is None and not _ended(step.process):
+        step.asked_to_end_at = time.monotonic()
+        _signal_group(step.process.pid, signal.SIGTERM)
+
+
+def _wait_for_end(process: subprocess.Popen[bytes], deadline: float) -> bool:
+    """Wait until the process has ended, killing it at the deadline; whether it ended by itself."""
+    while not _ended(process):
+        if time.monotonic() >= deadline:
+            _signal_group(process.pid, signal.SIGKILL)
+            process.wait()
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _signal_group(group: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, number)
+
+
+def _final_event_written(step: _Step) -> bool:
+    context = step.context
+    records = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=_FINAL_EVENTS).records
+    entries = [record.event_log_entry for record in records]
+    return any(entry.step_key == step.key and entry.timestamp >= step.started_at for entry in entries)
+
+
+def _cause_of_death(process: subprocess.Popen[bytes]) -> str:
+    if process.returncode < 0:
+        return f"its process {process.pid} was killed by {signal.Signals(-process.returncode).name}"
+    return f"its process {process.pid} ended with exit code {process.returncode} before it could report"

@@ -1,0 +1,152 @@
+"""The home of Dagster's state: `dagster/` in the data root, with its configuration, made once.
+
+`python -m beatsight_dagster.instance` makes it and prints the variables that Dagster's own commands need:
+
+    eval "$(python -m beatsight_dagster.instance)"
+    dagster asset materialize --select audio_inventory --partition KEY
+
+`python -m beatsight_dagster.instance --flagless` writes those that say where the definitions are into the virtual
+environment itself; then DAGSTER_HOME, and BEATSIGHT_DATA_ROOT unless it is ./data, are all that is left to set.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+import sysconfig
+from collections.abc import Sequence
+from pathlib import Path
+
+from beatsight_core.errors import BeatSightError, UsageError
+from beatsight_core.files import exclusive_lock, write_text
+from beatsight_core.settings import Settings, load_settings
+
+CONFIG_FILE = "dagster.yaml"
+
+FLAGLESS = {
+    f"DAGSTER_CLI_{command}_MODULE_NAME": "beatsight_dagster.definitions"
+    for command in ("ASSET_LIST", "ASSET_MATERIALIZE", "JOB_EXECUTE")
+}
+"""These commands of Dagster take `-m` and neither read `pyproject.toml` nor `workspace.yaml`; this is their `-m`. Not
+DAGSTER_MODULE_NAME: all commands read that, and those that are given `-w` refuse it."""
+
+CONFIG = """\
+# The state of Dagster: SQLite and local files under DAGSTER_HOME, nothing sent anywhere.
+# `python -m beatsight_dagster.instance` copies this file there once; the copy may be edited.
+
+telemetry:
+  enabled: false
+
+nux:
+  enabled: false
+
+# Progress lines of the library (logger "beatsight") appear in the run's log.
+python_logs:
+  managed_python_loggers: [beatsight]
+  python_log_level: INFO
+
+concurrency:
+  runs:
+    max_concurrent_runs: 4
+    # Exports use every core and every drive: one at a time.
+    tag_concurrency_limits:
+      - key: beatsight/stage
+        value: export
+        limit: 1
+
+# A run whose process was lost (crash, reboot) is started once more, from the step that failed.
+# A step that failed by itself is not: its data or its gate would fail again.
+run_retries:
+  enabled: true
+  max_retries: 1
+  retry_on_asset_or_op_failure: false
+
+run_monitoring:
+  enabled: true
+  start_timeout_seconds: 300
+
+retention:
+  sensor:
+    purge_after_days:
+      skipped: 2
+      failure: 30
+      success: -1
+"""
+"""The same text as the project's `dagster.yaml`, which an installed package does not carry."""
+
+
+def prepare_home(settings: Settings) -> Path:
+    """Make Dagster's home ready: its folder, its configuration, its databases. Quick if it is there.
+
+    Two processes that both make fresh databases would collide, so they take turns.
+
+    Returns:
+        The absolute path that `DAGSTER_HOME` must be set to.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+    home = settings.dagster_home.absolute()
+    with exclusive_lock(home / ".setup.lock"):
+        if not (home / CONFIG_FILE).exists():
+            write_text(home / CONFIG_FILE, CONFIG)
+        if not (home / ".ready").exists():
+            from dagster import DagsterInstance
+
+            with DagsterInstance.from_config(str(home)) as instance:
+                instance.get_runs(limit=1)
+            write_text(home / ".ready", "")
+    return home
+
+
+def home_environment(settings: Settings) -> dict[str, str]:
+    """The variables that make Dagster's own commands work on this data root."""
+    root, home = str(settings.data_root), str(prepare_home(settings))
+    return {"BEATSIGHT_DATA_ROOT": root, "DAGSTER_HOME": home, **FLAGLESS}
+
+
+def use_home(settings: Settings) -> Path:
+    """Prepare the home and make it this process's, and that of the processes it starts."""
+    os.environ.update(home_environment(settings))
+    return Path(os.environ["DAGSTER_HOME"])
+
+
+def make_flagless() -> Path:
+    """Let this virtual environment's `dagster asset materialize` find the definitions without `-m`.
+
+    Returns:
+        The file written: a `.pth`, which Python reads at its start, that sets `FLAGLESS` where it is not set.
+
+    Raises:
+        UsageError: This Python is not a virtual environment's, and so not this project's to change.
+    """
+    if sys.prefix == sys.base_prefix:
+        raise UsageError("This Python is no virtual environment", where=sys.prefix, do="make one with `python -m venv`")
+    defaults = "; ".join(f"os.environ.setdefault({name!r}, {value!r})" for name, value in FLAGLESS.items())
+    path = Path(sysconfig.get_path("purelib")) / "beatsight_dagster_commands.pth"
+    write_text(path, f"import os; {defaults}\n")
+    return path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prepare the home of the configured data root and print what a shell has to export; see the module's text."""
+    parser = argparse.ArgumentParser(prog="python -m beatsight_dagster.instance", description=__doc__.split("\n")[0])
+    parser.add_argument(
+        "--flagless", action="store_true", help="set this virtual environment up for Dagster's commands"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        if given.flagless:
+            print(make_flagless())
+            return 0
+        environment = home_environment(load_settings())
+    except BeatSightError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    for name, value in environment.items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

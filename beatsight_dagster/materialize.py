@@ -1,0 +1,264 @@
+"""Take a manifest through the graph from a terminal: the same assets, executor and instance as in the UI, no daemon.
+
+    python -m beatsight_dagster.materialize MANIFEST                 everything, with the warm-up probe as the model
+    python -m beatsight_dagster.materialize MANIFEST --until health  up to the health report
+    python -m beatsight_dagster.materialize MANIFEST --preset baseline --set epochs=4
+
+MANIFEST is a path, a name in the inbox, or a key. Assets of one partitions definition share a run, so there are three:
+manifest and inventory; all source sets' clips and features; the rest. Each prints what happens to standard error.
+"""
+
+import argparse
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+
+from beatsight_core.errors import BeatSightError, GateError, UsageError
+from beatsight_core.settings import Settings, load_settings
+from beatsight_dagster.events import EventPrinter
+from beatsight_dagster.executor.run_here import asset_graph_job, run_here
+from beatsight_dagster.instance import use_home
+from beatsight_dagster.jobs import STAGE_TAG
+from beatsight_dagster.partitions import register, source_range, to_partition
+from beatsight_dagster.sensors.manifests import RANGE_END_TAG, RANGE_START_TAG
+
+MODELS = {"warmup": "warmup_probe", "baseline": "baseline_model", "long_run": "long_run_model"}
+"""Preset -> the asset that trains it."""
+
+STAGES = ("ingest", "export", "health", "training", "evaluation", "promotion", "archive")
+_PROCESS_TAG, _DRIVE_TAG = "beatsight/process", "beatsight/drive"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphRequest:
+    """What to materialize.
+
+    Attributes:
+        manifest: Path, name in the inbox, or key.
+        until: The last of `STAGES` to carry out.
+        presets: Presets to train.
+        overrides: Values of those presets to change.
+        device: Device of features, training and evaluation: auto, cpu, cuda.
+        fresh: Train again even where a finished run is there.
+        executor: Config of the executor.
+    """
+
+    manifest: str | Path
+    until: str = "archive"
+    presets: tuple[str, ...] = ("warmup",)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    fresh: bool = False
+    executor: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphResult:
+    """What was materialized.
+
+    Attributes:
+        key: The manifest's key.
+        partition: Its partition.
+        runs: Ids of Dagster's runs, in order.
+        seconds: Time in all.
+    """
+
+    key: str
+    partition: str
+    runs: tuple[str, ...]
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """All attributes."""
+        return {"key": self.key, "partition": self.partition, "runs": list(self.runs), "seconds": self.seconds}
+
+
+def materialize_graph(
+    settings: Settings,
+    request: GraphRequest,
+    *,
+    instance: dg.DagsterInstance | None = None,
+    say: Say | None = None,
+) -> GraphResult:
+    """Register a manifest's partitions and run the graph's assets over it, in as few runs as Dagster allows.
+
+    Args:
+        settings: Whose data root is worked on.
+        request: What to materialize.
+        instance: Instead of the data root's own; it must be one that other processes can open.
+        say: Told every step; default prints to standard error.
+
+    Raises:
+        BeatSightError: The request is wrong, or (as `GateError`) a step failed; the message says which and why.
+    """
+    from beatsight_core.manifest.reader import manifest_key, open_catalog, resolve_manifest
+
+    say = say or (lambda line: print(line, file=sys.stderr, flush=True))
+    stages = _stages_until(request.until)
+    path = resolve_manifest(settings, request.manifest)
+    key, began, runs = manifest_key(path), time.monotonic(), []
+    partition = to_partition(key)
+    use_home(settings)
+    with contextlib.ExitStack() as stack:
+        if instance is None:
+            instance = stack.enter_context(dg.DagsterInstance.get())
+        fail_runs_of_dead_drivers(instance)
+        register(instance, [key])
+        one = {"dagster/partition": partition}
+        drive = _Drive(settings, request, instance, say)
+        runs.append(drive.run(["manifest", "audio_inventory"], one, "ingest", path))
+        if "export" in stages:
+            source_sets = open_catalog(settings, key).source_sets
+            first, last = source_range(instance, key, source_sets)
+            span = {RANGE_START_TAG: first, RANGE_END_TAG: last}
+            runs.append(drive.run(["dataset", "feature_cache"], span, "export"))
+        if rest := _assets_after_export(stages, request.presets):
+            runs.append(drive.run(rest, one, "training"))
+    return GraphResult(key, partition, tuple(runs), round(time.monotonic() - began, 3))
+
+
+def _stages_until(last: str) -> tuple[str, ...]:
+    if last not in STAGES:
+        raise UsageError(f"There is no stage {last!r}", do=f"choose one of {', '.join(STAGES)}")
+    return STAGES[: STAGES.index(last) + 1]
+
+
+def _assets_after_export(stages: Sequence[str], presets: Sequence[str]) -> list[str]:
+    unknown = [preset for preset in presets if preset not in MODELS]
+    if unknown:
+        raise UsageError(f"There is no preset {unknown[0]!r}", do=f"choose one of {', '.join(MODELS)}")
+    assets = {
+        "health": ["dataset_health"],
+        "training": [MODELS[preset] for preset in presets],
+        "evaluation": ["evaluation_report"],
+        "promotion": ["promoted_model"],
+        "archive": ["run_archive"],
+    }
+    return [asset for stage in stages for asset in assets.get(stage, [])]
+
+
+@dataclass(slots=True)
+class _Drive:
+    """Runs groups of assets, one Dagster run each, in this process."""
+
+    settings: Settings
+    request: GraphRequest
+    instance: dg.DagsterInstance
+    say: Say
+
+    def run(
+        self, assets: Sequence[str], partition_tags: Mapping[str, str], stage: str, path: Path | None = None
+    ) -> str:
+        """Materialize assets in one run; its id.
+
+        Raises:
+            GateError: A step or a blocking check failed.
+        """
+        drive = uuid.uuid4().hex
+        tags = {**partition_tags, STAGE_TAG: stage, _DRIVE_TAG: drive, _PROCESS_TAG: _this_process()}
+        printer = EventPrinter(self.instance, {_DRIVE_TAG: drive}, self.say)
+        with (
+            printer,
+            run_here(
+                asset_graph_job(), self.instance, assets=assets, tags=tags, run_config=self._config(assets, path)
+            ) as result,
+        ):
+            run_id, success = result.run_id, result.success
+        if not success:
+            raise GateError(
+                "Dagster's run did not succeed: " + ("; ".join(printer.failures) or "it was interrupted"),
+                where=f"run {run_id}",
+                do="mend what is named and run the same command again: what is done stays done",
+            )
+        return run_id
+
+    def _config(self, assets: Sequence[str], path: Path | None) -> dict[str, Any]:
+        request = self.request
+        model = {"overrides": dict(request.overrides), "device": request.device, "fresh": request.fresh}
+        ops: dict[str, dict[str, Any]] = {
+            "manifest": {"path": str(path)},
+            "feature_cache": {"device": request.device},
+            "evaluation_report": {"device": request.device},
+            **dict.fromkeys(MODELS.values(), model),
+        }
+        return {
+            "ops": {name: {"config": config} for name, config in ops.items() if name in assets},
+            "resources": {"settings": {"config": {"data_root": str(self.settings.data_root)}}},
+            "execution": {"config": dict(request.executor)},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        }
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time():.2f}"
+
+
+def fail_runs_of_dead_drivers(instance: dg.DagsterInstance) -> int:
+    """Close runs that a killed process of this machine left open; how many there were."""
+    unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+    closed = 0
+    for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
+        host, _, process = run.tags.get(_PROCESS_TAG, "").partition(":")
+        if host == socket.gethostname() and not _alive(process):
+            instance.report_run_failed(run, message="The process that carried out this run was killed.")
+            closed += 1
+    return closed
+
+
+def _alive(process: str) -> bool:
+    pid, _, created = process.partition(":")
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == created
+    except psutil.Error:
+        return False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line; see the module's text."""
+    parser = argparse.ArgumentParser(prog="python -m beatsight_dagster.materialize", description=__doc__.split("\n")[0])
+    parser.add_argument("manifest", help="path, name in the inbox, or key")
+    parser.add_argument("--until", choices=STAGES, default="archive", help="the last stage to carry out")
+    parser.add_argument("--preset", action="append", choices=sorted(MODELS), help="train this; default: warmup")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="override a value of the preset"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
+    parser.add_argument("--fresh", action="store_true", help="train again even if there is a finished run")
+    parser.add_argument("--data-root", help="folder that holds everything")
+    given = parser.parse_args(arguments)
+    # A script's background job ignores SIGINT, and Dagster's processes would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if wrong := [text for text in given.set if "=" not in text]:
+            raise UsageError(f"--set {wrong[0]} has no value", do="write --set key=value")
+        request = GraphRequest(
+            manifest=given.manifest,
+            until=given.until,
+            presets=tuple(given.preset or ["warmup"]),
+            overrides=dict(text.split("=", 1) for text in given.set),
+            device=given.device,
+            fresh=given.fresh,
+        )
+        result = materialize_graph(load_settings(given.data_root), request)
+    except BeatSightError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(f"Materialized {result.key} in {result.seconds:.1f} s, {len(result.runs)} runs.", file=sys.stderr)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,280 @@
+"""Core results as Dagster shows them: tables, pictures, numbers that plot, paths. Only shapes; core counts and draws.
+
+Numbers under one name over several partitions are plotted by the UI; `dagster/row_count` is a badge.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+Metadata = dict[str, Any]
+
+ROW_COUNT = "dagster/row_count"
+_LONGEST_TABLE = 200
+
+
+def number(value: float | None) -> dg.MetadataValue:
+    """A number that plots; a dash where it was not measured or is not finite."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return dg.MetadataValue.text("–")
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
+
+
+def numbers(values: Mapping[str, Any], names: Iterable[str]) -> Metadata:
+    """Some numbers of a result under their own names."""
+    return {name: number(values.get(name)) for name in names}
+
+
+def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
+    """Rows as a table; the first row gives the columns. A long table is cut and says so."""
+    listed = [{name: _cell(value) for name, value in row.items()} for row in rows]
+    if not listed:
+        return dg.MetadataValue.text("none")
+    cut = listed[:_LONGEST_TABLE]
+    if len(listed) > len(cut):
+        first = next(iter(listed[0]))
+        cut.append({**dict.fromkeys(listed[0], ""), first: f"… {len(listed) - len(cut)} more rows"})
+    return dg.MetadataValue.table([dg.TableRecord(row) for row in cut], schema=_schema(cut))
+
+
+def counts(values: Mapping[str, Any], name: str, value: str = "count") -> dg.MetadataValue:
+    """A mapping of names to counts as a table of two columns."""
+    return table({name: key, value: count} for key, count in values.items())
+
+
+def picture(png: bytes, what: str) -> dg.MetadataValue:
+    """A small PNG, shown in the UI's Markdown window.
+
+    Args:
+        png: At most 100 KB, as `pages.pictures` draws them.
+        what: Its text for those who cannot see it.
+    """
+    from beatsight_core.pages.pictures import data_uri
+
+    return dg.MetadataValue.md(f"![{what}]({data_uri(png)})")
+
+
+def path(place: str | Path) -> dg.MetadataValue:
+    """A file or folder."""
+    return dg.MetadataValue.path(str(place))
+
+
+def gates_table(gates: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
+    """Gates with value, limit and margin, the failed ones first."""
+    rows = [
+        {
+            "gate": gate["name"],
+            "passed": "yes" if gate["passed"] else "NO",
+            "value": gate["value"],
+            "limit": gate["limit"],
+            "margin": gate["margin"],
+            "finding": gate["message"],
+        }
+        for gate in gates
+    ]
+    return table(sorted(rows, key=lambda row: row["passed"] == "yes"))
+
+
+def manifest_metadata(summary: Mapping[str, Any], folder: Path) -> Metadata:
+    """A catalog's figures."""
+    sources = [
+        {"source_set": name, "events": events, "hits": summary["hits_by_source"].get(name, 0)}
+        for name, events in summary["events_by_source"].items()
+    ]
+    labels = [
+        {"component": name, "events": events, "hits": summary["hits_by_label"].get(name, 0)}
+        for name, events in summary["events_by_label"].items()
+    ]
+    return {
+        ROW_COUNT: dg.MetadataValue.int(summary["kept"]),
+        **numbers(summary, ("read", "kept", "rejected", "hits", "sessions", "files", "duplicates")),
+        "by source set": table(sources),
+        "by component": table(labels),
+        "by split": counts(summary["hits_by_split"], "split", "hits"),
+        "rejected for": counts(summary["rejects_by_reason"], "reason", "lines"),
+        "split notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in summary["split_notes"]) or "none"),
+        "manifest": path(summary["manifest"]),
+        "catalog": path(folder),
+    }
+
+
+def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
+    """An audio inventory's figures."""
+    sources = [
+        {
+            "source_set": name,
+            "files": source["files"],
+            "ok": source["ok"],
+            "missing": source["missing"],
+            "unreadable": source["unreadable"],
+            "events without audio": source["missing_events"] + source["unreadable_events"],
+            "events past the end": source["events_past_end"],
+            "seconds": round(source["seconds"], 1),
+            "other rate than expected": source["unexpected_rate"],
+        }
+        for name, source in inventory["by_source"].items()
+    ]
+    roots = [
+        {"source_set": r["source_set"], "root": str(r["root"]), "mounted": r["mounted"]} for r in inventory["roots"]
+    ]
+    lost = [
+        {"source_set": name, "audio_path": lost_path}
+        for name, source in inventory["by_source"].items()
+        for lost_path in source["missing_paths"]
+    ]
+    names = ("files", "ok", "missing", "unreadable", "missing_events", "unreadable_events", "events_past_end")
+    return {
+        ROW_COUNT: dg.MetadataValue.int(inventory["files"]),
+        **numbers(inventory, names),
+        "by source set": table(sources),
+        "roots": table(roots),
+        "missing files": table(lost),
+    }
+
+
+def dataset_metadata(index: Any) -> Metadata:
+    """A source set's clips, from its index (`dataset.index.Index`)."""
+    from beatsight_core.dataset.schema import SHARD_SCHEMA
+
+    columns = [dg.TableColumn(field.name, str(field.type)) for field in SHARD_SCHEMA]
+    clips = int(index.counts["clips"])
+    return {
+        ROW_COUNT: dg.MetadataValue.int(clips),
+        "dagster/column_schema": dg.TableSchema(columns),
+        "hits": number(index.counts["hits"]),
+        "clips": number(clips),
+        "shards": number(len(index.shards)),
+        "bytes": number(index.bytes),
+        "rejected for": counts(index.rejected, "reason", "hits"),
+        "files that lost hits": table(index.rejected_files),
+        "seconds by split": counts(index.seconds_by_split, "split", "seconds"),
+        "digest": dg.MetadataValue.text(index.digest),
+    }
+
+
+def features_metadata(result: Mapping[str, Any]) -> Metadata:
+    """A source set's feature cache."""
+    names = ("clips", "bytes", "shards_written", "shards_reused", "seconds", "coverage")
+    return {
+        ROW_COUNT: dg.MetadataValue.int(result["clips"]),
+        **numbers(result, names),
+        "spec": dg.MetadataValue.text(result["spec"]),
+        "folder": path(result["folder"]),
+    }
+
+
+def health_metadata(result: Mapping[str, Any]) -> Metadata:
+    """A health report's verdict and headline figures."""
+    from beatsight_core.pages.pictures import gates as draw
+
+    failed = sum(not gate["passed"] for gate in result["gates"])
+    totals = {name: value for name, value in result["totals"].items() if isinstance(value, int | float)}
+    return {
+        "passed": dg.MetadataValue.bool(result["passed"]),
+        "failed_gates": dg.MetadataValue.int(failed),
+        **numbers(totals, totals),
+        "gates": gates_table(result["gates"]),
+        "picture": picture(draw(result["gates"], title="Gates"), "gates with their margins"),
+        "report": path(result["report_html"]),
+        "report as JSON": path(result["report_json"]),
+    }
+
+
+def training_metadata(result: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Metadata:
+    """A run's figures and its curves."""
+    from beatsight_core.pages.pictures import curves
+
+    metrics = result["metrics"]
+    shown = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy")
+    found = {
+        "run_id": dg.MetadataValue.text(result["run_id"]),
+        **numbers(metrics, shown),
+        **numbers(result, ("epochs", "best_epoch", "seconds", "clips_per_second")),
+        "resumed": dg.MetadataValue.bool(result["resumed"]),
+        "F1 by component": counts(metrics["f1"], "component", "f1"),
+        "run": path(result["folder"]),
+    }
+    if history:
+        found["losses"] = picture(curves(history, ("train_loss", "val_loss"), title="Loss"), "losses by epoch")
+        kinds = ("val_accuracy", "val_exact_match", "val_macro_f1")
+        found["curves"] = picture(curves(history, kinds, title="Validation"), "validation metrics by epoch")
+    return found
+
+
+def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
+    """An evaluation's figures and its confusions."""
+    from beatsight_core.files import read_json
+    from beatsight_core.pages.pictures import confusion
+
+    confused = read_json(Path(result["confusion_json"]))
+    drawn = confusion(
+        confused["matrix"], confused["classes"], confused["columns"], title="Missed, and what was said instead",
+        axes_names=("struck", "said"),
+    )  # fmt: skip
+    metrics = result["metrics"]
+    names = ("hits", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "loss", "legacy_accuracy",
+             "legacy_ceiling")  # fmt: skip
+    rows = [
+        {"component": label, **{name: scores[name] for name in ("positives", "precision", "recall", "f1", "ap")}}
+        for label, scores in metrics["per_class"].items()
+    ]
+    return {
+        "run_id": dg.MetadataValue.text(result["run_id"]),
+        "evaluated on": dg.MetadataValue.text(f"{result['on']}, split {result['split']}"),
+        **numbers(metrics, names),
+        "by component": table(rows),
+        "watched confusions": table({"pair": name, **found} for name, found in result["pairs"].items()),
+        "report": path(result["report_html"]),
+        "report as JSON": path(result["report_json"]),
+        "confusion": picture(drawn, "confusion of components"),
+        "confusion as JSON": path(result["confusion_json"]),
+        "mistakes": path(result["misclassified_json"]),
+    }
+
+
+def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
+    """A promotion's verdict."""
+    from beatsight_core.pages.pictures import gates as draw
+
+    return {
+        "run_id": dg.MetadataValue.text(result["run_id"]),
+        "version": number(result["version"]),
+        "criteria": gates_table(result["criteria"]),
+        "picture": picture(draw(result["criteria"], title="Promotion criteria"), "criteria with their margins"),
+        "notice": dg.MetadataValue.text(result["notice"] or "none"),
+        "champion": path(result["current"]),
+        "model card": path(result["card"]),
+        "gate record": path(record),
+    }
+
+
+def archive_metadata(result: Mapping[str, Any]) -> Metadata:
+    """What was archived."""
+    return {
+        "run_id": dg.MetadataValue.text(result["run_id"]),
+        **numbers(result, ("files", "bytes")),
+        "archive": path(result["folder"]),
+    }
+
+
+def _cell(value: Any) -> str | int | float | bool:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return round(value, 5) if math.isfinite(value) else "–"
+    return value if isinstance(value, str | int | bool) else str(value)
+
+
+def _schema(rows: Sequence[Mapping[str, Any]]) -> dg.TableSchema:
+    def kind(name: str) -> str:
+        kinds = {type(row[name]) for row in rows}
+        if kinds <= {bool}:
+            return "bool"
+        if kinds <= {int}:
+            return "int"
+        return "float" if kinds <= {int, float} else "string"
+
+    return dg.TableSchema([dg.TableColumn(name, kind(name)) for name in rows[0]])

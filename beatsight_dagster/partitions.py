@@ -1,0 +1,136 @@
+"""What the assets are partitioned by: manifests, and manifest x source set; and how partitions come to be.
+
+Both dimensions are dynamic: a manifest is a partition from the moment it is registered (by the sensor on the inbox or
+by `python -m beatsight_dagster.partitions add`), a source set from the moment a catalog contains it. So a source set
+that nobody configured needs no change anywhere. A pair that does not occur materializes as empty.
+
+    python -m beatsight_dagster.partitions add MANIFEST…   register manifests (paths, names or keys)
+    python -m beatsight_dagster.partitions sync            register all manifests of the inbox, and all catalogs
+    python -m beatsight_dagster.partitions list            show what is registered
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote, unquote
+
+import dagster as dg
+
+from beatsight_core.errors import BeatSightError
+from beatsight_core.settings import Settings, load_settings
+from beatsight_dagster.previews import accepted_previews
+
+MANIFESTS = dg.DynamicPartitionsDefinition(name="manifests")
+SOURCE_SETS = dg.DynamicPartitionsDefinition(name="source_sets")
+MANIFEST_DIMENSION, SOURCE_DIMENSION = "manifest", "source_set"
+MANIFEST_SOURCES = dg.MultiPartitionsDefinition({MANIFEST_DIMENSION: MANIFESTS, SOURCE_DIMENSION: SOURCE_SETS})
+with accepted_previews():
+    BY_MANIFEST = dg.MultiToSingleDimensionPartitionMapping(MANIFEST_DIMENSION)
+"""A manifest's partition <-> those of all its source sets."""
+
+_RESERVED = "|[],%"
+"""Characters that mean something in a partition key of two dimensions."""
+
+
+def to_partition(name: str) -> str:
+    """A manifest key or source set as a partition key: itself, save characters that Dagster gives a meaning to."""
+    plain = "".join(quote(c, safe="") if c in _RESERVED or not c.isprintable() else c for c in name)
+    return plain.replace("...", "%2E%2E%2E")
+
+
+def from_partition(partition: str) -> str:
+    """The manifest key or source set that a partition key stands for."""
+    return unquote(partition)
+
+
+def pair_partition(manifest: str, source_set: str) -> str:
+    """The partition key of a manifest's source set."""
+    return f"{to_partition(manifest)}|{to_partition(source_set)}"
+
+
+def by_manifest(partitions: Iterable[str]) -> dict[str, list[str]]:
+    """Manifest key -> source sets, of partition keys of two dimensions."""
+    table: dict[str, list[str]] = {}
+    for partition in partitions:
+        manifest, source_set = (from_partition(part) for part in str(partition).split("|"))
+        table.setdefault(manifest, []).append(source_set)
+    return table
+
+
+def register(instance: dg.DagsterInstance, manifests: Iterable[str] = (), source_sets: Iterable[str] = ()) -> None:
+    """Add partitions that are not there yet."""
+    for definition, names in ((MANIFESTS, manifests), (SOURCE_SETS, source_sets)):
+        known = set(instance.get_dynamic_partitions(definition.name))
+        new = [key for key in map(to_partition, names) if key not in known]
+        if new:
+            instance.add_dynamic_partitions(definition.name, new)
+
+
+def source_range(instance: dg.DagsterInstance, manifest: str, source_sets: Iterable[str]) -> tuple[str, str]:
+    """The smallest range of partitions of a manifest that holds these source sets, as its first and last key.
+
+    Partitions stand in the order in which they were registered; others in between, which the manifest lacks, are
+    materialized as empty.
+    """
+    wanted = {to_partition(name) for name in source_sets}
+    ordered = [key for key in instance.get_dynamic_partitions(SOURCE_SETS.name) if key in wanted]
+    return pair_partition(manifest, from_partition(ordered[0])), pair_partition(manifest, from_partition(ordered[-1]))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Register or list partitions; see the module's text."""
+    parser = argparse.ArgumentParser(prog="python -m beatsight_dagster.partitions", description=__doc__.split("\n")[0])
+    parser.add_argument("--data-root", help="folder that holds everything")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verbs.add_parser("add", help="register manifests").add_argument("manifests", nargs="+", metavar="MANIFEST")
+    verbs.add_parser("sync", help="register the inbox and all catalogs")
+    verbs.add_parser("list", help="show what is registered")
+    given = parser.parse_args(arguments)
+    try:
+        _carry_out(load_settings(given.data_root), given.verb, getattr(given, "manifests", []))
+    except BeatSightError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
+    from beatsight_core.manifest.reader import manifest_key, resolve_manifest
+    from beatsight_dagster.instance import use_home
+
+    use_home(settings)
+    with dg.DagsterInstance.get() as instance:
+        if verb == "add":
+            keys = [manifest_key(resolve_manifest(settings, name)) for name in manifests]
+            register(instance, keys, _known_source_sets(settings, keys))
+        elif verb == "sync":
+            keys = [manifest_key(path) for path in inbox(settings)]
+            keys += [path.parent.name for path in settings.catalog_dir.glob("*/summary.json")]
+            register(instance, sorted(set(keys)), _known_source_sets(settings, keys))
+        for definition in (MANIFESTS, SOURCE_SETS):
+            print(f"{definition.name}:")
+            for key in instance.get_dynamic_partitions(definition.name):
+                print(f"  {key}")
+
+
+def inbox(settings: Settings) -> list[Path]:
+    """The manifest files of the inbox, by name."""
+    endings = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+    found = settings.manifests_dir.glob("*") if settings.manifests_dir.is_dir() else ()
+    return sorted(path for path in found if path.name.endswith(endings) and not path.name.startswith("."))
+
+
+def _known_source_sets(settings: Settings, keys: Iterable[str]) -> list[str]:
+    """Source sets of the settings, and of those catalogs that exist."""
+    from beatsight_core.manifest.reader import open_catalog
+
+    names = set(settings.sources)
+    for key in keys:
+        if (settings.catalog_dir / key / "summary.json").exists():
+            names |= set(open_catalog(settings, key).source_sets)
+    return sorted(names)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""What a warm-up probe must reach before a long run, and which run is meant where none is named."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from beatsight_core.errors import GateError, ModelError
+from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.files import write_json
+from beatsight_core.promotion.candidate import candidate, newest_run
+from beatsight_core.promotion.learning import learning_gates
+from beatsight_core.promotion.probe import probe_gate, require_probe
+from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import CORE
+from beatsight_core.training.presets import TrainingConfig
+
+
+def metrics(accuracy: float | None = 0.8, **recalls: float) -> dict[str, Any]:
+    """Metrics in which every component has enough hits and a good recall, save those named."""
+    return {
+        "accuracy": accuracy,
+        "per_class": {label: {"recall": recalls.get(label, 0.9), "positives": 50} for label in CORE.components},
+    }
+
+
+def failed(found: Mapping[str, Any], profile: str = "production") -> list[str]:
+    return [gate.name for gate in probe_gate(found, profile) if not gate.passed]
+
+
+def test_a_healthy_probe_passes_every_gate() -> None:
+    gates = probe_gate(metrics())
+    judged = {gate.name.removeprefix("recall_") for gate in gates} - {"accuracy"}
+    assert judged == set(CORE.group("cymbals")) | set(CORE.group("toms"))
+    assert all(gate.passed and gate.margin is not None and gate.margin > 0 for gate in gates)
+
+
+def test_accuracy_may_equal_its_limit_and_recall_may_not() -> None:
+    assert failed(metrics(accuracy=0.72)) == []
+    assert failed(metrics(accuracy=0.7199)) == ["accuracy"]
+    assert failed(metrics(china=0.25, tom_low=0.2501)) == ["recall_china"]
+
+
+def test_a_component_with_few_hits_is_not_judged() -> None:
+    few = metrics(splash=0.0)
+    few["per_class"]["splash"]["positives"] = 19
+    assert failed(few) == []
+    few["per_class"]["splash"]["positives"] = 20
+    assert failed(few) == ["recall_splash"]
+
+
+def test_kick_and_hats_are_not_the_probes_business() -> None:
+    assert failed(metrics(kick=0.0, hihat_closed=0.0)) == []
+
+
+def test_what_was_not_measured_fails() -> None:
+    (gate,) = [gate for gate in probe_gate(metrics(accuracy=None)) if gate.name == "accuracy"]
+    assert not gate.passed
+    assert gate.margin is None
+    assert gate.message == "accuracy was not measured, must be at least 0.72"
+
+
+def test_the_demo_profile_asks_for_less() -> None:
+    assert failed(metrics(accuracy=0.5, china=0.1), "demo") == []
+    assert failed(metrics(accuracy=0.3, china=0.0), "demo") == ["accuracy", "recall_china"]
+
+
+def history(train: list[float], val: list[float]) -> list[dict[str, float]]:
+    return [{"train_loss": t, "val_loss": v} for t, v in zip(train, val, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "wrong"),
+    [
+        ([0.7, 0.4, 0.2], [0.6, 0.5, 0.4], []),
+        ([0.7], [0.6], []),
+        ([0.4, 0.5], [0.6, 0.6], ["learned"]),
+        ([0.7, 0.2], [0.4, 0.6], ["steady"]),
+        ([0.7, float("nan")], [0.4, 0.6], ["finite"]),
+        ([], [], ["finite"]),
+    ],
+)
+def test_curves_are_judged_as_a_person_would(train: list[float], val: list[float], wrong: list[str]) -> None:
+    gates = learning_gates(history(train, val))
+    assert [gate.name for gate in gates if not gate.passed] == wrong
+    assert all(gate.to_json()["message"] for gate in gates)
+
+
+def make_run(settings: Settings, run_id: str, preset: str, key: str, found: dict[str, Any] | None) -> None:
+    folder = settings.run_root / run_id
+    config = TrainingConfig(preset=preset, epochs=1, schedule="cosine", lr=1e-3, batch=8)
+    identity = {
+        "run_id": run_id,
+        "preset": preset,
+        "key": key,
+        "source_sets": ["a"],
+        "config": config.to_json(),
+        "classes": list(CORE.components),
+        "spec": FeatureSpec.from_settings(settings).to_json(),
+        "digests": {"dataset": "d", "spec": "s"},
+    }
+    write_json(folder / "config.json", identity)
+    if found is not None:
+        write_json(folder / "metrics.json", {"metrics": found})
+
+
+def test_the_long_run_asks_the_newest_finished_probe_of_its_manifest(settings: Settings) -> None:
+    with pytest.raises(GateError, match="no finished warm-up probe of this manifest"):
+        require_probe(settings, "m-1")
+    make_run(settings, "warmup-a", "warmup", "m-1", metrics(accuracy=0.5))
+    make_run(settings, "warmup-b", "warmup", "m-2", metrics())
+    make_run(settings, "baseline-c", "baseline", "m-1", metrics())
+    make_run(settings, "warmup-d", "warmup", "m-1", None)
+    with pytest.raises(GateError, match=r"not healthy: accuracy is 0.500, must be at least 0.72") as refusal:
+        require_probe(settings, "m-1")
+    assert refusal.value.where == "warmup-a"
+    make_run(settings, "warmup-e", "warmup", "m-1", metrics())
+    assert all(gate.passed for gate in require_probe(settings, "m-1"))
+
+
+def test_the_candidate_is_the_run_named_or_the_newest_finished(settings: Settings) -> None:
+    make_run(settings, "warmup-a", "warmup", "m-1", metrics())
+    make_run(settings, "baseline-b", "baseline", "m-1", metrics())
+    make_run(settings, "long_run-c", "long_run", "m-1", None)
+    assert candidate(settings, "m-1").run_id == "baseline-b"
+    assert candidate(settings, "m-1", "warmup").run_id == "warmup-a"
+    assert newest_run(settings, "m-2") is None
+    with pytest.raises(ModelError, match="No run of manifest m-2 is finished"):
+        candidate(settings, "m-2")
+    with pytest.raises(ModelError, match="'long_run-c' is not finished"):
+        candidate(settings, "m-1", "long_run-c")

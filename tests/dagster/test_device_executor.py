@@ -1,0 +1,177 @@
+"""The device executor with real processes and devices that exist in name only."""
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from itertools import combinations
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import dagster as dg
+import psutil
+import pytest
+
+from beatsight_core.compute.devices import discover_devices
+from beatsight_core.compute.leases import device_states, try_lease
+
+JOBS_FILE = Path(__file__).parent / "executor_jobs.py"
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@pytest.fixture(scope="module")
+def jobs() -> Iterator[ModuleType]:
+    """The jobs as an importable module, as `reconstructable` needs it."""
+    spec = importlib.util.spec_from_file_location("executor_jobs", JOBS_FILE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["executor_jobs"] = module
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules["executor_jobs"]
+
+
+@pytest.fixture
+def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where steps leave their records; two devices, leases of this test's own."""
+    folder = tmp_path / "records"
+    folder.mkdir()
+    monkeypatch.setenv("STEP_RECORDS", str(folder))
+    monkeypatch.setenv("BEATSIGHT_LEASE_DIR", str(tmp_path / "leases"))
+    monkeypatch.setenv("BEATSIGHT_DEVICES", "0,1")
+    monkeypatch.setenv("PYTHONPATH", f"{JOBS_FILE.parents[2]}:{JOBS_FILE.parent}")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    home = tmp_path_factory.mktemp("home")
+    home.joinpath("dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with dg.DagsterInstance.from_config(str(home)) as opened:
+        opened.get_runs(limit=1)
+        yield opened
+
+
+def told(records: Path) -> dict[str, dict[str, Any]]:
+    found = [json.loads(path.read_text()) for path in records.glob("*-*.json")]
+    return {f"{entry['run']}/{entry['step']}": entry for entry in found}
+
+
+def by_step(records: Path) -> dict[str, dict[str, Any]]:
+    return {entry["step"]: entry for entry in told(records).values()}
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.05)
+    return found
+
+
+def overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    return bool(one["began"] < other["ended"] and other["began"] < one["ended"])
+
+
+def execute(job: Callable[[], dg.JobDefinition], instance: dg.DagsterInstance, **config: Any) -> dg.JobExecutionResult:
+    settings = {"execution": {"config": config}, **QUIET}
+    return dg.execute_job(dg.reconstructable(job), instance=instance, run_config=settings, raise_on_error=False)
+
+
+def failures(result: dg.JobExecutionResult) -> dict[str, str]:
+    return {e.step_key: e.step_failure_data.error.message for e in result.all_events if e.is_step_failure}
+
+
+def test_steps_run_on_what_they_asked_for(jobs: ModuleType, instance: dg.DagsterInstance, records: Path) -> None:
+    # Another program of this machine holds both devices at first, until plain steps have overtaken.
+    held = try_lease(2, discover_devices(), {"run": "another", "step": "train"})
+    assert held is not None
+    until_plain_steps_ran = threading.Thread(
+        target=lambda: (wait_for(lambda: len(told(records)) == 2, "plain steps"), held.close())
+    )
+    until_plain_steps_ran.start()
+    with execute(jobs.mixed, instance, max_cpu_steps=1) as result:
+        failed = failures(result)
+        retried = [event.step_key for event in result.all_events if event.is_step_up_for_retry]
+        messages = [event.message or "" for event in result.all_events]
+    until_plain_steps_ran.join()
+    waits = [message for message in messages if "Waits for 1 device(s)" in message]
+    assert "held by run another step train since" in waits[0]
+    assert "1 asked before: run" in waits[1]
+    # A request that can never be met fails its step and nothing else.
+    assert list(failed) == ["too_wide"]
+    assert "wants 3 devices and this machine has 2" in failed["too_wide"]
+    steps = by_step(records)
+    assert set(steps) == {"one", "plain_1", "plain_2", "dies_once"}
+    assert steps["one"]["devices"] in ("0", "1")
+    assert steps["one"]["order"] == "PCI_BUS_ID"
+    assert steps["plain_1"]["devices"] == steps["plain_2"]["devices"] == ""
+    assert not overlap(steps["plain_1"], steps["plain_2"])
+    assert all(entry["leads_session"] for entry in steps.values())
+    # Killed by SIGKILL, retried, leased again.
+    assert retried == ["dies_once"]
+    assert all(state.state == "free" for state in device_states(discover_devices()))
+
+
+def test_two_runs_share_two_devices_without_overlap(
+    jobs: ModuleType, instance: dg.DagsterInstance, records: Path
+) -> None:
+    environment = {**os.environ, "DAGSTER_HOME": instance.root_directory}
+    command = [sys.executable, str(JOBS_FILE), "crowd"]
+    runs = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    steps = list(told(records).values())
+    assert len(steps) == 4
+    for one, other in combinations(steps, 2):
+        shared = set(one["devices"].split(",")) & set(other["devices"].split(","))
+        assert not (shared and overlap(one, other)), (one, other)
+    assert {entry["devices"] for entry in steps if entry["step"] == "both"} == {"0,1"}
+
+
+@pytest.mark.parametrize(("end", "status"), [("terminate", "CANCELED"), ("kill", "STARTED")])
+def test_a_run_that_ends_takes_its_steps_with_it(
+    end: str, status: str, jobs: ModuleType, instance: dg.DagsterInstance, records: Path
+) -> None:
+    environment = {**os.environ, "DAGSTER_HOME": instance.root_directory}
+    run = subprocess.Popen([sys.executable, str(JOBS_FILE), "lingering"], env=environment, stderr=subprocess.DEVNULL)
+    wait_for((records / "lingers.json").exists, "the step to start")
+    pids = json.loads((records / "lingers.json").read_text())
+    assert [state.state for state in device_states(discover_devices())].count("leased") == 1
+    if end == "terminate":  # as the UI does it
+        instance.report_run_canceling(instance.get_runs(limit=1)[0])
+    run.send_signal(signal.SIGTERM if end == "terminate" else signal.SIGKILL)
+    run.wait(timeout=30)
+    for pid in (pids["pid"], pids["worker"]):
+        wait_for(lambda pid=pid: not psutil.pid_exists(pid) or _is_zombie(pid), f"process {pid} to end")
+    wait_for(lambda: all(s.state == "free" for s in device_states(discover_devices())), "the device to come free")
+    assert instance.get_runs()[0].status.value == status
+    assert not told(records)
+
+
+def _is_zombie(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+@pytest.mark.parametrize("no_device", ["cpu", "fail"])
+def test_a_machine_without_devices(
+    no_device: str, jobs: ModuleType, instance: dg.DagsterInstance, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEATSIGHT_DEVICES", "")
+    with execute(jobs.single, instance, no_device=no_device) as result:
+        assert result.success == (no_device == "cpu")
+        failed = failures(result)
+    if no_device == "fail":
+        assert "this machine has none" in failed["one"]
+        assert not told(records)
+    else:
+        assert {entry["devices"] for entry in told(records).values()} == {""}

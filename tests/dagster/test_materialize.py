@@ -1,0 +1,217 @@
+"""The assets over a tiny corpus: in this process for what they make, in processes of their own for the driver."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from beatsight_core.errors import GateError, UsageError
+from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.settings import Settings, load_settings
+from beatsight_dagster.definitions import defs
+from beatsight_dagster.materialize import GraphRequest, fail_runs_of_dead_drivers, main, materialize_graph
+from beatsight_dagster.partitions import register, source_range
+from beatsight_dagster.sensors.manifests import RANGE_END_TAG, RANGE_START_TAG
+
+ABSENT = "set_of_another_manifest"
+
+
+class Place:
+    """A corpus and an instance; runs assets of one partition, or of a range of partitions, in this process."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance):
+        self.settings, self.instance = settings, instance
+        self.key = manifest_key(settings.manifests_dir / "demo.jsonl")
+        self.results: dict[str, dg.ExecuteInProcessResult] = {}
+        register(instance, [self.key], [ABSENT])
+
+    def run(self, *assets: str, tags: dict[str, str] | None = None, **config: Any) -> dg.ExecuteInProcessResult:
+        result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+            instance=self.instance,
+            asset_selection=[dg.AssetKey(asset) for asset in assets],
+            partition_key=None if tags else self.key,
+            tags=tags,
+            run_config={
+                "ops": {asset: {"config": values} for asset, values in config.items()},
+                "resources": {"settings": {"config": {"data_root": str(self.settings.data_root)}}},
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+            },
+            raise_on_error=False,
+        )
+        self.results |= dict.fromkeys(assets, result)
+        return result
+
+    def metadata(self, asset: str, partition: str | None = None) -> dict[str, Any]:
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey(asset), asset_partitions=[partition or self.key])
+        (record,) = self.instance.fetch_materializations(wanted, limit=1).records
+        assert record.asset_materialization is not None
+        return {name: value.value for name, value in record.asset_materialization.metadata.items()}
+
+    def checks(self, asset: str) -> dict[tuple[str, str | None], dg.AssetCheckEvaluation]:
+        found = self.results[asset].get_asset_check_evaluations()
+        return {(e.check_name, e.partition): e for e in found if e.asset_key == dg.AssetKey(asset)}
+
+
+@pytest.fixture(scope="module")
+def place(tiny_corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """The graph up to a refused promotion, run once for all tests of this file."""
+    root = tmp_path_factory.mktemp("graph") / "data"
+    root.mkdir()
+    for name in ("raw", "manifests", "beatsight.toml"):
+        (root / name).symlink_to(tiny_corpus / name)
+    with dg.DagsterInstance.ephemeral() as instance:
+        place = Place(load_settings(root), instance)
+        assert place.run("manifest", "audio_inventory").success
+        first, last = source_range(instance, place.key, [ABSENT, "demo_takes"])
+        assert place.run("dataset", "feature_cache", tags={RANGE_START_TAG: first, RANGE_END_TAG: last}).success
+        assert place.run("dataset_health").success
+        training = {"warmup_probe": {"overrides": {"epochs": 1}, "device": "cpu"}}
+        assert place.run("warmup_probe", "evaluation_report", **training).success
+        yield place
+
+
+def test_a_manifest_shows_what_was_read_and_refused(place: Place) -> None:
+    found = place.metadata("manifest")
+    assert found["read"] == found["kept"] + found["rejected"]
+    assert found["dagster/row_count"] == found["kept"]
+    assert {row.data["source_set"] for row in found["by source set"].records} == {
+        "demo_multitrack", "demo_stems", "demo_takes",
+    }  # fmt: skip
+    assert {name for name, _ in place.checks("manifest")} == {"lines_reconcile", "reject_rate"}
+    assert place.metadata("audio_inventory")["missing"] == 1
+
+
+def test_every_source_set_is_a_partition_of_its_own(place: Place) -> None:
+    clips = 0
+    for source_set in ("demo_multitrack", "demo_stems", "demo_takes"):
+        partition = f"{place.key}|{source_set}"
+        dataset, features = place.metadata("dataset", partition), place.metadata("feature_cache", partition)
+        assert dataset["clips"] == features["clips"] == dataset["dagster/row_count"] > 0
+        assert "audio" in {column.name for column in dataset["dagster/column_schema"].columns}
+        clips += dataset["clips"]
+    assert place.checks("dataset")["hits_reconcile", f"{place.key}|demo_stems"].passed
+    assert place.metadata("evaluation_report")["hits"] < clips
+
+
+def test_a_source_set_that_the_manifest_lacks_is_an_empty_partition(place: Place) -> None:
+    partition = f"{place.key}|{ABSENT}"
+    for asset in ("dataset", "feature_cache"):
+        found = place.metadata(asset, partition)
+        assert found["dagster/row_count"] == 0
+        assert "no events of this source set" in found["empty"]
+        assert place.checks(asset)["coverage", partition].passed
+
+
+def test_checks_point_at_the_materialization_they_are_about(place: Place) -> None:
+    for (_, partition), check in place.checks("dataset").items():
+        wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("dataset"), asset_partitions=[str(partition)])
+        (record,) = place.instance.fetch_materializations(wanted, limit=1).records
+        assert check.target_materialization_data is not None
+        assert check.target_materialization_data.storage_id == record.storage_id
+
+
+def test_health_gates_are_checks(place: Place) -> None:
+    checks = place.checks("dataset_health")
+    assert {name for name, _ in checks} == {
+        "counts", "techniques", "labels", "audio", "reconciliation", "leakage", "baseline",
+    }  # fmt: skip
+    assert all(check.passed and check.blocking for check in checks.values())
+    assert place.metadata("dataset_health")["failed_gates"] == 0
+
+
+def test_training_and_evaluation_show_figures_and_pictures(place: Place) -> None:
+    probe, report = place.metadata("warmup_probe"), place.metadata("evaluation_report")
+    assert probe["run_id"] == report["run_id"]
+    assert isinstance(probe["loss"], float)
+    for found in (probe["losses"], probe["curves"], report["confusion"]):
+        assert found.startswith("![")
+        assert "data:image/png;base64," in found
+        assert len(found) < 140_000
+    checks = place.checks("warmup_probe")
+    assert checks["finite", place.key].passed
+    assert not checks["probe_gate", place.key].blocking
+    assert place.checks("evaluation_report")["agrees_with_run", place.key].passed
+
+
+def test_the_long_run_asks_for_a_healthy_probe(place: Place) -> None:
+    assert not place.checks("warmup_probe")["probe_gate", place.key].passed
+    result = place.run("long_run_model")
+    assert not result.success
+    assert "The warm-up probe is not healthy: accuracy" in failure(result)
+    assert not list(place.settings.run_root.glob("long_run*"))
+
+
+def test_a_refused_promotion_lists_its_criteria_and_makes_nothing(place: Place) -> None:
+    result = place.run("promoted_model")
+    assert not result.success
+    checks = place.checks("promoted_model")
+    assert not checks["accuracy", place.key].passed
+    assert checks["evaluation_matches", place.key].passed
+    assert checks["exported_model", place.key].passed
+    assert "is refused: accuracy" in failure(result)
+    assert not result.asset_materializations_for_node("promoted_model")
+    assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    (event,) = [event for event in result.all_events if event.is_step_failure]
+    return str(event.step_failure_data.error)
+
+
+@pytest.fixture
+def own_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the driver sets for the processes that it starts, and must not outlive a test."""
+    for name in ("DAGSTER_HOME", "BEATSIGHT_DATA_ROOT"):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    monkeypatch.setenv("BEATSIGHT_LEASE_DIR", str(tmp_path / "leases"))
+    monkeypatch.setenv("BEATSIGHT_DEVICES", "")
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_the_driver_runs_the_graph_in_processes_and_closes_runs_of_dead_drivers(corpus: Settings) -> None:
+    said: list[str] = []
+    good = (corpus.manifests_dir / "demo.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()[0]
+    (corpus.manifests_dir / "bad.jsonl").write_text("\n".join([good, *["not an event"] * 9]))
+    with pytest.raises(GateError, match=r"manifest: reject_rate: 9 of 10 lines \(90.000%\) are rejected"):
+        materialize_graph(corpus, GraphRequest("bad.jsonl", until="ingest"), say=said.append)
+    assert "✗ manifest: 1 blocking checks failed" in said
+    said.clear()
+    result = materialize_graph(corpus, GraphRequest("demo.jsonl", until="ingest"), say=said.append)
+    assert len(result.runs) == 1
+    assert [line.split(",")[0] for line in said if line[0] in "▸✓"] == [
+        "▸ manifest", "✓ manifest", "▸ audio_inventory", "✓ audio_inventory",
+    ]  # fmt: skip
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(result.runs[0])
+        assert run is not None
+        assert run.tags["beatsight/process"].startswith(f"{socket.gethostname()}:{os.getpid()}:")
+        job = defs.resolve_job_def("prepare_data")
+        lost = instance.create_run_for_job(
+            job,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={"dagster/partition": result.partition, "beatsight/process": f"{socket.gethostname()}:1:0.00"},
+        )
+        alive = instance.create_run_for_job(
+            job,
+            status=dg.DagsterRunStatus.STARTED,
+            tags={"dagster/partition": result.partition, "beatsight/process": run.tags["beatsight/process"]},
+        )
+        assert fail_runs_of_dead_drivers(instance) == 1
+        for opened, status in ((lost, "FAILURE"), (alive, "STARTED")):
+            again = instance.get_run_by_id(opened.run_id)
+            assert again is not None
+            assert again.status.value == status
+
+
+def test_wrong_requests_are_refused_before_anything_runs(corpus: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UsageError, match="There is no stage 'tea'"):
+        materialize_graph(corpus, GraphRequest("demo.jsonl", until="tea"))
+    root = ["--data-root", str(corpus.data_root)]
+    assert main([*root, "nowhere.jsonl"]) == 3
+    assert main([*root, "demo.jsonl", "--set", "epochs"]) == 2
+    assert "--set epochs has no value" in capsys.readouterr().err
