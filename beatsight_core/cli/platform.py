@@ -74,17 +74,22 @@ def _outcome(settings: Settings) -> dict[str, Any]:
     """What the graph left behind, read back from the disk."""
     from beatsight_core.promotion.registry import list_models
 
+    reports = [*settings.health_dir.glob("*/report.html"), *settings.metrics_dir.glob("*/*/report.html")]
     return {
         "data_root": str(settings.data_root),
         "models": list_models(settings).to_json()["models"],
-        "reports": sorted(str(path) for path in (settings.data_root / "reports").rglob("*.html")),
+        "champion": str(settings.models_dir / "current_drum_classifier.pth"),
+        "reports": sorted(map(str, reports)),
     }
 
 
 def _show_demo(result: dict[str, Any]) -> None:
     corpus = result["corpus"]
     text.headline(f"The demo is done: {result['data_root']}")
-    text.figures({name: value for name, value in corpus.items() if isinstance(value, int | float | str)})
+    shown = ("manifest", "lines", "events", "sessions", "files", "seconds")
+    text.figures({**{name: corpus[name] for name in shown}, "champion": result["champion"]})
+    text.headline("Faults that were put in on purpose, and found")
+    text.figures({name: corpus[name] for name in ("rejects_by_reason", "missing", "truncated", "past_end")})
     columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "notice"]
     text.table(result["models"], columns, "Models")
     text.headline("Reports to open in a browser")

@@ -236,7 +236,7 @@ def _summary(
         sessions_by_split=dict(sorted(Counter(recording.plan.split for recording in made.all).items())),
         techniques=dict(sorted(techniques.items())),
         duplicates=1,
-        unknown_labels={"gong": 1},
+        unknown_labels={faults.UNKNOWN_LABEL: 1},
         missing=_costs(made.missing, len(made.missing.strokes)),
         truncated={
             **_costs(made.truncated, len(made.truncated.strokes)),

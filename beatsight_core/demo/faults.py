@@ -10,6 +10,7 @@ import soundfile
 from beatsight_core.demo.lines import event_id
 from beatsight_core.files import write_bytes
 
+UNKNOWN_LABEL = "gong"
 _KEPT_SHARE = 0.5
 _FLAC_BLOCK = 4096
 
@@ -75,7 +76,7 @@ _SPOILERS: tuple[tuple[str, Callable[[dict[str, Any]], bytes]], ...] = (
     ("bad_onset", _with(onset_time=-0.25)),
     ("bad_onset", _with(onset_time=91_500_000.0)),
     ("no_components", _with(components=[])),
-    ("unknown_component", _with(components=[{"label": "gong", "velocity": 0.7}])),
+    ("unknown_component", _with(components=[{"label": UNKNOWN_LABEL, "velocity": 0.7}])),
     ("bad_path", _with(audio_path="../../elsewhere/take.wav")),
     ("bad_path", _with(audio_path="/recordings/take.wav")),
     ("duplicate_event_id", lambda event: _dump({**event, "event_id": event["repeated_event_id"]})),

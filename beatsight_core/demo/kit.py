@@ -15,9 +15,9 @@ LAYERS = (0.25, 0.5, 0.75, 1.0)
 TAKES = 3
 
 _LEVEL_DB = {
-    "kick": 0.0, "snare": -1.0, "rimshot": 0.0, "cross_stick": -5.0, "hihat_closed": -10.0, "hihat_open": -9.0,
+    "kick": 0.0, "snare": -1.0, "rimshot": 0.0, "cross_stick": -4.0, "hihat_closed": -10.0, "hihat_open": -9.0,
     "hihat_pedal": -11.0, "hihat_foot_splash": -9.5, "ride_bow": -9.0, "ride_bell": -8.0, "crash": -4.0, "crash2": -5.0,
-    "splash": -5.5, "china": -4.0, "tom_high": -1.5, "tom_mid": -1.0, "tom_low": -0.5, "aux_percussion": -7.5,
+    "splash": -5.5, "china": -4.0, "tom_high": -1.5, "tom_mid": -1.0, "tom_low": -0.5, "aux_percussion": -6.5,
 }  # fmt: skip
 """RMS of the first 60 ms of a full stroke, relative to the kick, as mixed on a record."""
 

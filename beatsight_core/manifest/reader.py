@@ -52,7 +52,7 @@ __all__ = [
     "resolve_manifest",
 ]
 
-POOL_BYTES = 48 << 20
+POOL_BYTES = 128 << 20
 """A manifest smaller than this is read in this process: starting others takes as long."""
 
 COMPRESSION = 6

@@ -45,9 +45,9 @@ class Augmentation:
         config = self._config
         if config.augment_shift_frames:
             decibels = shift_in_time(decibels, config.augment_shift_frames)
-        power = torch.exp(decibels * _TO_NEPERS)
         if config.augment_eq_db:
-            power = power * random_equaliser(power, config.augment_eq_db)
+            decibels = decibels + random_equaliser(decibels, config.augment_eq_db)
+        power = (decibels * _TO_NEPERS).exp_()
         if config.augment_mix_probability:
             power, targets = mix_with_neighbour(power, targets, config.augment_mix_probability)
         if config.augment_noise_probability:
@@ -66,13 +66,13 @@ def shift_in_time(decibels: torch.Tensor, most: int) -> torch.Tensor:
     return decibels.gather(2, source[:, None, :].expand(batch, bands, frames))
 
 
-def random_equaliser(power: torch.Tensor, most_db: float) -> torch.Tensor:
-    """A smooth random gain over the bands of each clip, (batch, n_mels, 1), within +-`most_db`: tilt and slow waves."""
-    batch, bands, _ = power.shape
-    place = torch.linspace(0.0, math.pi, bands, device=power.device)
-    waves = torch.cos(place * torch.arange(1, _EQ_WAVES + 1, device=power.device)[:, None])  # the first is the tilt
-    amounts = (2.0 * torch.rand(batch, _EQ_WAVES, device=power.device) - 1.0) * (most_db / _EQ_WAVES)
-    return torch.exp((amounts @ waves) * _TO_NEPERS)[:, :, None]
+def random_equaliser(decibels: torch.Tensor, most_db: float) -> torch.Tensor:
+    """A smooth random gain over the bands of each clip, (batch, n_mels, 1) in decibels: a tilt and slow waves."""
+    batch, bands, _ = decibels.shape
+    place = torch.linspace(0.0, math.pi, bands, device=decibels.device)
+    waves = torch.cos(place * torch.arange(1, _EQ_WAVES + 1, device=decibels.device)[:, None])  # the first is the tilt
+    amounts = (2.0 * torch.rand(batch, _EQ_WAVES, device=decibels.device) - 1.0) * (most_db / _EQ_WAVES)
+    return (amounts @ waves)[:, :, None]
 
 
 def mix_with_neighbour(power: torch.Tensor, targets: torch.Tensor, probability: float) -> Pair:

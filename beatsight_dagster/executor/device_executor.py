@@ -67,6 +67,7 @@ class DeviceExecutor(StepDelegatingExecutor):
 
     def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
         """Run the plan."""
+        self._handler.expect(len(execution_plan.step_keys_to_execute))
         try:
             yield from super().execute(plan_context, execution_plan)
         finally:

@@ -8,7 +8,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from beatsight_core.compute.devices import Device, discover_devices
 from beatsight_core.compute.leases import REFRESH_S, Lease, device_environment, explain_wait, join_queue, try_lease
 from beatsight_core.compute.tickets import Ticket
 from beatsight_core.errors import BeatSightError
-from beatsight_dagster.executor.step_worker import GRACE_VARIABLE, PARENT_VARIABLE
+from beatsight_dagster.executor.step_processes import StepProcesses
 
 GPU_TAG = "beatsight/gpu"
 """Op tag: how many devices the step wants. "0" or no tag: none."""
@@ -80,6 +79,8 @@ class DeviceStepHandler(StepHandler):
         self._steps: dict[str, _Step] = {}  # by step key, in the order of queueing
         self._devices = discover_devices()
         self._asked_driver_at = time.monotonic()
+        self._processes = StepProcesses(config.grace_s)
+        self._to_come = 0
 
     @property
     def name(self) -> str:
@@ -139,8 +140,13 @@ class DeviceStepHandler(StepHandler):
             yield DagsterEvent.engine_event(step_handler_context.get_step_context(step.key), message, EngineEventData())
         self._forget(step)
 
+    def expect(self, steps: int) -> None:
+        """Say how many steps the run has; while more are to come, a process stands by for the next."""
+        self._to_come = steps
+
     def finish(self) -> None:
         """See every process of the run to its end: one that has reported and does not end is ended after the grace."""
+        self._processes.close()
         deadline = time.monotonic() + self._config.grace_s
         for step in list(self._steps.values()):
             if step.process is not None:
@@ -189,13 +195,7 @@ class DeviceStepHandler(StepHandler):
     def _start(self, step: _Step, lease: Lease | None) -> None:
         descriptors: Sequence[int] = lease.descriptors if lease else ()
         try:
-            step.process = subprocess.Popen(
-                # Not `get_command_args()`: its bare `dagster` is whatever is on PATH, or nothing.
-                [sys.executable, "-m", "beatsight_dagster.executor.step_worker"],
-                env=self._environment(step, lease),
-                pass_fds=descriptors,
-                start_new_session=True,
-            )
+            step.process = self._processes.start(_environment(step, lease), descriptors)
         except OSError as error:
             step.refusal = f"its process could not be started: {error}"
             return
@@ -204,6 +204,9 @@ class DeviceStepHandler(StepHandler):
                 lease.close()  # the step's process is now the only holder
             if step.ticket:
                 step.ticket.close()
+        self._to_come -= 1
+        if self._to_come > 0:
+            self._processes.prepare()
         step.started_at = time.time()
         step.devices = lease.devices if lease else ()
         names = ", ".join(f"{device.index} ({device.name})" for device in step.devices) or "none (CPU)"
@@ -213,11 +216,6 @@ class DeviceStepHandler(StepHandler):
             message=f"Started process {step.process.pid} on devices: {names}; waited {waited:.1f} s.",
             metadata={"pid": step.process.pid, "devices": names, "waited_s": waited},
         )
-
-    def _environment(self, step: _Step, lease: Lease | None) -> dict[str, str]:
-        arguments = {entry["name"]: entry["value"] for entry in step.context.execute_step_args.get_command_env()}
-        own = {PARENT_VARIABLE: str(os.getpid()), GRACE_VARIABLE: str(self._config.grace_s)}
-        return {**os.environ, **arguments, **own, **(lease.environment if lease else device_environment(()))}
 
     def _remind(self, step: _Step) -> None:
         """Say in the run's log what a step waits for; ever more rarely."""
@@ -237,6 +235,11 @@ class DeviceStepHandler(StepHandler):
         if step.ticket:
             step.ticket.close()
         self._steps.pop(step.key, None)
+
+
+def _environment(step: _Step, lease: Lease | None) -> dict[str, str]:
+    arguments = {entry["name"]: entry["value"] for entry in step.context.execute_step_args.get_command_env()}
+    return {**os.environ, **arguments, **(lease.environment if lease else device_environment(()))}
 
 
 def _step_key(context: StepHandlerContext) -> str:

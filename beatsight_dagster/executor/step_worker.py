@@ -1,27 +1,48 @@
 """The process of one step: ends with the run that started it, whatever ends that run, and otherwise is Dagster's own.
 
-Started as `python -m beatsight_dagster.executor.step_worker` by the step handler, in a session of its own.
+Started as `python -m beatsight_dagster.executor.step_worker SOCKET PARENT GRACE_S` by `step_processes`, in a session of
+its own. It imports what every step needs, and then waits to be told which step it is.
 """
 
+import contextlib
 import ctypes
+import importlib
 import os
 import signal
+import socket
 import sys
 import threading
 import time
 
-PARENT_VARIABLE = "BEATSIGHT_STEP_PARENT"
-GRACE_VARIABLE = "BEATSIGHT_STEP_GRACE_S"
+from beatsight_dagster.executor.step_processes import receive_order
+
+NEEDED_BY_ALL = (
+    "dagster._cli.api",
+    "dagster._core.storage.event_log",  # SQL, and its migrations
+    "polars",
+    "pyarrow.parquet",
+    "beatsight_dagster.definitions",
+)
+"""Imported while standing by. Nothing here looks at which devices there are."""
 
 _PR_SET_PDEATHSIG = 1
 _WATCH_EVERY_S = 0.5
 
 
 def main() -> None:
-    """Tie this process to its parent, then execute the step named in the environment."""
-    parent = int(os.environ[PARENT_VARIABLE])
+    """Tie this process to its parent, get ready, wait for the order, and execute the step that it names."""
+    descriptor, parent, grace_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     reset_signals()
-    die_with_parent(parent, float(os.environ.get(GRACE_VARIABLE, "15")))
+    die_with_parent(parent, grace_s)
+    for name in NEEDED_BY_ALL:
+        with contextlib.suppress(ImportError):  # the step that needs it will say so
+            importlib.import_module(name)
+    with socket.socket(fileno=descriptor) as channel:
+        environment = receive_order(channel)
+    if environment is None:
+        return
+    os.environ.clear()
+    os.environ.update(environment)
     from dagster._cli.api import api_cli
 
     try:
