@@ -1,11 +1,11 @@
 """Check specs of partitioned assets, and check results from the gates that core judges by."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
 
-from beatsight_dagster.metadata import gates_table
+from beatsight_dagster.metadata import gates_table, numbers
 from beatsight_dagster.partitions import MANIFEST_SOURCES, MANIFESTS
 from beatsight_dagster.previews import accepted_previews
 
@@ -36,7 +36,7 @@ def check_result(
 def gates_result(
     name: str, gates: Iterable[Mapping[str, Any]], *, none: str = "Nothing to judge"
 ) -> dg.AssetCheckResult:
-    """One check out of several gates: passed if all are; the failed ones in words, all of them in a table.
+    """One check out of some gates: passed if all are; the failed ones in words, all of them in a table.
 
     Args:
         name: Of the check.
@@ -44,12 +44,10 @@ def gates_result(
         none: What to say where there is no gate.
     """
     judged = list(gates)
+    if len(judged) == 1:  # its figures as numbers, which the UI plots
+        (gate,) = judged
+        return check_result(name, gate["passed"], gate["message"], numbers(gate, ("value", "limit", "margin")))
     failed = [gate["message"] for gate in judged if not gate["passed"]]
     passed = f"{len(judged)} of {len(judged)} passed" if judged else none
     said = "; ".join(failed) or passed
     return check_result(name, not failed, said, {"gates": gates_table(judged)} if judged else None)
-
-
-def names(specs: Sequence[dg.AssetCheckSpec]) -> list[str]:
-    """The names of check specs, in order."""
-    return [spec.name for spec in specs]
