@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -24,10 +25,8 @@ def test_the_tutorial_runs_word_for_word(tmp_path):
     script = ["set -u"]
     for code, commands in blocks:
         for command in commands.strip().splitlines():
-            script += [
-                command,
-                f'said=$?; [ $said -eq {code or 0} ] || {{ echo "exit $said: {command[:40]!r}"; exit 99; }}',
-            ]
+            failed = shlex.quote(f"{command}: must exit with {code or 0}, not with")
+            script += [command, f"said=$?; [ $said -eq {code or 0} ] || {{ echo {failed} $said; exit 99; }}"]
     place = tmp_path / "tutorial"
     shell = "\n".join(script).replace("/tmp/beatsight-tutorial", str(place))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
