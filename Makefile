@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo dev test lint types check docs-pictures clean
+.PHONY: help install demo dev test lint types check clean
 help:
 	@echo "make demo   a synthetic corpus through the whole graph, up to a judged model (a few minutes)"
 	@echo "make dev    web UI and daemon on 127.0.0.1, state under BEATSIGHT_DATA_ROOT (default ./data)"
@@ -17,6 +17,7 @@ $(READY): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev]"
+	$(BIN)/python -m beatsight_dagster.instance --flagless >/dev/null   # so that `dagster asset materialize` needs no -m
 	@touch $@
 
 demo: $(READY)

@@ -12,15 +12,16 @@ from typing import Any
 
 from beatsight_core.audio.roots import mounted_roots
 from beatsight_core.compute.devices import discover_devices, driver_versions
+from beatsight_core.dataset.index import index_paths
 from beatsight_core.errors import BeatSightError
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.manifest.reader import open_catalog, resolve_manifest
+from beatsight_core.manifest.lines import SUFFIXES
+from beatsight_core.manifest.reader import manifest_key, open_catalog, resolve_manifest
 from beatsight_core.settings import Settings
 from beatsight_core.units import milliseconds_to_samples
 
 _BYTES_PER_EVENT = 440
 """Typical length of a manifest's line: an estimate before the manifest has been read."""
-_MANIFEST_ENDINGS = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _COMPRESSION = 8
 """Typical ratio of a compressed manifest."""
 _RUN_BYTES = 200 * 2**20
@@ -157,9 +158,7 @@ def _space(settings: Settings, ref: str | Path | None, findings: list[Finding]) 
     if ref is not None:
         manifests = [resolve_manifest(settings, ref)]
     else:
-        manifests = sorted(
-            path for path in inbox.glob("*") if path.name.endswith((".jsonl", ".jsonl.gz", ".jsonl.zst"))
-        )
+        manifests = sorted(path for path in inbox.glob("*") if path.is_file() and path.name.endswith(SUFFIXES))
     needs = {path.name: _estimated_need(settings, path) for path in manifests}
     free = shutil.disk_usage(_existing(settings.dataset_dir)).free
     need = sum(needs.values()) + _RUN_BYTES
@@ -173,7 +172,9 @@ def _space(settings: Settings, ref: str | Path | None, findings: list[Finding]) 
 
 
 def _estimated_need(settings: Settings, manifest: Path) -> int:
-    """Bytes of clips and features that a manifest leads to, from its number of lines."""
+    """Bytes of clips and features that a manifest leads to, from its number of lines; none if it is exported."""
+    if index_paths(settings, manifest_key(manifest)):
+        return 0
     size = manifest.stat().st_size * (1 if manifest.suffix == ".jsonl" else _COMPRESSION)
     events = size // _BYTES_PER_EVENT
     data = settings.dataset
@@ -187,7 +188,17 @@ def _devices() -> dict[str, Any]:
         {"index": d.index, "name": d.name, "memory_total": d.memory_total, "memory_used": d.memory_used}
         for d in discover_devices()
     ]
-    return {"gpus": devices, "versions": driver_versions(), "cpus": _cpus()}
+    return {"gpus": devices, "versions": {**driver_versions(), **_torch_versions()}, "cpus": _cpus()}
+
+
+def _torch_versions() -> dict[str, str | None]:
+    """The CUDA and cuDNN that torch brings along; None for a build without, nothing without torch."""
+    try:
+        import torch
+    except ImportError:
+        return {}
+    cudnn = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None
+    return {"torch's CUDA": torch.version.cuda, "cuDNN": str(cudnn) if cudnn else None}
 
 
 def _cpus() -> str:

@@ -153,6 +153,28 @@ def test_a_smoke_run_has_a_dataset_of_its_own(place):
     assert limited["hits"] < place.said["export"]["hits"]
 
 
+def test_a_damaged_shard_is_found_and_healed(place):
+    assert place.call("export", MANIFEST, "--verify")["passed"]
+    shard = next((place.root / "datasets" / "shards").rglob("*.parquet"))
+    whole = shard.read_bytes()
+    shard.write_bytes(whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:])
+    assert place.call("export", MANIFEST, "--verify", code=1)["broken"] == [str(shard)]
+    assert place.call("export", MANIFEST, "--heal")["healed"] == 1
+    assert shard.read_bytes() == whole
+
+
+def test_the_demo_keeps_out_of_folders_that_the_shell_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEATSIGHT_RUN_ROOT", str(tmp_path / "production"))
+    words = ["demo", "--data-root", str(tmp_path / "demo"), "--size", "tiny", "--corpus-only", "--json"]
+    said = json.loads(CliRunner().invoke(beatsight, words).stdout)
+    assert said["data_root"] == str(tmp_path / "demo")
+    assert not (tmp_path / "production").exists()
+
+
+def test_doctor_asks_for_no_space_for_what_is_exported(place):
+    assert place.call("doctor")["space"]["manifests"] == {MANIFEST: 0}
+
+
 def test_rollback_without_a_version_before_says_so(place):
     place.call("rollback", code=3)
 

@@ -26,14 +26,31 @@ def verify(session: Session, manifest: str, limit: int | None) -> int:
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one per core.")
 @click.option("--source", "sources", multiple=True, help="Only this source set; may be repeated.")
 @click.option("--overwrite", is_flag=True, help="Write every shard again.")
+@click.option("--verify", "check", is_flag=True, help="Export nothing: read every shard again and compare digests.")
+@click.option("--heal", is_flag=True, help="Like --verify, and make again what is broken or gone.")
 @click.argument("manifest")
 @verb
 def export(
-    session: Session, manifest: str, limit: int | None, workers: int | None, sources: tuple[str, ...], overwrite: bool
+    session: Session,
+    manifest: str,
+    *,
+    limit: int | None,
+    workers: int | None,
+    sources: tuple[str, ...],
+    overwrite: bool,
+    check: bool,
+    heal: bool,
 ) -> int:
     """Export the clips of MANIFEST as Parquet shards; only what is not there yet is written."""
     from beatsight_core.dataset.export import export_dataset
+    from beatsight_core.dataset.verify import check_dataset
+    from beatsight_core.features.build import dataset_key
 
+    if check or heal:
+        key = dataset_key(session.settings, manifest)
+        checked = check_dataset(session.settings, key, heal, progress=session.progress).to_json()
+        session.show(checked, _show_check)
+        return 0 if checked["passed"] else 1
     result = export_dataset(
         session.settings, manifest, source_sets=sources or None, limit=limit, workers=workers, overwrite=overwrite,
         progress=session.progress,
@@ -77,7 +94,7 @@ def _show_verify(result: dict[str, Any]) -> None:
             "clips an export holds": result.get("clips"),
             "events without audio": result["missing_audio"],
             "events in unreadable audio": result.get("unreadable_audio"),
-            "hits past the end": result.get("past_end"),
+            "events past the end": result.get("past_end"),
             "estimated size": text.size(result["estimated_bytes"]) if "estimated_bytes" in result else None,
             "free": text.size(result["free_bytes"]) if "free_bytes" in result else None,
         }
@@ -101,6 +118,12 @@ def _show_export(result: dict[str, Any]) -> None:
             "index": "\n".ljust(20).join(map(str, result["index_paths"])),
         }
     )
+
+
+def _show_check(result: dict[str, Any]) -> None:
+    whole = "is whole" if result["passed"] else "is NOT whole: run it again with --heal"
+    text.headline(f"{result['key']}: {result['checked']:,} shards checked; the dataset {whole}")
+    text.figures({name: result[name] for name in ("broken", "missing", "healed")})
 
 
 def _show_health(result: dict[str, Any]) -> None:

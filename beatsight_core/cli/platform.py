@@ -12,7 +12,7 @@ import click
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.errors import BeatSightError, UsageError
-from beatsight_core.settings import Settings, load_settings
+from beatsight_core.settings import LAYOUT_VARIABLES, Settings, load_settings
 
 DEMO_FOLDER = "demo-data"
 
@@ -20,17 +20,21 @@ DEMO_FOLDER = "demo-data"
 @click.option("--seed", default=7, show_default=True, help="Another seed makes other kits and performances.")
 @click.option("--size", type=click.Choice(["demo", "tiny"]), default="demo", show_default=True)
 @click.option("--corpus-only", is_flag=True, help="Make the corpus and stop there.")
-@click.argument("folder", default=DEMO_FOLDER, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
 @verb
-def demo(session: Session, folder: Path, seed: int, size: str, corpus_only: bool) -> int:
-    """Make a synthetic corpus in FOLDER and take it through the whole graph, up to a judged model."""
+def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_only: bool) -> int:
+    """Make a synthetic corpus in FOLDER (default: demo-data, or --data-root) and take it through the whole graph."""
     from beatsight_core.demo.corpus import make_demo
 
-    corpus = make_demo(folder.absolute(), seed=seed, size=size, progress=session.progress).to_json()
+    root = (folder or Path(session.data_root or DEMO_FOLDER)).absolute()
+    # Nothing of a real layout that the shell may have exported: the demo keeps to its own folder.
+    for name in LAYOUT_VARIABLES:
+        os.environ.pop(name, None)
+    corpus = make_demo(root, seed=seed, size=size, progress=session.progress).to_json()
     if corpus_only:
         session.show(corpus, text.figures)
         return 0
-    settings = load_settings(folder.absolute())
+    settings = load_settings(root)
     _run_dagster_module(settings, "beatsight_dagster.materialize", corpus["manifest"])
     session.show({"corpus": corpus, **_outcome(settings)}, _show_demo)
     return 0

@@ -28,20 +28,21 @@ class Session:
     """One call of a verb: its settings, its progress view, and how it prints.
 
     Attributes:
+        data_root: As given on the command line.
         as_json: Whether standard output gets one JSON object instead of text.
         settings: Resolved when first asked for, so that a wrong file is an error like any other.
         progress: A live view in a terminal, log lines elsewhere.
     """
 
     def __init__(self, data_root: str | None, *, as_json: bool):
-        self._data_root = data_root
+        self.data_root = data_root
         self.as_json = as_json
         self.progress: Progress = progress_for_terminal()
 
     @functools.cached_property
     def settings(self) -> Settings:
         """The settings of the data root."""
-        return load_settings(self._data_root)
+        return load_settings(self.data_root)
 
     def show(self, result: dict[str, Any], text: Callable[[dict[str, Any]], None]) -> None:
         """Print a result: as one JSON object, or by `text`."""
