@@ -10,7 +10,7 @@ from typing import Any, NoReturn, Protocol
 import click
 import orjson
 
-from beatsight_core.errors import BeatSightError, StorageError
+from beatsight_core.errors import BeatSightError, StorageError, UsageError
 from beatsight_core.progress import Progress, progress_for_terminal
 from beatsight_core.settings import Settings, load_settings
 
@@ -75,6 +75,11 @@ def _guarded(function: Callable[..., int | None], session: Session, debug: bool,
         return function(session, **options) or 0
     except BeatSightError as error:
         return _fail(error, session, debug)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("beatsight"):
+            raise
+        missing = UsageError(f"The package {error.name} is not installed", do="pip install -e '.[all]'")
+        return _fail(missing, session, debug)
     except OSError as error:
         return _fail(StorageError.from_os_error(error, error.filename or session.settings.data_root), session, debug)
     except KeyboardInterrupt:
