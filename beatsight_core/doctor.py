@@ -197,7 +197,7 @@ def _torch_versions() -> dict[str, str | None]:
         import torch
     except ImportError:
         return {}
-    cudnn = torch.backends.cudnn.version() if torch.backends.cudnn.is_available() else None
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # None for a build without CUDA
     return {"torch's CUDA": torch.version.cuda, "cuDNN": str(cudnn) if cudnn else None}
 
 

@@ -6,9 +6,12 @@ to the drive, renamed, and the folder is flushed. Errors of the drive become `St
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
+import platform
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +25,11 @@ from beatsight_core.errors import DatasetError, StorageError
 DIGEST_HEX = 40
 """Hex digits kept of a SHA-256 where it names a file or an input: 160 bits."""
 
+FOREIGN_SECONDS = 86400.0
+"""Age at which a temporary file of another machine or container, whose processes nobody here sees, counts as left."""
+
 _TEMP_MARK = ".tmp-"
+_RETIRED = "-old"
 
 
 @contextlib.contextmanager
@@ -41,7 +48,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         StorageError: The drive is full, read-only, or gone. `path` is then as it was.
     """
-    temporary = path.with_name(f"{path.name}{_TEMP_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    temporary = temporary_path(path)
     try:
         with storage_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -58,29 +65,27 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give a temporary folder beside `path` to fill; it becomes `path`, with all its files, when the block ends well.
 
-    If `path` is there by then, that one stays and this one is dropped; unless it is to `replace` it: the old folder
-    then goes whole before the new one comes whole. Writers that replace need a lock among them.
+    If `path` is there by then, that one stays and this one is dropped; unless it is to `replace` it: the old folder is
+    then put aside before the new one comes, both whole, and put back if the new one cannot come. For an instant there
+    is none, which a reader takes for a folder not made yet; if the writer is killed in that instant it stays so until
+    `remove_leftovers` puts the old one back. Writers that replace need a lock among them.
 
     Raises:
-        StorageError: The drive is full, read-only, or gone. Nothing is then at `path`.
+        StorageError: The drive is full, read-only, or gone. `path` is then as it was.
     """
-    temporary = path.with_name(f"{path.name}{_TEMP_MARK}{os.getpid()}-{uuid.uuid4().hex[:8]}")
+    temporary = temporary_path(path)
     try:
         with storage_errors(path):
             temporary.mkdir(parents=True)
             yield temporary
             _flush_file(temporary)
             _flush_folder(temporary)
-            retired = temporary.with_name(f"{temporary.name}-old")
-            try:
-                if replace and path.is_dir():
-                    path.rename(retired)
-                temporary.rename(path)
-            except OSError:
-                if not path.is_dir():
-                    raise
+            if replace and path.is_dir():
+                _exchange(temporary, path)
+            else:
+                _put_if_free(temporary, path)
             _flush_folder(path.parent)
-            shutil.rmtree(retired, ignore_errors=True)
+            shutil.rmtree(_retired(temporary), ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -179,16 +184,79 @@ def file_name(text: str) -> str:
     return name if len(name) <= 150 else f"{name[:100]}-{digest_bytes(text.encode())[:16]}"
 
 
+def temporary_path(path: Path) -> Path:
+    """A free name beside `path` that tells which process of which machine writes there."""
+    return path.with_name(f"{path.name}{_TEMP_MARK}{host_mark()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
+
+
+@functools.cache
+def host_mark() -> str:
+    """8 hex digits for all whose processes this one sees: one machine, since it started, and one container of it."""
+    try:
+        seen = Path("/proc/sys/kernel/random/boot_id").read_text() + str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        seen = platform.node()
+    return hashlib.sha256(seen.encode()).hexdigest()[:8]
+
+
 def remove_leftovers(folder: Path) -> int:
-    """Delete temporary files and folders of killed writers in `folder`, if the writer is dead. Returns how many."""
+    """Delete temporary files and folders of killed writers in `folder`; returns how many.
+
+    A writer on this machine is asked for; what another machine or container left goes when it is a day old. A folder
+    that was put aside for one that never came is put back instead.
+    """
     removed = 0
     for leftover in folder.glob(f"*{_TEMP_MARK}*"):
-        owner = leftover.name.rpartition(_TEMP_MARK)[2].partition("-")[0]
-        if owner.isdigit() and not _is_alive(int(owner)):
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-                removed += 1
+        name, _, owner = leftover.name.rpartition(_TEMP_MARK)
+        if not _is_left(leftover, owner):
+            continue
+        place = leftover.with_name(name)
+        if owner.endswith(_RETIRED) and not place.exists():
+            with contextlib.suppress(OSError):  # another process may do the same
+                leftover.rename(place)
+            continue
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            removed += 1
     return removed
+
+
+def _is_left(leftover: Path, owner: str) -> bool:
+    """Whether the writer that a temporary name tells of is dead, or may be taken for it."""
+    host, _, rest = owner.partition("-")
+    process = rest.partition("-")[0]
+    if not process.isdigit():
+        return False
+    if host == host_mark():
+        return not _is_alive(int(process))
+    try:
+        return time.time() - leftover.stat().st_mtime > FOREIGN_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _put_if_free(temporary: Path, path: Path) -> None:
+    try:
+        temporary.rename(path)
+    except OSError:
+        if not path.is_dir():
+            raise
+
+
+def _exchange(temporary: Path, path: Path) -> None:
+    """Put a folder in the place of another, which is then the retired one; or leave all as it was."""
+    retired = _retired(temporary)
+    path.rename(retired)
+    try:
+        temporary.rename(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            retired.rename(path)
+        raise
+
+
+def _retired(temporary: Path) -> Path:
+    return temporary.with_name(temporary.name + _RETIRED)
 
 
 def _is_alive(process: int) -> bool:

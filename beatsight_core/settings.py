@@ -6,6 +6,7 @@ Environment beats file; the command line, which passes its own `data_root` and o
 
 import dataclasses
 import difflib
+import math
 import os
 import re
 import sys
@@ -30,6 +31,17 @@ _ENVIRONMENT_FOLDERS = {
     "wandb_root": ("BEATSIGHT_WANDB_ROOT", "wandb"),
 }
 """Attribute -> environment variable that moves it, and its place under the data root."""
+
+PRESETS = ("warmup", "baseline", "long_run")
+"""The presets of training, each of which may have a `[training.<preset>]`."""
+
+PROMOTION_FIGURES = ("accuracy", "f1", "f1_kick", "f1_snare", "f1_crash", "loss", "exact_match")
+"""What `[gates.promotion]` may tighten; `f1` stands for all three F1. Their limits are promotion's."""
+
+LAYOUT_VARIABLES = (
+    "BEATSIGHT_DATA_ROOT", "BEATSIGHT_SECONDARY_ROOT", *(variable for variable, _ in _ENVIRONMENT_FOLDERS.values()),
+)  # fmt: skip
+"""All variables that say where things are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +142,6 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseSettings:
-    """What a promotion touches beside the model: `[release]`."""
-
-    max_size_mb: float = 50.0
-    max_latency_ms: float = 50.0
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything configured, resolved and checked.
 
@@ -156,7 +160,6 @@ class Settings:
         features: `[features]`.
         gates: `[gates]`.
         tracking: `[tracking]`.
-        release: `[release]`.
         training: `[training.<preset>]`: overrides of a preset's values.
         file: The settings file that was read, if there is one.
     """
@@ -175,7 +178,6 @@ class Settings:
     features: FeatureSettings = FeatureSettings()
     gates: GateSettings = field(default_factory=GateSettings)
     tracking: TrackingSettings = TrackingSettings()
-    release: ReleaseSettings = ReleaseSettings()
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     file: Path | None = None
 
@@ -237,7 +239,8 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
     file = root / SETTINGS_FILE
     table = _read_toml(file)
     problems: list[str] = []
-    secondary = env.get("BEATSIGHT_SECONDARY_ROOT") or table.pop("secondary_root", None)
+    written = table.pop("secondary_root", None)  # taken out also where the environment beats it
+    secondary = env.get("BEATSIGHT_SECONDARY_ROOT") or written
     folders = {
         name: resolve_path(env.get(variable) or str(root / place), root)
         for name, (variable, place) in _ENVIRONMENT_FOLDERS.items()
@@ -251,14 +254,13 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
         features=_section(FeatureSettings, table.pop("features", {}), "features", problems),
         gates=_section(GateSettings, table.pop("gates", {}), "gates", problems),
         tracking=_tracking(table.pop("tracking", {}), env, problems),
-        release=_section(ReleaseSettings, table.pop("release", {}), "release", problems),
         training=_training(table.pop("training", {}), problems),
         file=file if file.exists() else None,
         **folders,
     )
     known = [f.name for f in dataclasses.fields(Settings)]
     problems += [_unknown(key, "", known) for key in table]
-    problems += _contradictions(settings)
+    problems += _unknown_names(settings) + _contradictions(settings)
     if problems:
         raise SettingsError("Settings are wrong: " + "; ".join(problems), where=file, do="mend these values")
     return settings
@@ -311,7 +313,8 @@ def _section(kind: type[Any], table: Any, where: str, problems: list[str], **fix
             continue
         converted = _convert(value, hints[key])
         if converted is _MISFIT:
-            problems.append(f"{where}.{key} must be {_type_name(hints[key])}, not {value!r}")
+            wanted = "a finite number" if _is_endless(value) else _type_name(hints[key])
+            problems.append(f"{where}.{key} must be {wanted}, not {value!r}")
         else:
             values[key] = converted
     return kind(**values)
@@ -335,12 +338,26 @@ def _convert(value: Any, hint: Any) -> Any:  # noqa: PLR0911 - one branch per ac
         table = {key: _convert(item, arguments[1]) for key, item in value.items()}
         return _MISFIT if _MISFIT in table.values() else table
     if hint is float:
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else _MISFIT
+        return _finite(value)
     if hint is int:
         return value if isinstance(value, int) and not isinstance(value, bool) else _MISFIT
     if hint is Path:
         return Path(value) if isinstance(value, str) else _MISFIT
     return value if isinstance(value, hint) else _MISFIT
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or _is_endless(value):
+        return _MISFIT
+    return float(value)
+
+
+def _is_endless(value: Any) -> bool:
+    """Whether a number is infinite, no number at all, or too great for a float."""
+    try:
+        return isinstance(value, int | float) and not math.isfinite(value)
+    except OverflowError:
+        return True
 
 
 def _type_name(hint: Any) -> str:
@@ -385,6 +402,14 @@ def _training(table: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
         return {name: dict(entry) for name, entry in table.items()}
     problems.append("[training] must hold one table per preset, as [training.warmup]")
     return {}
+
+
+def _unknown_names(settings: Settings) -> list[str]:
+    """Tables and figures that nothing would ever read."""
+    presets = [_unknown(name, "training.", list(PRESETS)) for name in settings.training if name not in PRESETS]
+    figures = settings.gates.promotion
+    known = list(PROMOTION_FIGURES)
+    return presets + [_unknown(name, "gates.promotion.", known) for name in figures if name not in known]
 
 
 def _contradictions(settings: Settings) -> list[str]:

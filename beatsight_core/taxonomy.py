@@ -4,7 +4,6 @@ The class order is the order written here. It never depends on data: a model's o
 ever, and a change of a set is a new version of it.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -40,10 +39,6 @@ class Taxonomy:
     def resolve(self, label: str) -> str | None:
         """The canonical form of a label, or None if this taxonomy does not know it."""
         return self.canonical.get(label)
-
-    def in_class_order(self, labels: Iterable[str]) -> list[str]:
-        """Canonical labels without repeats, in class order."""
-        return sorted(set(labels), key=self.index.__getitem__)
 
     def group(self, name: str) -> tuple[str, ...]:
         """The components of this set that belong to a group of `GROUPS`, in class order."""

@@ -118,7 +118,8 @@ def inbox(settings: Settings) -> list[Path]:
     """The manifest files of the inbox, by name."""
     endings = (".jsonl", ".jsonl.gz", ".jsonl.zst")
     found = settings.manifests_dir.glob("*") if settings.manifests_dir.is_dir() else ()
-    return sorted(path for path in found if path.name.endswith(endings) and not path.name.startswith("."))
+    named = (path for path in found if path.name.endswith(endings) and not path.name.startswith("."))
+    return sorted(path for path in named if path.is_file())
 
 
 def _known_source_sets(settings: Settings, keys: Iterable[str]) -> list[str]:

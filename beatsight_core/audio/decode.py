@@ -87,22 +87,6 @@ def decode(source: Path | bytes, where: str | None = None) -> Decoded:
     return Decoded(samples, header.rate_hz, header.declared_frames)
 
 
-def decode_mono(source: Path | bytes, rate_hz: int) -> SamplesFloat:
-    """A file as the dataset hears it: mono, resampled, rounded to 16 bit; a cut file gives what is there.
-
-    Args:
-        source: A path, or the file's bytes.
-        rate_hz: The rate wanted.
-
-    Returns:
-        (n,) float32 in -1..1.
-
-    Raises:
-        AudioError: It cannot be decoded.
-    """
-    return to_float32(decode(source).at_rate(rate_hz))
-
-
 def truncation(promised: int | None, frames: int) -> str:
     """The message for a file that holds fewer frames than its header promises."""
     return f"truncated: the header promises {promised} frames, reading ends after {frames}"

@@ -138,8 +138,16 @@ def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
     """The inventory that was built last for a catalog.
 
     Raises:
-        DatasetError: There is none, or it cannot be read.
+        DatasetError: There is none, as before the first export and after the catalog was made anew; or it cannot be
+            read.
     """
+    if not (catalog.folder / "inventory.json").is_file():
+        raise DatasetError(
+            f"Catalog {catalog.key!r} has no audio inventory",
+            where=catalog.folder,
+            why="it was never built, or the catalog was made anew since",
+            do=f"run `beatsight health {catalog.key}` or export: either builds it",
+        )
     summary = read_json(catalog.folder / "inventory.json")
     try:
         files = pl.read_parquet(catalog.folder / "inventory.parquet")

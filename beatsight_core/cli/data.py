@@ -76,11 +76,13 @@ def health(session: Session, manifest: str) -> int:
 @verb
 def features(session: Session, manifest: str, sources: tuple[str, ...], device: str) -> int:
     """Compute the features of every clip of MANIFEST that has none yet."""
+    from beatsight_core.compute.hold import device_for
     from beatsight_core.features.build import build_features
 
-    result = build_features(
-        session.settings, manifest, source_sets=sources or None, device=device, progress=session.progress
-    )
+    with device_for(device, {"verb": "features"}) as held:
+        result = build_features(
+            session.settings, manifest, source_sets=sources or None, device=held, progress=session.progress
+        )
     session.show(result.to_json(), _show_features)
     return 0
 

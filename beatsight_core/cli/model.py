@@ -15,18 +15,29 @@ _device = click.option("--device", default="auto", show_default=True, help="auto
 @click.option("--preset", default="warmup", show_default=True, help="warmup, baseline or long_run.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a value of the preset.")
 @click.option("--fresh", is_flag=True, help="Start again instead of going on with the same run.")
+@click.option("--despite", metavar="REASON", help="Go on although health or probe forbid it; the reason is logged.")
 @_device
 @click.argument("manifest")
 @verb
-def train(session: Session, manifest: str, preset: str, assignments: tuple[str, ...], fresh: bool, device: str) -> int:
-    """Train on MANIFEST by a preset; the same command goes on where an interrupted run stopped."""
+def train(session: Session, manifest: str, preset: str, assignments: tuple[str, ...], **options: Any) -> int:
+    """Train on MANIFEST by a preset; the same command goes on where an interrupted run stopped.
+
+    The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well.
+    """
+    from beatsight_core.compute.hold import device_for
+    from beatsight_core.features.build import dataset_key
+    from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.training.run import train as run
 
-    result = run(
-        session.settings, manifest, preset, overrides=_overrides(assignments), device=device, fresh=fresh,
-        progress=session.progress,
-    )  # fmt: skip
-    session.show(result.to_json(), _show_train)
+    settings, overrides = session.settings, _overrides(assignments)
+    key = dataset_key(settings, manifest)
+    waived = require_clearance(settings, key, preset, despite=dict.fromkeys((HEALTH, PROBE), options["despite"]))
+    with device_for(options["device"], {"verb": "train", "manifest": key}) as device:
+        result = run(
+            settings, key, preset, overrides=overrides, device=device, fresh=options["fresh"],
+            progress=session.progress,
+        )  # fmt: skip
+    session.show(result.to_json() | ({"despite": waived} if waived else {}), _show_train)
     return 0
 
 
@@ -38,11 +49,13 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
 @verb
 def evaluate(session: Session, run: str, on: str | None, split: str, fraction: float | None, device: str) -> int:
     """Evaluate RUN (a run id, a unique beginning of one, or `latest`) and write the report."""
+    from beatsight_core.compute.hold import device_for
     from beatsight_core.evaluation.report import evaluate as judge
 
-    result = judge(
-        session.settings, run, on=on, split=split, fraction=fraction, device=device, progress=session.progress
-    )
+    with device_for(device, {"verb": "evaluate", "run": run}) as held:
+        result = judge(
+            session.settings, run, on=on, split=split, fraction=fraction, device=held, progress=session.progress
+        )
     session.show(result.to_json(), _show_evaluation)
     return 0
 
@@ -86,6 +99,7 @@ def _show_train(result: dict[str, Any]) -> None:
             "clips/s": result.get("clips_per_second"),
             "seconds": result["seconds"],
             "resumed": result.get("resumed"),
+            "despite": result.get("despite"),
             "folder": result["folder"],
         }
     )

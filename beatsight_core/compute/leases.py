@@ -13,7 +13,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -153,6 +153,7 @@ def wait_lease(
     timeout_s: float | None = None,
     poll_s: float = 0.5,
     waiting: Callable[[str], None] | None = None,
+    among: Collection[str] | None = None,
     folder: Path | None = None,
 ) -> Lease:
     """Wait in turn for `count` devices.
@@ -163,13 +164,14 @@ def wait_lease(
         timeout_s: How long to wait at most.
         poll_s: Seconds between attempts.
         waiting: Told what it waits for, at first and whenever that changes.
+        among: Indices of the devices that will do; default: all that this process may use.
         folder: Instead of `lease_folder()`.
 
     Raises:
         DeviceError: The machine has fewer devices, or they did not come free in time.
     """
     began = asked = time.monotonic()
-    devices, said = discover_devices(), ""
+    devices, said = _discover(among), ""
     if count > len(devices):
         raise DeviceError(
             f"{count} device(s) were asked for and this machine has {len(devices)}", do="use --device cpu"
@@ -183,8 +185,12 @@ def wait_lease(
                 raise DeviceError(f"No device came free within {timeout_s:g} s", why=story, do="try again later")
             time.sleep(poll_s)
             if time.monotonic() - asked > REFRESH_S:
-                devices, asked = discover_devices(), time.monotonic()
+                devices, asked = _discover(among), time.monotonic()
     return lease
+
+
+def _discover(among: Collection[str] | None) -> list[Device]:
+    return [device for device in discover_devices() if among is None or device.index in among]
 
 
 def device_states(

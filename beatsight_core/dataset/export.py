@@ -212,6 +212,8 @@ def _plan(settings: Settings, inventory: Inventory) -> list[Unit]:
 def _planned(row: dict[str, Any]) -> PlannedFile:
     if row["status"] in (Status.MISSING, Status.UNSAFE):
         return PlannedFile(row["audio_path"], row["hits"], reason=row["message"])
+    if row["root"] is None:  # there, but nothing to open: a folder, or a file that may not be looked at
+        return PlannedFile(row["audio_path"], row["hits"], loss="unreadable_audio", reason=row["message"])
     return PlannedFile(row["audio_path"], row["hits"], row["root"], row["size"], row["mtime_ns"])
 
 
@@ -274,7 +276,7 @@ def _index(export: _Export, source_set: str, units: Sequence[Unit], outcomes: di
 
 
 def _absent(file: PlannedFile) -> Rejected:
-    return Rejected(file.audio_path, "missing_audio", file.hits, file.reason)
+    return Rejected(file.audio_path, file.loss, file.hits, file.reason)
 
 
 def _drop_stale(settings: Settings, key: str, wanted: Iterable[str]) -> None:

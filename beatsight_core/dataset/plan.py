@@ -31,6 +31,7 @@ class PlannedFile:
         root: Where it was found; None if it is not to be had.
         size: Its bytes.
         mtime_ns: When it was last changed.
+        loss: What its hits then count as.
         reason: Why it is not to be had, for a person.
     """
 
@@ -39,6 +40,7 @@ class PlannedFile:
     root: str | None = None
     size: int = 0
     mtime_ns: int = 0
+    loss: str = "missing_audio"
     reason: str = ""
 
 

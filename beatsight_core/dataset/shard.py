@@ -32,6 +32,7 @@ from beatsight_core.dataset.schema import (
 from beatsight_core.dataset.unit_audio import FileJob, SourceFile, read_unit
 from beatsight_core.errors import AudioError, StorageError
 from beatsight_core.files import atomic_path, put_if_absent, sha256_file
+from beatsight_core.units import samples_to_seconds
 
 REASONS = ("missing_audio", "unreadable_audio", "truncated_audio", "past_end")
 """Why a hit has no clip, each counted by itself."""
@@ -208,7 +209,8 @@ def _add_file(
         return rows.slice(0, 0)
     kept = _before_end(rows, decoded)
     if past := rows.num_rows - kept.num_rows:
-        rejected.append(Rejected(path, "past_end", past, f"the file ends at {decoded.frames / decoded.rate_hz:.6f} s"))
+        end_s = samples_to_seconds(decoded.frames, decoded.rate_hz)
+        rejected.append(Rejected(path, "past_end", past, f"the file ends at {end_s:.6f} s"))
     padded = pad(decoded.at_rate(spec.window.rate_hz), spec.window)
     onsets = onset_samples(kept["onset_time"].to_numpy(), spec.window.rate_hz)
     groups.add(kept, clip_views(padded, onsets, spec.window))

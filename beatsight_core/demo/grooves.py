@@ -165,8 +165,6 @@ GROOVES: tuple[Groove, ...] = (
 )  # fmt: skip
 """Every style once; a session strings several together."""
 
-ODD_METERS = tuple(groove for groove in GROOVES if groove.meter != "4/4")
-
 FILLS: tuple[Bar, ...] = (
     {"tom_high": "x.x.....", "tom_mid": "....x...", "tom_low": "......x."},
     {"snare": "x.x.....", "tom_high": "....x...", "tom_low": "......x."},

@@ -219,21 +219,31 @@ def measure(predictions: Predictions, about: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_evaluation(settings: Settings, trained: Run) -> Path | None:
-    """The newest evaluation of a run on the whole validation split of its own dataset: what promotion judges."""
+    """The evaluation of a run on the whole validation split of its own dataset that promotion judges.
+
+    The newest of those that belong to the run's checkpoint, thresholds, dataset and spec; if none does, the newest.
+    """
     made = []
     for path in (settings.metrics_dir / trained.run_id).glob(f"val-*/{METRICS}"):
         content = read_json(path)
         if content["on"] == trained.key and content["split"] == "val" and content["fraction"] is None:
-            made.append((content["made_at"], path.parent))
-    return max(made)[1] if made else None
+            made.append((content["digests"], content["made_at"], path.parent))
+    if not made:
+        return None
+    own = _digests(trained, trained.dataset_digest, trained.spec)
+    return max((own.items() <= digests.items(), made_at, folder) for digests, made_at, folder in made)[2]
 
 
 def current_digests(trained: Run, features: Features) -> dict[str, str]:
     """What a run's figures belong to: checkpoint, dataset, spec, and the thresholds they were made with."""
+    return _digests(trained, features.dataset_digest, features.spec)
+
+
+def _digests(trained: Run, dataset: str, spec: FeatureSpec) -> dict[str, str]:
     return {
         "checkpoint": sha256_file(trained.checkpoint),
-        "dataset": features.dataset_digest,
-        "spec": features.spec.digest,
+        "dataset": dataset,
+        "spec": spec.digest,
         "thresholds": digest_json(trained.thresholds.tolist()),
     }
 

@@ -88,6 +88,10 @@ def build_catalog(
 ) -> Catalog:
     """Make the catalog of a manifest, unless it is there for the same content and the same settings.
 
+    A catalog that no longer fits is replaced as a whole folder. The audio inventory in it goes too, as its counts were
+    of the old hits: whatever needs the inventory builds it again. If the process is killed in the instant of the
+    exchange there is no catalog until the next call, which makes it.
+
     Args:
         settings: Where things are; taxonomy, source sets and split ratios.
         ref: A path, a name in the inbox, or a known key.

@@ -9,12 +9,14 @@
     archive.json  what this is, and what was not there to be archived
     SHA256SUMS    of all files: `sha256sum -c SHA256SUMS`
 
-No audio, no weights. Archiving the same again finds the folder that is there; if anything has changed since, another
-folder is made beside it.
+No audio, no weights. Nothing is made for the archive: a catalog that was made anew has lost its audio inventory, and
+the archive says that it is absent. Archiving the same again finds the folder that is there; if anything has changed
+since, another folder is made beside it.
 """
 
 import csv
 import datetime
+import glob
 import io
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beatsight_core.dataset.index import index_paths
 from beatsight_core.errors import ModelError
 from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, version_folder
 from beatsight_core.evaluation.report import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE
@@ -29,6 +32,7 @@ from beatsight_core.files import (
     atomic_folder,
     digest_json,
     exclusive_lock,
+    file_name,
     read_json,
     remove_leftovers,
     sha256_file,
@@ -49,6 +53,7 @@ _RUN_FILES = (records.CONFIG, records.ENVIRONMENT, records.THRESHOLDS, records.M
 _EVALUATION_FILES = (METRICS, PAGE, CONFUSION, CONFUSION_MATRIX, MISTAKES)
 _HEALTH_FILES = ("report.json", "report.html")
 _CATALOG_FILES = ("summary.json", "inventory.json")
+_NO_INVENTORY = "never built, or the catalog was made anew since; `beatsight health` builds it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +142,12 @@ def _champions_run(settings: Settings) -> str:
 
 def _sources(settings: Settings, trained: Run) -> tuple[dict[str, Path], list[str]]:
     """Place in the archive -> file, of all that is there; and what is not."""
-    catalog, health = settings.catalog_dir / trained.key, settings.health_dir / trained.key
+    catalog, health = settings.catalog_dir / trained.key, settings.health_dir / file_name(trained.key)
     wanted = {f"run/{name}": trained.folder / name for name in _RUN_FILES}
     wanted["gate.json"] = trained.folder / RECORD
     wanted |= {f"dataset/catalog/{name}": catalog / name for name in _CATALOG_FILES}
     wanted |= {f"health/{name}": health / name for name in _HEALTH_FILES}
-    indexes = sorted((settings.dataset_dir / trained.key).glob("*.json"))
+    indexes = index_paths(settings, trained.key)
     wanted |= {f"dataset/{path.name}": path for path in indexes}
     evaluations = sorted(path.parent for path in (settings.metrics_dir / trained.run_id).glob(f"*/{METRICS}"))
     wanted |= {
@@ -152,7 +157,11 @@ def _sources(settings: Settings, trained: Run) -> tuple[dict[str, Path], list[st
         folder = version_folder(settings, version)
         if read_json(folder / VERSION)["run_id"] == trained.run_id:
             wanted |= {f"model/{version}/{name}": folder / name for name in (CARD, VERSION, CHECKSUMS)}
-    absent = [name for name, path in wanted.items() if not path.is_file()]
+    absent = [
+        f"{name} ({_NO_INVENTORY})" if path.name == "inventory.json" else name
+        for name, path in wanted.items()
+        if not path.is_file()
+    ]
     absent += [] if indexes else ["dataset indexes"]
     absent += [] if evaluations else ["evaluations"]
     return {name: path for name, path in wanted.items() if path.is_file()}, absent
@@ -160,7 +169,7 @@ def _sources(settings: Settings, trained: Run) -> tuple[dict[str, Path], list[st
 
 def _archived_before(settings: Settings, trained: Run, inputs: str) -> Path | None:
     """An archive of this run that was made from the same files and is whole."""
-    for about in sorted(settings.archive_dir.glob(f"*/{trained.run_id}*/{ABOUT}")):
+    for about in sorted(settings.archive_dir.glob(f"*/{glob.escape(trained.run_id)}*/{ABOUT}")):
         value = read_json(about)
         if value["run_id"] == trained.run_id and value["inputs"] == inputs and not altered_files(about.parent):
             return about.parent

@@ -1,4 +1,4 @@
-"""Which run is meant where none is named: the newest finished one of a manifest."""
+"""Which run is meant: the one named, else the newest finished one of a manifest."""
 
 from beatsight_core.errors import ModelError
 from beatsight_core.settings import Settings

@@ -6,6 +6,7 @@ both. Everything here is part of a run's identity, the number of epochs too, so 
 
 import dataclasses
 import difflib
+import math
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -14,9 +15,8 @@ from importlib import resources
 from typing import Any
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.settings import Settings
+from beatsight_core.settings import PRESETS, Settings
 
-PRESETS = ("warmup", "baseline", "long_run")
 AMP_MODES = ("auto", "bfloat16", "float16", "off")
 
 
@@ -148,21 +148,20 @@ def _take(values: dict[str, Any], key: str, value: Any, prefix: str, problems: l
         return
     try:
         values[key] = _as_type(value, hints[key])
-    except ValueError:
-        problems.append(f"{prefix}{key} must be {hints[key].__name__}, not {value!r}")
+    except (ValueError, OverflowError):
+        wanted = "a finite number" if hints[key] is float else hints[key].__name__
+        problems.append(f"{prefix}{key} must be {wanted}, not {value!r}")
 
 
 def _as_type(value: Any, kind: type) -> Any:
-    """A value, or text typed for it, as `kind`; ValueError if it is none."""
+    """A value, or text typed for it, as `kind`; ValueError if it is none or not finite."""
     if isinstance(value, str) and kind is bool:
         if value.strip().lower() not in _BOOLEANS:
             raise ValueError(value)
         return _BOOLEANS[value.strip().lower()]
-    if isinstance(value, str) and kind is not str:
-        return kind(value)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
+    if (isinstance(value, str) and kind is not str) or (kind is float and type(value) is int):
+        value = kind(value)
+    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(value)
     return value
 

@@ -7,6 +7,7 @@ from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import evaluation as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.lineage import TRAINED, upstream_run
 from beatsight_dagster.metadata import evaluation_metadata
 from beatsight_dagster.partitions import MANIFESTS, from_partition
 from beatsight_dagster.resources.settings import SettingsResource
@@ -15,7 +16,9 @@ from beatsight_dagster.resources.settings import SettingsResource
 class EvaluationConfig(dg.Config):
     """Which run, on which hits."""
 
-    run: str | None = Field(default=None, description="Run id or the beginning of one. Default: the manifest's newest.")
+    run: str | None = Field(
+        default=None, description="Run id or the beginning of one. Default: what was trained here last."
+    )
     on: str | None = Field(default=None, description="Another manifest to evaluate on: path, name or key.")
     split: str = Field(default="val", description="val, or all.")
     fraction: float | None = Field(default=None, description="A stratified, seeded share of those hits, as 0.3.")
@@ -37,9 +40,9 @@ def evaluation_report(
 ) -> dg.MaterializeResult:
     """All metrics of a finished run, its confusions and its most confident mistakes, as a report.
 
-    **Grain**: one manifest; by default its newest finished run, on its validation split. **Reads** `runs/<run id>/` and
-    the feature cache. **Writes** `reports/metrics/<run id>/<evaluation>/`, and the runbook's `<preset>_confusion` and
-    `<preset>_misclassified` files.
+    **Grain**: one manifest; by default the run that this launch trained, else the one trained here last, else the
+    newest finished, on its validation split. **Reads** `runs/<run id>/` and the feature cache. **Writes**
+    `reports/metrics/<run id>/<evaluation>/`, and the runbook's `<preset>_confusion` and `<preset>_misclassified` files.
 
     **When it fails**: without a finished run, launch `probe` or `baseline_refresh`. If settings ask for other features
     than the run learned from, evaluate with the settings of then.
@@ -48,7 +51,7 @@ def evaluation_report(
     from beatsight_core.promotion.candidate import candidate
 
     current = settings.load()
-    run = candidate(current, from_partition(context.partition_key), config.run)
+    run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, TRAINED))
     result = evaluate(
         current, run.run_id, on=config.on, split=config.split, fraction=config.fraction, device=config.device,
         progress=Progress(),

@@ -9,6 +9,7 @@ from pydantic import Field
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import promotion as checks
+from beatsight_dagster.lineage import EVALUATED, RELEASED, upstream_run
 from beatsight_dagster.metadata import archive_metadata, promotion_metadata
 from beatsight_dagster.partitions import MANIFESTS, from_partition
 from beatsight_dagster.resources.settings import SettingsResource
@@ -17,7 +18,9 @@ from beatsight_dagster.resources.settings import SettingsResource
 class PromotionConfig(dg.Config):
     """Which run."""
 
-    run: str | None = Field(default=None, description="Run id or the beginning of one. Default: the manifest's newest.")
+    run: str | None = Field(
+        default=None, description="Run id or the beginning of one. Default: what was evaluated here last."
+    )
     force: str | None = Field(
         default=None, description="Promote although a criterion fails; the reason, kept for ever."
     )
@@ -26,7 +29,9 @@ class PromotionConfig(dg.Config):
 class ArchiveConfig(dg.Config):
     """Which run."""
 
-    run: str | None = Field(default=None, description="Run id or the beginning of one. Default: the manifest's newest.")
+    run: str | None = Field(
+        default=None, description="Run id or the beginning of one. Default: what was promoted or evaluated here last."
+    )
 
 
 @dg.asset(
@@ -43,7 +48,8 @@ def promoted_model(
 ) -> Iterator[Any]:
     """The champion, if a run meets every criterion.
 
-    **Grain**: one manifest; by default its newest finished run. **Reads** the run and its evaluation, by digest.
+    **Grain**: one manifest; by default the run that was evaluated here last, else the newest finished. **Reads** the
+    run and its evaluation, by digest.
     **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth`.
 
     **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. Take back a
@@ -54,7 +60,7 @@ def promoted_model(
     from beatsight_core.promotion.registry import promote
 
     current = settings.load()
-    run = candidate(current, from_partition(context.partition_key), config.run)
+    run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, EVALUATED))
     judgement = judged(current, run.run_id, progress=Progress())
     results = checks.results(judgement.to_json(), forced=config.force)
     if not judgement.passed and not config.force:
@@ -82,8 +88,9 @@ def run_archive(
 ) -> dg.MaterializeResult:
     """What a later reader needs to understand a run, with checksums.
 
-    **Grain**: one manifest; by default its newest finished run. **Reads** the dataset's indexes, the reports, the run.
-    **Writes** `reports/archive/YYYYMMDD/<run id>/`.
+    **Grain**: one manifest; by default the run that this launch promoted, else the one promoted or evaluated here last,
+    else the newest finished. **Reads** the dataset's indexes, the reports, the run. **Writes**
+    `reports/archive/YYYYMMDD/<run id>/`.
 
     **When it fails**: materialize it again; a refused run can be archived too, by materializing this alone.
     """
@@ -91,5 +98,5 @@ def run_archive(
     from beatsight_core.promotion.candidate import candidate
 
     current = settings.load()
-    run = candidate(current, from_partition(context.partition_key), config.run)
+    run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, RELEASED))
     return dg.MaterializeResult(metadata=archive_metadata(archive_run(current, run.run_id).to_json()))

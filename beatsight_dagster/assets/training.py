@@ -1,5 +1,6 @@
 """The trained models: the warm-up probe, the baseline, the long run. Presets are data; these are their assets."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -22,6 +23,14 @@ class TrainingConfig(dg.Config):
     overrides: dict[str, Any] = Field(default={}, description='Values of the preset to change, as {"epochs": 4}.')
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
     fresh: bool = Field(default=False, description="Start again instead of going on with, or keeping, this run.")
+
+
+class GuardedConfig(TrainingConfig):
+    """The same for what spends much, which asks for healthy data."""
+
+    despite_health: str | None = Field(
+        default=None, description="Go on without a health report that passed; the reason, logged and kept here."
+    )
 
 
 def training_asset(**options: Any) -> Any:
@@ -51,41 +60,57 @@ def warmup_probe(
 
 @training_asset(deps=DATA, check_specs=checks.specs("baseline_model"))
 def baseline_model(
-    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
+    context: dg.AssetExecutionContext, config: GuardedConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
     """The refresh of the baseline (preset `baseline`, 60 epochs): what is promoted as a rule.
 
-    **Grain**: one manifest, all source sets. **Reads** the feature cache. **Writes** `runs/<run id>/`.
+    **Grain**: one manifest, all source sets. **Reads** the feature cache, and the health report. **Writes**
+    `runs/<run id>/`.
 
-    **When it fails**: launch it again; it goes on from its last checkpoint.
+    **When it fails**: without a health report that passed it refuses and names the gates; `despite_health`, a reason,
+    goes on anyway. Otherwise launch it again; it goes on from its last checkpoint.
     """
-    return _train("baseline", context, config, settings)
+    waived = _cleared("baseline", context, config, settings)
+    return _train("baseline", context, config, settings, waived)
 
 
 @training_asset(deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"))
 def long_run_model(
-    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
+    context: dg.AssetExecutionContext, config: GuardedConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
-    """The long run (preset `long_run`, 220 epochs), behind a healthy probe of the same manifest.
+    """The long run (preset `long_run`, 220 epochs), behind healthy data and a healthy probe of the same manifest.
 
-    **Grain**: one manifest, all source sets. **Reads** the feature cache, and the newest finished probe's record.
-    **Writes** `runs/<run id>/`.
+    **Grain**: one manifest, all source sets. **Reads** the feature cache, the health report, and the newest finished
+    probe's record. **Writes** `runs/<run id>/`.
 
-    **When it fails**: without a healthy probe it refuses and says why. Otherwise launch it again; it goes on from its
-    last checkpoint.
+    **When it fails**: without healthy data or a healthy probe it refuses and says why (`despite_health`, a reason, goes
+    on without the former). Otherwise launch it again; it goes on from its last checkpoint.
     """
-    from beatsight_core.errors import GateError
-    from beatsight_core.promotion.probe import require_probe
+    waived = _cleared("long_run", context, config, settings)
+    return _train("long_run", context, config, settings, waived)
 
+
+def _cleared(
+    preset: str, context: dg.AssetExecutionContext, config: GuardedConfig, settings: SettingsResource
+) -> dict[str, str]:
+    """What the preset goes on despite of; a failure if it may not."""
+    from beatsight_core.errors import GateError
+    from beatsight_core.promotion.clearance import HEALTH, require_clearance
+
+    key = from_partition(context.partition_key)
     try:
-        require_probe(settings.load(), from_partition(context.partition_key))
+        waived = require_clearance(settings.load(), key, preset, despite={HEALTH: config.despite_health})
     except GateError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    return _train("long_run", context, config, settings)
+    return {f"despite {name}": said for name, said in waived.items()}
 
 
 def _train(
-    preset: str, context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
+    preset: str,
+    context: dg.AssetExecutionContext,
+    config: TrainingConfig,
+    settings: SettingsResource,
+    waived: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
     from beatsight_core.training.run import open_run, train
 
@@ -98,7 +123,7 @@ def _train(
     run = open_run(current, result.run_id)
     metrics = (run.metrics or {})["metrics"]
     return dg.MaterializeResult(
-        metadata=training_metadata(result.to_json(), run.history),
+        metadata={**training_metadata(result.to_json(), run.history), **(waived or {})},
         check_results=checks.results(run.history, metrics, current, probe=preset == "warmup"),
         data_version=dg.DataVersion(result.run_id),
     )

@@ -2,10 +2,12 @@
 
 What the inbox held is remembered in the cursor, as JSON: file name -> size, time of change, key. A file is looked into
 only when size or time differ, and asked for again only when its content does: touching a file, or a restart, starts
-nothing. A file still being written is left until it has been still for `SETTLE_S` and looked the same twice.
+nothing. A file still being written is left until it has been still for `SETTLE_S` and looked the same twice. A file
+that cannot be read is logged once and tried again at every look; the others do not wait for it.
 """
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.errors import BeatSightError
 from beatsight_dagster.jobs import STAGE_TAG, export_data, judge_data, prepare_data
 from beatsight_dagster.partitions import (
     MANIFESTS,
@@ -43,7 +46,7 @@ RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster
 def manifest_inbox(context: dg.SensorEvaluationContext, settings: SettingsResource) -> dg.SensorResult:
     """Register and prepare manifests that are new, or new in content."""
     remembered = json.loads(context.cursor) if context.cursor else {}
-    seen, fresh = _look(inbox(settings.load()), remembered)
+    seen, fresh = _look(inbox(settings.load()), remembered, context.log)
     partitions = [to_partition(key) for key in fresh]
     requests = [
         dg.RunRequest(run_key=f"manifest:{partition}", partition_key=partition, tags={CHAIN_TAG: partition})
@@ -65,32 +68,43 @@ def _is_read(instance: dg.DagsterInstance, partition: str) -> bool:
     return bool(instance.fetch_materializations(wanted, limit=1).records)
 
 
-def _look(files: list[Path], remembered: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _look(files: list[Path], remembered: Mapping[str, Any], log: logging.Logger) -> tuple[dict[str, Any], list[str]]:
     """What the inbox holds now, and the keys of contents not seen before."""
-    from beatsight_core.manifest.reader import manifest_key
-
     deadline = time.monotonic() + BUDGET_S
     known = {entry["key"] for entry in remembered.values() if entry["key"]}
     seen: dict[str, Any] = {}
     fresh: list[str] = []
     for file in files:
+        before = remembered.get(file.name, {})
         try:
             status = file.stat()
         except OSError:  # moved away meanwhile
             continue
-        before = remembered.get(file.name, {})
-        entry = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "key": before.get("key")}
+        entry = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "key": before.get("key"), "error": None}
         same = all(before.get(name) == entry[name] for name in ("size", "mtime_ns"))
         settled = same and time.time() - status.st_mtime >= SETTLE_S
-        if settled and before.get("pending", True) and time.monotonic() < deadline:
-            entry["key"] = manifest_key(file)
-            if entry["key"] not in known:
-                known.add(entry["key"])
-                fresh.append(entry["key"])
-            seen[file.name] = {**entry, "pending": False}
-        else:
-            seen[file.name] = {**entry, "pending": not same or before.get("pending", True)}
+        pending = not same or before.get("pending", True)
+        if settled and pending and time.monotonic() < deadline:
+            key, entry["error"] = _key_or_error(file, before.get("error"), log)
+            entry["key"] = key or entry["key"]
+            pending = key is None
+            if key and key not in known:
+                known.add(key)
+                fresh.append(key)
+        seen[file.name] = {**entry, "pending": pending}
     return seen, fresh
+
+
+def _key_or_error(file: Path, said: str | None, log: logging.Logger) -> tuple[str | None, str | None]:
+    """The key of a manifest, or why it cannot be read; logged unless it was `said` before."""
+    from beatsight_core.manifest.reader import manifest_key
+
+    try:
+        return manifest_key(file), None
+    except (BeatSightError, OSError) as error:
+        if str(error) != said:
+            log.error(f"{file.name} is left out: {error}")
+        return None, str(error)
 
 
 @dg.run_status_sensor(

@@ -113,8 +113,27 @@ def test_a_lock_keeps_others_out_and_dies_with_its_owner(tmp_path):
 def test_leftovers_of_dead_writers_go_and_those_of_the_living_stay(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    (tmp_path / f"a.parquet.tmp-{dead.pid}-12345678").write_text("half")
-    alive = tmp_path / f"b.parquet.tmp-{os.getpid()}-12345678"
+    (tmp_path / f"a.parquet.tmp-{files.host_mark()}-{dead.pid}-12345678").write_text("half")
+    alive = files.temporary_path(tmp_path / "b.parquet")
     alive.write_text("half")
     assert files.remove_leftovers(tmp_path) == 1
     assert list(tmp_path.iterdir()) == [alive]
+
+
+def test_what_another_machine_writes_is_left_alone_until_it_is_a_day_old(tmp_path):
+    """Its process ids mean nothing here: 999999999 is nobody, and may be at work there."""
+    young, old = tmp_path / "a.tmp-00000000-999999999-12345678", tmp_path / "b.tmp-00000000-999999999-12345678"
+    young.write_text("half")
+    old.mkdir()
+    (old / "part").write_text("half")
+    yesterday = time.time() - files.FOREIGN_SECONDS - 60
+    os.utime(old, (yesterday, yesterday))
+    assert files.remove_leftovers(tmp_path) == 1
+    assert list(tmp_path.iterdir()) == [young]
+
+
+def test_names_that_only_look_temporary_stay(tmp_path):
+    for name in ("a.tmp-notes", "b.tmp-12345678", "c.tmp-00000000-x-1"):
+        (tmp_path / name).write_text("mine")
+    assert files.remove_leftovers(tmp_path) == 0
+    assert len(list(tmp_path.iterdir())) == 3

@@ -104,3 +104,30 @@ def test_data_root_that_is_a_file_is_refused(tmp_path):
 )
 def test_paths_as_people_type_them(typed, meant):
     assert str(resolve_path(typed, Path("/base"))) == meant
+
+
+def test_the_environment_beats_the_second_drive_of_the_file(data_root):
+    write(data_root, 'secondary_root = "/first"\n')
+    assert load_settings(data_root, {}).secondary_root == Path("/first")
+    assert load_settings(data_root, {"BEATSIGHT_SECONDARY_ROOT": "/second"}).secondary_root == Path("/second")
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan", "1" + "0" * 400])
+def test_numbers_that_are_not_finite_are_refused_by_name(data_root, value):
+    write(data_root, f"[dataset]\npre_ms = {value}\n[gates.promotion]\nloss = {value}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(data_root, {})
+    assert "dataset.pre_ms must be a finite number" in str(caught.value)
+    assert "gates.promotion must be" in str(caught.value)
+
+
+def test_presets_and_criteria_that_do_not_exist_are_refused(data_root):
+    write(
+        data_root, "[training.warmupp]\nepochs = 2\n[training.baseline]\nepochs = 2\n[gates.promotion]\nacuracy = 1\n"
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings(data_root, {})
+    message = str(caught.value)
+    assert "did you mean training.warmup?" in message
+    assert "did you mean gates.promotion.accuracy?" in message
+    assert "baseline" not in message

@@ -1,6 +1,4 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.taxonomy import (
@@ -22,11 +20,6 @@ def test_class_order_of_the_core_set_never_changes():
         "aux_percussion",
     )  # fmt: skip
     assert len(EXTENDED.components) == 24
-
-
-@given(st.permutations(CORE.components))
-def test_defect_4_class_order_does_not_follow_first_appearance(labels):
-    assert tuple(CORE.in_class_order(labels)) == CORE.components
 
 
 @pytest.mark.parametrize("taxonomy", TAXONOMIES.values(), ids=lambda taxonomy: taxonomy.name)

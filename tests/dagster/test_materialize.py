@@ -1,5 +1,6 @@
 """The assets over a tiny corpus: in this process for what they make, in processes of their own for the driver."""
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -10,9 +11,12 @@ import dagster as dg
 import pytest
 
 from beatsight_core.errors import GateError, UsageError
+from beatsight_core.files import file_name
 from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.promotion.candidate import candidate
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.definitions import defs
+from beatsight_dagster.events import EventPrinter
 from beatsight_dagster.materialize import GraphRequest, fail_runs_of_dead_drivers, main, materialize_graph
 from beatsight_dagster.partitions import register, source_range
 from beatsight_dagster.sensors.manifests import RANGE_END_TAG, RANGE_START_TAG
@@ -145,6 +149,51 @@ def test_the_long_run_asks_for_a_healthy_probe(place: Place) -> None:
     assert not list(place.settings.run_root.glob("long_run*"))
 
 
+def test_evaluation_and_release_follow_what_the_launch_trained(place: Place) -> None:
+    first = place.metadata("warmup_probe")["run_id"]
+    tiny = {"overrides": {"epochs": 1}, "device": "cpu"}
+    assert place.run("baseline_model", "evaluation_report", baseline_model=tiny).success
+    baseline = place.metadata("baseline_model")["run_id"]
+    assert place.metadata("evaluation_report")["run_id"] == baseline
+    # The probe's run is found finished, so that it is not the newest on disk.
+    assert place.run("warmup_probe", "evaluation_report", warmup_probe=tiny).success
+    assert place.metadata("warmup_probe")["run_id"] == place.metadata("evaluation_report")["run_id"] == first
+    assert candidate(place.settings, place.key).run_id == baseline
+    # Alone, an evaluation is of what was trained last, and what follows is of what was evaluated last.
+    assert place.run("evaluation_report").success
+    assert place.metadata("evaluation_report")["run_id"] == first
+    assert place.run("evaluation_report", evaluation_report={"run": baseline}).success
+    assert place.run("run_archive").success
+    assert place.metadata("run_archive")["run_id"] == baseline
+    assert place.run("evaluation_report", evaluation_report={"run": first}).success
+    assert f"{first} is refused" in failure(place.run("promoted_model"))
+
+
+@pytest.fixture
+def unhealthy(place: Place) -> Iterator[str]:
+    """The health report with a gate that failed; put right again afterwards."""
+    path = place.settings.health_dir / file_name(place.key) / "report.json"
+    before = path.read_bytes()
+    report = json.loads(before)
+    report["passed"] = report["gates"][0]["passed"] = False
+    path.write_text(json.dumps(report))
+    yield report["gates"][0]["name"]
+    path.write_bytes(before)
+
+
+def test_costly_training_asks_the_health_report_itself(place: Place, unhealthy: str) -> None:
+    tiny = {"overrides": {"epochs": 1, "seed": 5}, "device": "cpu"}
+    for asset in ("baseline_model", "long_run_model"):
+        said = failure(place.run(asset, **{asset: tiny}))
+        assert "health gates failed: " + unhealthy in said
+    assert place.run("warmup_probe", warmup_probe={**tiny, "overrides": {"epochs": 1}}).success
+    reason = "the gate is known and being mended"
+    assert place.run("baseline_model", baseline_model={**tiny, "despite_health": reason}).success
+    assert place.metadata("baseline_model")["despite health"].startswith(f"{reason} (refused: 1 of ")
+    waived = {**tiny, "despite_health": reason}
+    assert "The warm-up probe is not healthy" in failure(place.run("long_run_model", long_run_model=waived))
+
+
 def test_a_refused_promotion_lists_its_criteria_and_makes_nothing(place: Place) -> None:
     result = place.run("promoted_model")
     assert not result.success
@@ -155,6 +204,21 @@ def test_a_refused_promotion_lists_its_criteria_and_makes_nothing(place: Place) 
     assert "is refused: accuracy" in failure(result)
     assert not result.asset_materializations_for_node("promoted_model")
     assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
+
+
+def test_the_driver_says_which_health_gates_failed(place: Place, instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    for entry in place.settings.data_root.iterdir():
+        if entry.name not in ("beatsight.toml", "reports"):
+            (tmp_path / entry.name).symlink_to(entry)
+    lenient = (place.settings.data_root / "beatsight.toml").read_text()
+    (tmp_path / "beatsight.toml").write_text(lenient.replace("china = 1", "china = 9999"))
+    strict = Place(load_settings(tmp_path), instance)
+    assert not strict.run("dataset_health").success
+    with EventPrinter(instance, {"dagster/partition": place.key}, lambda _: None) as printer:
+        pass
+    (said,) = printer.failures
+    assert said.startswith("dataset_health: counts: ")
+    assert "of at least 9,999 hits hold china" in said
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:

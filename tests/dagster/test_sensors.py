@@ -136,6 +136,33 @@ def test_a_file_that_vanishes_is_forgotten(inbox: Inbox) -> None:
     assert json.loads(str(inbox.cursor)) == {}
 
 
+def test_a_folder_named_like_a_manifest_hides_no_other(inbox: Inbox) -> None:
+    (inbox.settings.manifests_dir / "a-folder.jsonl").mkdir()
+    path = inbox.write("one.jsonl", LINE)
+    inbox.look()
+    assert inbox.requested() == [manifest_key(path)]
+    assert list(json.loads(str(inbox.cursor))) == ["one.jsonl"]
+
+
+def test_a_file_that_cannot_be_read_hides_no_other_and_is_picked_up_once_mended(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("beatsight_dagster.sensors.manifests.SETTLE_S", 0.0)
+    broken = inbox.settings.manifests_dir / "a-broken.jsonl"
+    broken.symlink_to("/proc/self/mem")  # a file that opens, and cannot be read from its beginning
+    path = inbox.write("one.jsonl", LINE)
+    inbox.look()
+    assert inbox.requested() == [manifest_key(path)]
+    remembered = json.loads(str(inbox.cursor))["a-broken.jsonl"]
+    assert remembered["pending"]
+    assert remembered["key"] is None
+    assert remembered["error"]
+    broken.unlink()
+    mended = inbox.write("a-broken.jsonl", {**LINE, "event_id": "e2"})
+    inbox.look()
+    assert inbox.requested() == [manifest_key(mended)]
+
+
 def follow(corpus: Settings, instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> object:
     """What the chain does after a successful run."""
     run = instance.create_run_for_job(defs.resolve_job_def(job), tags=tags)

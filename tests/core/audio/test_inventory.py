@@ -9,6 +9,7 @@ import soundfile as sf
 
 from beatsight_core.audio.inventory import NOT_MOUNTED, build_inventory, open_inventory, survey_audio
 from beatsight_core.errors import AudioError, DatasetError
+from beatsight_core.manifest.reader import build_catalog
 from beatsight_core.settings import SourceSet
 
 
@@ -163,7 +164,7 @@ def test_unexpected_rates_are_counted(settings, data_root, write_audio, catalog)
 def test_an_inventory_is_opened_as_it_was_built(settings, data_root, write_audio, catalog):
     write_audio(data_root / "raw/kits/a.wav")
     built = catalog(("kits", "a.wav", 0.0), ("kits", "b.wav", 9.0))
-    with pytest.raises(DatasetError, match="A file is missing"):
+    with pytest.raises(DatasetError, match=f"beatsight health {built.key}"):
         open_inventory(settings, built)
     inventory = build_inventory(settings, built)
     opened = open_inventory(settings, built)
@@ -196,3 +197,14 @@ def test_no_source_set_name_leads_out_of_the_roots(settings, data_root, write_au
         assert {status.root for status in inventory.roots} <= {data_root / "raw"}
     written = {path.parent for path in settings.catalog_dir.rglob("*") if path.is_file()}
     assert all(path.is_relative_to(settings.catalog_dir) for path in written)
+
+
+def test_the_inventory_goes_with_the_catalog_that_it_counted(settings, data_root, write_audio, catalog):
+    write_audio(data_root / "raw/kits/a.wav")
+    built = catalog(("kits", "a.wav", 0.0), ("kits", "a.wav", 0.01))
+    assert build_inventory(settings, built).to_json()["hits"] == 1
+    apart = dataclasses.replace(settings, sources={"kits": SourceSet("kits", coalesce_ms=1.0)})
+    anew = build_catalog(apart, built.key)
+    with pytest.raises(DatasetError, match="made anew since"):
+        open_inventory(apart, anew)
+    assert build_inventory(apart, anew).to_json()["hits"] == 2

@@ -13,6 +13,7 @@ from beatsight_core.dataset.index import index_path, read_index
 from beatsight_core.dataset.reader import open_dataset, shard_audio
 from beatsight_core.dataset.schema import ROW_GROUP, SHARD_SCHEMA
 from beatsight_core.errors import InputError, StorageError
+from beatsight_core.files import host_mark
 from beatsight_core.settings import SourceSet
 
 PRE, FRAMES = 3528, 12348
@@ -115,6 +116,18 @@ def test_defect_5_a_second_run_counts_nothing_twice_and_each_loss_has_its_own_co
         ("ok.wav", "past_end", 2),
         ("text.wav", "unreadable_audio", 3),
     ]
+
+
+def test_what_is_there_but_is_no_file_counts_as_unreadable_and_says_why(corpus):
+    corpus.add_file("ok.wav", [0.2])
+    corpus.path("folder.wav").mkdir()
+    corpus.add_event("folder.wav", 0.5)
+    result = corpus.export().to_json()
+    assert (result["rejects_by_reason"]["unreadable_audio"], result["rejects_by_reason"]["missing_audio"]) == (1, 0)
+    (entry,) = read_index(index_path(corpus.settings, result["key"], "kits")).rejected_files
+    assert (entry["audio_path"], entry["reason"], entry["message"]) == (
+        "folder.wav", "unreadable_audio", "not a regular file",
+    )  # fmt: skip
 
 
 def test_defect_7_few_whole_files_and_no_leftovers(several):
@@ -302,7 +315,7 @@ def test_too_little_room_is_said_before_a_byte_is_written(corpus):
 def test_leftovers_of_a_killed_writer_are_cleared(several):
     several.export()
     folder = next(several.settings.shards_dir.iterdir())
-    (folder / "x.parquet.tmp-999999999-abcd").write_text("torn")
+    (folder / f"x.parquet.tmp-{host_mark()}-999999999-abcd").write_text("torn")
     several.export()
     assert not list(several.settings.shards_dir.rglob("*tmp*"))
 

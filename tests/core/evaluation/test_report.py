@@ -3,6 +3,7 @@
 import dataclasses
 import html.parser
 import json
+import shutil
 
 import numpy as np
 import polars as pl
@@ -83,6 +84,20 @@ def test_a_fraction_is_of_the_split_and_is_not_what_promotion_judges(trained):
     assert find_evaluation(settings, run) is None
     whole = evaluate(settings, run_id, fraction=1.0, device="cpu")
     assert find_evaluation(settings, run) == whole.folder
+
+
+def test_an_evaluation_of_these_weights_goes_before_a_newer_one_of_others(trained):
+    settings, run_id = trained
+    run = open_run(settings, run_id)
+    own = evaluate(settings, run_id, device="cpu").folder
+    other = own.with_name("val-00000000")
+    shutil.copytree(own, other)
+    content = json.loads((own / "metrics.json").read_text())
+    content |= {"made_at": "2999-01-01T00:00:00+00:00", "digests": content["digests"] | {"checkpoint": "0" * 64}}
+    (other / "metrics.json").write_text(json.dumps(content))
+    assert find_evaluation(settings, run) == own
+    shutil.rmtree(own)
+    assert find_evaluation(settings, run) == other
 
 
 def test_another_manifest_needs_its_features_and_the_error_says_how(trained, make_corpus):

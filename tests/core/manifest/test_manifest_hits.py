@@ -31,6 +31,15 @@ def hits_of(rows, rules=RULES):
     return coalesce(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA), rules).to_pylist()
 
 
+@given(st.permutations(CORE.components))
+@settings(max_examples=30, deadline=None)
+def test_defect_4_the_labels_of_a_hit_are_in_class_order_whatever_comes_first(labels):
+    together = hits_of([make(labels=[label]) for label in labels])
+    assert [hit["labels"] for hit in together] == [list(CORE.components)]
+    (within,) = hits_of([make(labels=list(labels))])
+    assert within["labels"] == list(CORE.components)
+
+
 def microseconds(onset):
     return math.floor(onset * 1e6 + 0.5)
 

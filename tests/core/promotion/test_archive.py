@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from beatsight_core.dataset.index import indexes_folder
 from beatsight_core.errors import ModelError
+from beatsight_core.files import file_name, write_json
 from beatsight_core.promotion.archive import altered_files, archive_run, history_csv
 from beatsight_core.training.records import open_run
 
@@ -46,6 +48,31 @@ def test_archiving_again_finds_it_and_a_change_makes_another(released):
     assert third.folder != first.folder
     assert (third.folder / "health" / "report.json").exists()
     assert altered_files(first.folder) == []
+
+
+def test_a_manifests_odd_name_hides_nothing_from_the_archive(trained):
+    """Indexes and health reports lie under the encoded name, and brackets are no pattern."""
+    settings, run_id = trained
+    odd, folder = "prod (2) [b]-01234567", settings.run_root / "warmup-prod (2) [b]-01234567-89abcdef"
+    key = open_run(settings, run_id).key
+    (settings.run_root / run_id).rename(folder)
+    config = (folder / "config.json").read_text().replace(run_id, folder.name).replace(key, odd)
+    (folder / "config.json").write_text(config)
+    (settings.catalog_dir / key).rename(settings.catalog_dir / odd)
+    (settings.dataset_dir / key).rename(indexes_folder(settings, odd))
+    write_json(settings.health_dir / file_name(odd) / "report.json", {})
+    first = archive_run(settings, folder.name)
+    names = {path.relative_to(first.folder).as_posix() for path in first.folder.rglob("*")}
+    assert {"dataset/tiny.json", "dataset/catalog/summary.json", "health/report.json"} <= names
+    assert "dataset indexes" not in first.absent
+    assert archive_run(settings, folder.name).reused
+
+
+def test_an_inventory_that_went_with_its_catalog_is_said_to_be_absent(trained):
+    settings, run_id = trained
+    (settings.catalog_dir / open_run(settings, run_id).key / "inventory.json").unlink()
+    (said,) = [name for name in archive_run(settings, run_id).absent if "inventory.json" in name]
+    assert "beatsight health" in said
 
 
 def test_an_altered_archive_is_told_and_not_relied_on(released):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from beatsight_core.errors import SettingsError
 from beatsight_core.promotion.limits import PROFILES, limits_for, profile_notice
 from beatsight_core.promotion.rules import CRITERIA, exported_model, figure_criteria, no_class_worse, protected_label
+from beatsight_core.settings import PROMOTION_FIGURES
 from beatsight_core.taxonomy import CORE, EXTENDED
 
 
@@ -29,6 +30,11 @@ def test_the_shipped_limits_are_those_of_the_contracts(settings):
         "loss": ("≤", 0.45), "exact_match": ("≥", 0.80),
     }  # fmt: skip
     assert profile_notice(settings) is None
+
+
+def test_settings_know_exactly_the_figures_that_have_limits():
+    for profile in PROFILES.values():
+        assert {"f1", *profile} == set(PROMOTION_FIGURES)
 
 
 def test_the_demo_profile_asks_for_less_and_says_so(settings):

@@ -1,9 +1,12 @@
 import dataclasses
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.training.presets import PRESETS, TrainingConfig, load_preset
+from beatsight_core.settings import PRESETS
+from beatsight_core.training.presets import TrainingConfig, load_preset
 
 
 def with_training(settings, **tables):
@@ -20,6 +23,17 @@ def test_presets_hold_the_figures_of_the_runbook(settings):
     assert (long_run.batch, long_run.lr, long_run.val_fraction, long_run.checkpoint_epochs) == (32, 2.8e-4, 0.3, 20)
     for config in (warmup, baseline, long_run):
         assert (config.clip_norm, config.weight_decay, config.seed, config.amp) == (1.0, 1e-4, 1337, "auto")
+
+
+@pytest.mark.parametrize("value", [float("nan"), "inf"])
+def test_a_number_that_is_none_is_refused(settings, value):
+    with pytest.raises(SettingsError, match="augment_noise_db must be a finite number"):
+        load_preset(settings, "warmup", {"augment_noise_db": value})
+
+
+def test_every_preset_that_settings_know_has_a_file_and_the_other_way_round(settings):
+    files = resources.files("beatsight_core.training").joinpath("presets").iterdir()
+    assert {Path(file.name).stem for file in files if file.name.endswith(".toml")} == set(PRESETS)
 
 
 def test_command_line_beats_file_beats_preset(settings):
@@ -52,7 +66,7 @@ def test_text_is_read_as_the_values_type(settings, key, text, value):
         ({"epochs": 2.5}, "epochs must be int"),
         ({"epochs": True}, "epochs must be int"),
         ({"compile": "perhaps"}, "compile must be bool"),
-        ({"lr": "nan"}, "lr must be positive"),
+        ({"lr": "nan"}, "lr must be a finite number"),
         ({"batch": "0"}, "batch must be at least 1"),
         ({"schedule": "linear"}, "schedule must be cosine or plateau"),
         ({"min_lr": "1.0"}, "min_lr <= lr"),
