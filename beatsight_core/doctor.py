@@ -99,12 +99,25 @@ def _layout(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
     existing = _existing(root)
     if not root.is_dir():
         findings.append(
-            Finding("warning", f"The data root {root} is not there yet", "it is made by the first step that writes")
+            Finding("warning", f"The data root {root} is not there yet", "The first step that writes makes it")
         )
     if not _writable(existing):
         findings.append(
             Finding("error", f"{existing} cannot be written to", "mend its permissions or set BEATSIGHT_DATA_ROOT")
         )
+    for folder in (
+        settings.catalog_dir,
+        settings.dataset_dir,
+        settings.cache_dir,
+        settings.run_root,
+        settings.models_dir,
+    ):
+        if folder.exists() and not (folder.is_dir() and _writable(folder)):
+            findings.append(
+                Finding(
+                    "error", f"{folder} is not a folder that can be written to", "Move it away or mend its permissions"
+                )
+            )
     return {
         "data root": str(root),
         "secondary root": str(settings.secondary_root) if settings.secondary_root else None,

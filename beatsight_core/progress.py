@@ -103,7 +103,8 @@ class _LoggedTask:
         self._reported = time.monotonic()
         elapsed = self._reported - self._began
         rate = self._done / elapsed if elapsed > 0 else 0.0
-        amount = f"{self._done:,.0f}" + (f" of {self._total:,.0f}" if self._total else "")
+        digits = 1 if self._total and self._total < 100 and self._total % 1 else 0
+        amount = f"{self._done:,.{digits}f}" + (f" of {self._total:,.{digits}f}" if self._total else "")
         line = f"{self._name}: {amount} {self._unit}".rstrip() + f", {rate:,.0f}/s"
         if final:
             line += f", {elapsed:.1f} s"

@@ -4,9 +4,12 @@ Exit codes: 0 done; 1 a gate or check failed; 2 usage or settings; 3 input data;
 """
 
 import importlib
+import json
 import sys
 
 import click
+
+INTERRUPTED = 130
 
 _VERBS = {
     "doctor": "beatsight_core.cli.doctor:doctor",
@@ -55,4 +58,12 @@ def beatsight(ctx: click.Context, data_root: str | None) -> None:
 
 def main() -> None:
     """Run the command line; the console script of the package."""
-    sys.exit(beatsight.main(standalone_mode=True))
+    try:
+        sys.exit(beatsight.main(standalone_mode=False))
+    except click.Abort:
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        if "--json" in sys.argv:
+            click.echo(json.dumps({"error": {"kind": "UsageError", "what": error.format_message()}, "exit_code": 2}))
+        error.show()
+        sys.exit(error.exit_code)

@@ -77,6 +77,7 @@ def classify(
     result = classify_audio(session.settings, audio, onsets=onsets, model=model, device=device)
     if out is not None:
         result.write(out)
+        click.echo(f"Written: {out}", err=True)
     session.show(result.to_json(), _show_classification)
     return 0
 

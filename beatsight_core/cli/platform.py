@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -40,11 +41,14 @@ def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_onl
     return 0
 
 
-@click.option("--port", default=3000, show_default=True, help="Port of the web UI on 127.0.0.1.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port of the web UI on 127.0.0.1."
+)
 @verb
 def dev(session: Session, port: int) -> int:
     """Open the web UI and run the daemon, both on 127.0.0.1, with their state in the data root."""
     settings = session.settings
+    _require_free(port)
     _run_dagster_module(settings, "beatsight_dagster.instance")
     click.echo(f"The UI opens on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
     # A shell that starts this in the background makes it ignore SIGINT, and with it Dagster would ignore its end.
@@ -53,9 +57,23 @@ def dev(session: Session, port: int) -> int:
     os.execve(sys.executable, [*command, "-h", "127.0.0.1", "-p", str(port)], _environment(settings))
 
 
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise UsageError(f"Port {port} is taken", why=error.strerror, do="name another by --port") from error
+
+
 def _run_dagster_module(settings: Settings, module: str, *arguments: str) -> None:
     try:
-        done = subprocess.run([sys.executable, "-m", module, *arguments], env=_environment(settings), check=False)
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            env=_environment(settings),
+            stdout=sys.stderr.fileno(),
+            check=False,
+        )
     except FileNotFoundError as error:
         raise UsageError("Python cannot be started", where=sys.executable, why=str(error)) from error
     if done.returncode:

@@ -65,7 +65,10 @@ def _show_promotion(result: dict[str, Any]) -> None:
 
 
 def _show_rollback(result: dict[str, Any]) -> None:
-    text.headline(f"Version {result['version']} is the champion again (was {result['previous']})")
+    if result["version"] == result["previous"]:
+        text.headline(f"Version {result['version']} is the champion already")
+    else:
+        text.headline(f"Version {result['version']} is the champion again (was {result['previous']})")
 
 
 def _show_models(result: dict[str, Any]) -> None:

@@ -10,11 +10,10 @@ from typing import Any, NoReturn, Protocol
 import click
 import orjson
 
+from beatsight_core.cli.main import INTERRUPTED
 from beatsight_core.errors import BeatSightError, StorageError, UsageError
 from beatsight_core.progress import Progress, progress_for_terminal
 from beatsight_core.settings import Settings, load_settings
-
-INTERRUPTED = 130
 
 
 class Result(Protocol):

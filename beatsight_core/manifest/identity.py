@@ -166,7 +166,11 @@ def _is_file(path: Path) -> bool:
 
 
 def _inbox_text(inbox: Path) -> str:
-    names = sorted(path.name for path in inbox.iterdir() if path.name.endswith(SUFFIXES)) if inbox.is_dir() else []
+    names = (
+        sorted(path.name for path in inbox.iterdir() if path.is_file() and path.name.endswith(SUFFIXES))
+        if inbox.is_dir()
+        else []
+    )
     return ", ".join(names[:10]) + ("…" if len(names) > 10 else "") if names else "no manifest"
 
 

@@ -138,7 +138,7 @@ def _train(sitting: Sitting, trainer: Trainer, validation: Clips, stop: StopRequ
                 path = _save(sitting, trainer)
                 saved = time.monotonic()
                 if stop:
-                    logger.info("stopped by %s; the same command goes on from %s", stop.signal, path)
+                    logger.info("stopped by %s; the same command goes on from %s", stop.name, path)
                     raise KeyboardInterrupt
 
         while trainer.position.epoch < config.epochs:

@@ -16,6 +16,11 @@ class StopRequest:
     def __bool__(self) -> bool:
         return self.signal is not None
 
+    @property
+    def name(self) -> str:
+        """What the signal is called, as SIGINT; empty if none came."""
+        return self.signal.name if self.signal is not None else ""
+
     def receive(self, number: int, frame: FrameType | None) -> None:
         """Handle a signal: remember the first one, raise on a second Ctrl-C."""
         if self.signal is not None and number == signal.SIGINT:

@@ -1,6 +1,7 @@
 """What is typed and what comes back: help, exit codes, one JSON object, messages."""
 
 import json
+import socket
 import subprocess
 import sys
 
@@ -110,3 +111,26 @@ def test_values_read_well(value, shown):
 
 def test_sizes_read_well():
     assert [size(0), size(2048), size(3 * 2**30)] == ["0 B", "2.0 KiB", "3.0 GiB"]
+
+
+def test_wrong_options_are_json_too_when_asked_for(data_root):
+    command = [sys.executable, "-c", "from beatsight_core.cli.main import main; main()"]
+    words = ["models", "--nosuch", "--json", "--data-root", str(data_root)]
+    done = subprocess.run([*command, *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["exit_code"] == 2
+    assert "nosuch" in done.stderr
+
+
+def test_a_port_that_is_taken_or_is_none_is_said_at_once(data_root):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        result = call("dev", "--port", port, "--data-root", data_root)
+    assert result.exit_code == 2
+    assert "taken" in result.stderr
+    assert call("dev", "--port", 99999, "--data-root", data_root).exit_code == 2
+
+
+def test_doctor_finds_a_file_where_a_folder_is_needed(data_root):
+    (data_root / "runs").write_text("")
+    assert call("doctor", "--data-root", data_root).exit_code == 1
