@@ -27,7 +27,8 @@ def export_figures(settings: Settings, key: str) -> dict[str, Any] | None:
 
     Returns:
         None if nothing was exported. Else `digest`, `hits` (clips), `rejected` (reason -> hits), `by_source` (the same
-        for each, with seconds by split, shards and bytes), `rejected_files`, and `levels` (peak and rms in dBFS).
+        for each, with seconds by split, shards and bytes), `rejected_files`, `classes` (label -> clips that hold it),
+        and `levels` (peak and rms in dBFS).
 
     Raises:
         DatasetError: An index or a shard cannot be read.
@@ -43,6 +44,7 @@ def export_figures(settings: Settings, key: str) -> dict[str, Any] | None:
         "rejected": {reason: sum(index.rejected.get(reason, 0) for index in indexes) for reason in reasons},
         "rejected_files": files[:LISTED],
         "by_source": {index.source_set: _source(index) for index in indexes},
+        "classes": _classes(settings, indexes),
         "levels": _levels(settings, indexes),
     }
 
@@ -58,17 +60,37 @@ def _source(index: Index) -> dict[str, Any]:
     }
 
 
+def _classes(settings: Settings, indexes: list[Index]) -> dict[str, int]:
+    """Clips that hold each label; only the column of labels is read."""
+    clips = _scan(settings, indexes)
+    if clips is None:
+        return {}
+    labels = clips.select(label=pl.col("labels").explode()).drop_nulls().group_by("label").len()
+    return dict(sorted(_collected(labels, settings, indexes).iter_rows()))
+
+
 def _levels(settings: Settings, indexes: list[Index]) -> dict[str, Any]:
     """Histograms over all clips. Only the two columns of levels are read."""
+    clips = _scan(settings, indexes)
+    if clips is None:
+        return {"peak": histogram(_EMPTY, PEAK_EDGES), "rms": histogram(_EMPTY, RMS_EDGES)}
+    bins = clips.select(peak=bin_of(pl.col("peak"), PEAK_EDGES), rms=bin_of(pl.col("rms"), RMS_EDGES))
+    counted = _collected(bins.group_by("peak", "rms").len(), settings, indexes)
+    return {
+        "peak": histogram(counted.select("len", bin="peak"), PEAK_EDGES),
+        "rms": histogram(counted.select("len", bin="rms"), RMS_EDGES),
+    }
+
+
+def _scan(settings: Settings, indexes: list[Index]) -> pl.LazyFrame | None:
+    """All shards of a dataset; None if it has none."""
     paths = [settings.shards_dir / shard_name(shard.digest) for index in indexes for shard in index.shards]
-    empty = {"peak": histogram(_EMPTY, PEAK_EDGES), "rms": histogram(_EMPTY, RMS_EDGES)}
-    if not paths:
-        return empty
-    bins = pl.scan_parquet(paths).select(
-        peak=bin_of(pl.col("peak"), PEAK_EDGES), rms=bin_of(pl.col("rms"), RMS_EDGES)
-    )  # fmt: skip
+    return pl.scan_parquet(paths) if paths else None
+
+
+def _collected(query: pl.LazyFrame, settings: Settings, indexes: list[Index]) -> pl.DataFrame:
     try:
-        counted = bins.group_by("peak", "rms").len().collect(engine="streaming")
+        return query.collect(engine="streaming")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DatasetError(
             "A shard of the dataset cannot be read",
@@ -76,10 +98,6 @@ def _levels(settings: Settings, indexes: list[Index]) -> dict[str, Any]:
             why=str(error).splitlines()[0],
             do=f"export {indexes[0].manifest} again: what is broken or gone is made anew",
         ) from error
-    return {
-        "peak": histogram(counted.select("len", bin="peak"), PEAK_EDGES),
-        "rms": histogram(counted.select("len", bin="rms"), RMS_EDGES),
-    }
 
 
 _EMPTY = pl.DataFrame(schema={"bin": pl.Int64, "len": pl.UInt32})

@@ -158,10 +158,12 @@ def _gate(name: str, group: str, value: float | None, limit: float, sign: str, t
 
 def _count_gates(statistics: Mapping[str, Any], limits: Profile, settings: GateSettings) -> list[Gate]:
     taxonomy = taxonomy_named(statistics["taxonomy"])
-    classes = statistics["hits"]["classes"]
+    classes = {label: counted["hits"] for label, counted in statistics["hits"]["classes"].items()}
+    if statistics["export"]:  # hits without a clip teach nothing
+        classes = dict.fromkeys(classes, 0) | statistics["export"]["classes"]
     gates = []
     for label, least in _canonical_counts(taxonomy, limits.min_counts, settings.min_counts).items():
-        hits = classes[label]["hits"]
+        hits = classes[label]
         gates.append(
             at_least(
                 f"hits with {label}", "counts", hits, least,

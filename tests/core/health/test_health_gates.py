@@ -24,6 +24,7 @@ def healthy(small_settings, corpus, drums):
     figures["export"] = {
         "hits": 990, "rejected": {"past_end": 0},
         "by_source": {"takes": {"hits": 990, "rejected": {"past_end": 0}}},
+        "classes": dict.fromkeys(figures["hits"]["classes"], 990),
     }  # fmt: skip
     return figures
 
@@ -50,6 +51,13 @@ def test_a_healthy_corpus_passes_every_gate_of_both_profiles(healthy):
     assert failing(healthy, GateSettings(profile="demo")) == []
 
 
+def test_hits_without_a_clip_do_not_count_once_there_is_an_export(healthy):
+    healthy["hits"]["classes"]["kick"]["hits"] = 499
+    assert failing(healthy) == []
+    healthy["export"] = None
+    assert failing(healthy) == ["hits with kick"]
+
+
 def _set(path, value):
     def change(figures):
         place = figures
@@ -61,7 +69,7 @@ def _set(path, value):
 
 
 WORSE = {
-    "hits with kick": _set(("hits", "classes", "kick", "hits"), 499),
+    "hits with kick": _set(("export", "classes", "kick"), 499),
     "events with technique hihat_bark": lambda figures: figures["events"]["techniques"].pop("hihat_bark"),
     "duplicated events": _set(("duplicates", "rate"), 0.0051),
     "unknown labels": _set(("unknown_labels", "gong"), 3),
@@ -87,7 +95,7 @@ def test_each_gate_fails_for_its_own_reason_only(healthy, name):
 
 
 def test_a_limit_that_is_just_met_is_met(healthy):
-    healthy["hits"]["classes"]["kick"]["hits"] = 500
+    healthy["export"]["classes"]["kick"] = 500
     healthy["duplicates"]["rate"] = 0.005
     gates = {gate.name: gate for gate in evaluate_gates(healthy, GateSettings())}
     assert gates["hits with kick"].passed
@@ -101,7 +109,7 @@ def test_audio_that_nobody_looked_for_is_no_pass(healthy):
 
 
 def test_the_demo_profile_refuses_a_worse_corpus(healthy):
-    healthy["hits"]["classes"]["splash"]["hits"] = 19
+    healthy["export"]["classes"]["splash"] = 19
     healthy["audio"]["missing_events"] = 2  # of 24
     healthy["unknown_labels"] = {"gong": 3}
     expected = ["hits with splash", "unknown labels", "events without usable audio"]

@@ -141,6 +141,10 @@ def test_an_exported_dataset_is_measured_and_accounted_for(small_settings, corpu
     export = export_figures(small_settings, catalog.key)
     assert (export["hits"], export["rejected"]["missing_audio"], export["rejected"]["past_end"]) == (24, 12, 1)
     assert sum(export["levels"]["peak"]["counts"]) == 24
+    in_catalog = pl.read_parquet(catalog.hits_path).filter(
+        pl.col("audio_path") != "gone.wav", pl.col("onset_time") < 30
+    )
+    assert export["classes"] == dict(sorted(in_catalog["labels"].explode().value_counts().iter_rows()))
     inventory = open_inventory(small_settings, catalog)
     figures = statistics(small_settings, catalog, inventory, export)
     assert [check for check in figures["reconciliation"] if check["gap"]] == []
