@@ -120,18 +120,13 @@ def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
     roots = [
         {"source_set": r["source_set"], "root": str(r["root"]), "mounted": r["mounted"]} for r in inventory["roots"]
     ]
-    lost = [
-        {"source_set": name, "audio_path": lost_path}
-        for name, source in inventory["by_source"].items()
-        for lost_path in source["missing_paths"]
-    ]
     names = ("files", "ok", "missing", "unreadable", "missing_events", "unreadable_events", "events_past_end")
     return {
         ROW_COUNT: dg.MetadataValue.int(inventory["files"]),
         **numbers(inventory, names),
         "by source set": table(sources),
         "roots": table(roots),
-        "missing files": table(lost),
+        "files that cost events": table(inventory["lost_files"]),
     }
 
 

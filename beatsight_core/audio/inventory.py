@@ -22,8 +22,11 @@ from beatsight_core.progress import Progress, SilentProgress, Task
 from beatsight_core.settings import Settings, SourceSet
 
 NOT_MOUNTED = "no root is mounted"
-LISTED_PATHS = 50
-"""Missing paths named per source set in summaries; the table has all."""
+LISTED_FILES = 50
+"""Files that cost events, named per source set in summaries; the table has all."""
+
+PAST_END = "past_end"
+"""What a summary calls a file that is all right, but shorter than some of its events."""
 
 _THREADS = 16
 
@@ -69,6 +72,7 @@ class Inventory:
             "key": self.key,
             **_totals(self.files),
             "by_source": {name: self._source_json(name) for name in names},
+            "lost_files": _lost(self.files),
             "roots": [status.to_json() for status in self.roots],
         }
 
@@ -76,11 +80,9 @@ class Inventory:
         files = self.of_source(name)
         ok = files.filter(pl.col("status") == Status.OK)
         expected = self.expected_rates_hz.get(name)
-        lost = _missing(files)["audio_path"].head(LISTED_PATHS)
         return {
             **_totals(files),
             "found_by_root": _count_by(files.drop_nulls("root"), "root"),
-            "missing_paths": lost.to_list(),
             "sample_rates": _count_by(ok, "sample_rate"),
             "channels": _count_by(ok, "channels"),
             "seconds": float((ok["frames"] / ok["sample_rate"]).sum()),
@@ -253,6 +255,29 @@ def _expected_rate(settings: Settings, source_set: str) -> int | None:
 
 def _missing(files: pl.DataFrame) -> pl.DataFrame:
     return files.filter(pl.col("status").is_in([Status.MISSING, Status.UNSAFE]))
+
+
+def _lost(files: pl.DataFrame) -> list[dict[str, Any]]:
+    """Files that cost events, the dearest first, `LISTED_FILES` of each source set.
+
+    Each is source_set, audio_path, status (missing, unreadable, unsafe or `PAST_END`), events (what it costs), why.
+    """
+    is_ok = pl.col("status") == Status.OK
+    cost = files.select(
+        *_FILE,
+        status=pl.when(is_ok).then(pl.lit(PAST_END)).otherwise("status"),
+        events=pl.when(is_ok).then("events_past_end").otherwise("events"),
+        why="message",
+    )
+    lost = cost.filter((pl.col("status") != PAST_END) | (pl.col("events") > 0))
+    dearest = lost.sort("events", *_FILE, descending=[True, False, False])
+    return (
+        dearest.group_by("source_set", maintain_order=True)
+        .head(LISTED_FILES)
+        .sort("events", *_FILE, descending=[True, False, False])
+        .select(*_FILE, "status", "events", "why")
+        .to_dicts()
+    )
 
 
 def _totals(files: pl.DataFrame) -> dict[str, int]:

@@ -7,6 +7,9 @@ import click
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 
+_LISTED = 20
+"""Lost files named on a terminal."""
+
 _limit = click.option("--limit", type=click.IntRange(min=1), help="Only the first N lines, for a smoke run.")
 
 
@@ -104,7 +107,12 @@ def _show_verify(result: dict[str, Any]) -> None:
     rows = [{"source_set": name, **seconds} for name, seconds in result["seconds_by_source"].items()]
     splits = sorted({split for seconds in result["seconds_by_source"].values() for split in seconds})
     text.table(rows, ["source_set", *splits], "Seconds of clips")
-    text.table(result.get("roots", []), ["source_set", "root", "mounted"], "Roots")
+    text.table(result["roots"], ["source_set", "root", "mounted"], "Roots")
+    listed = result["lost_files"][:_LISTED]
+    more = len(result["lost_files"]) - len(listed)
+    text.table(listed, ["events", "status", "source_set", "audio_path", "why"], "Files that cost events")
+    if more:
+        click.echo(f"and {more:,} more: see --json, or inventory.parquet in the catalog after an export")
 
 
 def _show_export(result: dict[str, Any]) -> None:

@@ -40,6 +40,7 @@ class VerifyResult:
         seconds_by_source: Source set -> split -> seconds of clips.
         estimated_bytes: What an export would take at most.
         free_bytes: What there is.
+        lost_files: Files that cost events, the dearest first: source_set, audio_path, status, events, why.
         roots: Every root, and whether it is mounted.
     """
 
@@ -56,6 +57,7 @@ class VerifyResult:
     seconds_by_source: Mapping[str, Mapping[str, float]]
     estimated_bytes: int
     free_bytes: int
+    lost_files: tuple[Mapping[str, object], ...]
     roots: tuple[Mapping[str, object], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -98,6 +100,7 @@ def verify_manifest(
         seconds_by_source=seconds,
         estimated_bytes=estimated_bytes(clips, totals["ok"], spec),
         free_bytes=free_bytes(settings.shards_dir),
+        lost_files=tuple(totals["lost_files"]),
         roots=tuple(totals["roots"]),
     )
 

@@ -55,7 +55,6 @@ def statistics(
         "rejects": rejects(catalog, summary),
         "split_notes": list(summary["split_notes"]),
         "audio": inventory.to_json() if inventory else None,
-        "unreadable": _unreadable(inventory) if inventory else [],
         "export": export,
     }
     figures["reconciliation"] = reconcile(catalog, summary, frames, figures)
@@ -77,13 +76,6 @@ def _collect(catalog: Catalog) -> dict[str, pl.DataFrame]:
             why=str(error).splitlines()[0],
             do="delete that folder and run the same command again",
         ) from error
-
-
-def _unreadable(inventory: Inventory) -> list[dict[str, Any]]:
-    """The files that are there and cannot be used, with the reason and what they cost."""
-    bad = inventory.files.filter(pl.col("status").is_in(["unreadable", "unsafe"]) | (pl.col("events_past_end") > 0))
-    worst = bad.sort("events", "audio_path", descending=[True, False]).head(50)
-    return worst.select("source_set", "audio_path", "status", "message", "events", "events_past_end").to_dicts()
 
 
 def _totals(summary: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,6 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "split_rows": [{"split": name, **values} for name, values in hits["splits"].items()],
         "leakage_rows": [{"what": name, **values} for name, values in figures["leakage"].items()],
         "audio_rows": _audio_rows(figures["audio"]),
-        "missing": _missing(figures["audio"]),
         "export_rows": _export_rows(figures["export"]),
         "reconciliation_rows": [
             {**check, "state": "fail" if check["gap"] else "pass"} for check in figures["reconciliation"]
@@ -172,16 +171,6 @@ def _audio_rows(audio: Mapping[str, Any] | None) -> list[dict[str, Any]]:
             **source,
         }
         for name, source in audio["by_source"].items()
-    ]
-
-
-def _missing(audio: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    if audio is None:
-        return []
-    return [
-        {"source": name, "path": path}
-        for name, source in audio["by_source"].items()
-        for path in source["missing_paths"]
     ]
 
 

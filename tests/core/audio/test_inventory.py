@@ -52,7 +52,10 @@ def test_each_loss_has_its_own_status_and_its_events_are_counted(settings, data_
     assert row_of(inventory, "cut.wav")["message"].startswith("truncated")
     totals = inventory.to_json()
     assert (totals["missing_events"], totals["unreadable_events"]) == (4, 4)
-    assert totals["by_source"]["kits"]["missing_paths"] == ["gone.wav", "link.wav"]
+    assert [(file["audio_path"], file["status"], file["events"]) for file in totals["lost_files"]] == [
+        ("cut.wav", "unreadable", 2), ("gone.wav", "missing", 2), ("link.wav", "unsafe", 2),
+        ("text.wav", "unreadable", 2),
+    ]  # fmt: skip
 
 
 def test_two_drives_of_one_source_set(settings, data_root, write_audio, catalog, tmp_path):
