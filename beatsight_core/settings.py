@@ -5,20 +5,17 @@ Environment beats file; the command line, which passes its own `data_root` and o
 """
 
 import dataclasses
-import difflib
-import math
 import os
 import re
 import sys
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.toml import section, unknown
 
 SETTINGS_FILE = "beatsight.toml"
 
@@ -250,16 +247,16 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
         secondary_root=resolve_path(str(secondary), root) if secondary else None,
         taxonomy=_taxonomy(table.pop("taxonomy", "core"), problems),
         sources=_sources(table.pop("sources", {}), root, problems),
-        dataset=_section(DatasetSettings, table.pop("dataset", {}), "dataset", problems),
-        features=_section(FeatureSettings, table.pop("features", {}), "features", problems),
-        gates=_section(GateSettings, table.pop("gates", {}), "gates", problems),
+        dataset=section(DatasetSettings, table.pop("dataset", {}), "dataset", problems),
+        features=section(FeatureSettings, table.pop("features", {}), "features", problems),
+        gates=section(GateSettings, table.pop("gates", {}), "gates", problems),
         tracking=_tracking(table.pop("tracking", {}), env, problems),
         training=_training(table.pop("training", {}), problems),
         file=file if file.exists() else None,
         **folders,
     )
     known = [f.name for f in dataclasses.fields(Settings)]
-    problems += [_unknown(key, "", known) for key in table]
+    problems += [unknown(key, "", known) for key in table]
     problems += _unknown_names(settings) + _contradictions(settings)
     if problems:
         raise SettingsError("Settings are wrong: " + "; ".join(problems), where=file, do="mend these values")
@@ -300,75 +297,6 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError("The settings file cannot be read", where=file, why=str(error)) from error
 
 
-def _section(kind: type[Any], table: Any, where: str, problems: list[str], **fixed: Any) -> Any:
-    """A dataclass from a TOML table: unknown keys and wrong types become problems."""
-    if not isinstance(table, dict):
-        problems.append(f"[{where}] must be a table")
-        return kind(**fixed)
-    hints = typing.get_type_hints(kind)
-    values: dict[str, Any] = dict(fixed)
-    for key, value in table.items():
-        if key not in hints or key in fixed:
-            problems.append(_unknown(key, f"{where}.", [name for name in hints if name not in fixed]))
-            continue
-        converted = _convert(value, hints[key])
-        if converted is _MISFIT:
-            wanted = "a finite number" if _is_endless(value) else _type_name(hints[key])
-            problems.append(f"{where}.{key} must be {wanted}, not {value!r}")
-        else:
-            values[key] = converted
-    return kind(**values)
-
-
-_MISFIT = object()
-
-
-def _convert(value: Any, hint: Any) -> Any:  # noqa: PLR0911 - one branch per accepted type is the clearest form
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (types.UnionType, typing.Union):
-        return _convert(value, next(part for part in arguments if part is not type(None)))
-    if origin is tuple:
-        if not isinstance(value, list):
-            return _MISFIT
-        items = [_convert(item, arguments[0]) for item in value]
-        return _MISFIT if _MISFIT in items else tuple(items)
-    if origin in (Mapping, dict) or hint is Mapping or getattr(origin, "__name__", "") == "Mapping":
-        if not isinstance(value, dict):
-            return _MISFIT
-        table = {key: _convert(item, arguments[1]) for key, item in value.items()}
-        return _MISFIT if _MISFIT in table.values() else table
-    if hint is float:
-        return _finite(value)
-    if hint is int:
-        return value if isinstance(value, int) and not isinstance(value, bool) else _MISFIT
-    if hint is Path:
-        return Path(value) if isinstance(value, str) else _MISFIT
-    return value if isinstance(value, hint) else _MISFIT
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or _is_endless(value):
-        return _MISFIT
-    return float(value)
-
-
-def _is_endless(value: Any) -> bool:
-    """Whether a number is infinite, no number at all, or too great for a float."""
-    try:
-        return isinstance(value, int | float) and not math.isfinite(value)
-    except OverflowError:
-        return True
-
-
-def _type_name(hint: Any) -> str:
-    return getattr(hint, "__name__", str(hint)) if typing.get_origin(hint) is None else str(hint).replace("typing.", "")
-
-
-def _unknown(key: str, prefix: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(key, known, 1)
-    return f"there is no setting {prefix}{key}" + (f" (did you mean {prefix}{close[0]}?)" if close else "")
-
-
 def _taxonomy(value: Any, problems: list[str]) -> str:
     if value not in ("core", "extended"):
         problems.append(f"taxonomy must be 'core' or 'extended', not {value!r}")
@@ -382,14 +310,14 @@ def _sources(table: Any, root: Path, problems: list[str]) -> dict[str, SourceSet
         return {}
     sources = {}
     for name, entry in table.items():
-        source = _section(SourceSet, entry, f"sources.{name}", problems, name=name)
+        source = section(SourceSet, entry, f"sources.{name}", problems, name=name)
         roots = tuple(resolve_path(str(path), root) for path in source.roots)
         sources[name] = dataclasses.replace(source, roots=roots)
     return sources
 
 
 def _tracking(table: Any, env: Mapping[str, str], problems: list[str]) -> TrackingSettings:
-    tracking: TrackingSettings = _section(TrackingSettings, table, "tracking", problems)
+    tracking: TrackingSettings = section(TrackingSettings, table, "tracking", problems)
     return dataclasses.replace(
         tracking,
         mode=env.get("WANDB_MODE") or tracking.mode,
@@ -406,10 +334,10 @@ def _training(table: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
 
 def _unknown_names(settings: Settings) -> list[str]:
     """Tables and figures that nothing would ever read."""
-    presets = [_unknown(name, "training.", list(PRESETS)) for name in settings.training if name not in PRESETS]
+    presets = [unknown(name, "training.", list(PRESETS)) for name in settings.training if name not in PRESETS]
     figures = settings.gates.promotion
     known = list(PROMOTION_FIGURES)
-    return presets + [_unknown(name, "gates.promotion.", known) for name in figures if name not in known]
+    return presets + [unknown(name, "gates.promotion.", known) for name in figures if name not in known]
 
 
 def _contradictions(settings: Settings) -> list[str]:

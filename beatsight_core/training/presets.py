@@ -5,17 +5,15 @@ both. Everything here is part of a run's identity, the number of epochs too, so 
 """
 
 import dataclasses
-import difflib
-import math
 import tomllib
-import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.settings import PRESETS, Settings
+from beatsight_core.toml import nearest, values_of
 
 AMP_MODES = ("auto", "bfloat16", "float16", "off")
 
@@ -119,13 +117,14 @@ def load_preset(settings: Settings, name: str, overrides: Mapping[str, Any] | No
             one message.
     """
     if name not in PRESETS:
-        raise SettingsError(f"There is no preset {name!r}{_hint(name, PRESETS)}", do=f"use one of {', '.join(PRESETS)}")
+        raise SettingsError(
+            f"There is no preset {name!r}{nearest(name, PRESETS)}", do=f"use one of {', '.join(PRESETS)}"
+        )
     problems: list[str] = []
     values: dict[str, Any] = {}
     layers = [(preset_values(name), ""), (settings.training.get(name, {}), f"training.{name}."), (overrides or {}, "")]
     for table, prefix in layers:
-        for key, value in table.items():
-            _take(values, key, value, prefix, problems)
+        values |= values_of(TrainingConfig, table, prefix, problems, fixed=["preset"], typed=True)
     if not problems:
         config = TrainingConfig(preset=name, **values)
         problems = _contradictions(config)
@@ -138,35 +137,6 @@ def preset_values(name: str) -> dict[str, Any]:
     """What the file of a preset says."""
     text = resources.files("beatsight_core.training").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
-
-
-def _take(values: dict[str, Any], key: str, value: Any, prefix: str, problems: list[str]) -> None:
-    hints = typing.get_type_hints(TrainingConfig)
-    del hints["preset"]
-    if key not in hints:
-        problems.append(f"there is no value {prefix}{key}{_hint(key, list(hints))}")
-        return
-    try:
-        values[key] = _as_type(value, hints[key])
-    except (ValueError, OverflowError):
-        wanted = "a finite number" if hints[key] is float else hints[key].__name__
-        problems.append(f"{prefix}{key} must be {wanted}, not {value!r}")
-
-
-def _as_type(value: Any, kind: type) -> Any:
-    """A value, or text typed for it, as `kind`; ValueError if it is none or not finite."""
-    if isinstance(value, str) and kind is bool:
-        if value.strip().lower() not in _BOOLEANS:
-            raise ValueError(value)
-        return _BOOLEANS[value.strip().lower()]
-    if (isinstance(value, str) and kind is not str) or (kind is float and type(value) is int):
-        value = kind(value)
-    if type(value) is not kind or (isinstance(value, float) and not math.isfinite(value)):
-        raise ValueError(value)
-    return value
-
-
-_BOOLEANS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
 def _contradictions(config: TrainingConfig) -> list[str]:
@@ -188,8 +158,3 @@ def _contradictions(config: TrainingConfig) -> list[str]:
         (not 0 < config.plateau_factor < 1, "plateau_factor must lie between 0 and 1"),
     ]
     return problems + [problem for wrong, problem in checks if wrong]
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {close[0]}?)" if close else ""

@@ -61,7 +61,7 @@ def test_text_is_read_as_the_values_type(settings, key, text, value):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"epoch": "3"}, "no value epoch (did you mean epochs?)"),
+        ({"epoch": "3"}, "no setting epoch (did you mean epochs?)"),
         ({"epochs": "three"}, "epochs must be int, not 'three'"),
         ({"epochs": 2.5}, "epochs must be int"),
         ({"epochs": True}, "epochs must be int"),
@@ -70,7 +70,7 @@ def test_text_is_read_as_the_values_type(settings, key, text, value):
         ({"batch": "0"}, "batch must be at least 1"),
         ({"schedule": "linear"}, "schedule must be cosine or plateau"),
         ({"min_lr": "1.0"}, "min_lr <= lr"),
-        ({"preset": "long_run"}, "no value preset"),
+        ({"preset": "long_run"}, "no setting preset"),
     ],
 )
 def test_wrong_overrides_are_settings_errors(settings, overrides, message):
@@ -81,7 +81,9 @@ def test_wrong_overrides_are_settings_errors(settings, overrides, message):
 
 def test_all_problems_are_reported_at_once(settings):
     changed = with_training(settings, warmup={"lrr": 1})
-    with pytest.raises(SettingsError, match=r"training\.warmup\.lrr \(did you mean lr\?\).*epochs must be int"):
+    with pytest.raises(
+        SettingsError, match=r"training\.warmup\.lrr \(did you mean training\.warmup\.lr\?\).*epochs must be int"
+    ):
         load_preset(changed, "warmup", {"epochs": "x"})
 
 
