@@ -22,6 +22,7 @@ from beatsight_core.files import exclusive_lock, write_text
 from beatsight_core.settings import Settings, load_settings
 
 CONFIG_FILE = "dagster.yaml"
+WORKSPACE_FILE = "workspace.yaml"
 
 FLAGLESS = {
     f"DAGSTER_CLI_{command}_MODULE_NAME": "beatsight_dagster.definitions"
@@ -74,6 +75,14 @@ retention:
 """
 """The same text as the project's `dagster.yaml`, which an installed package does not carry."""
 
+WORKSPACE = """\
+load_from:
+  - python_module:
+      module_name: beatsight_dagster.definitions
+      location_name: beatsight
+"""
+"""The same text as the project's `workspace.yaml`: it gives the definitions their name in the UI."""
+
 
 def prepare_home(settings: Settings) -> Path:
     """Make Dagster's home ready: its folder, its configuration, its databases. Quick if it is there.
@@ -90,6 +99,8 @@ def prepare_home(settings: Settings) -> Path:
     with exclusive_lock(home / ".setup.lock"):
         if not (home / CONFIG_FILE).exists():
             write_text(home / CONFIG_FILE, CONFIG)
+        if not (home / WORKSPACE_FILE).exists():
+            write_text(home / WORKSPACE_FILE, WORKSPACE)
         if not (home / ".ready").exists():
             from dagster import DagsterInstance
 

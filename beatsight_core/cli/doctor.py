@@ -29,7 +29,8 @@ def _show(result: dict[str, Any]) -> None:
     text.figures({"free": text.size(space["free_bytes"]), "estimated need": text.size(space["estimated_need_bytes"])})
     text.figures({name: text.size(need) for name, need in space["manifests"].items()})
     text.headline("Devices")
-    text.figures({"cpu": result["devices"]["cpus"], **result["devices"]["versions"]})
+    versions = {name: version or "none" for name, version in result["devices"]["versions"].items()}
+    text.figures({"cpu": result["devices"]["cpus"], **versions})
     text.table(result["devices"]["gpus"], ["index", "name", "memory_total", "memory_used"])
     if not result["devices"]["gpus"]:
         click.echo("  no GPU: training runs on the CPU")

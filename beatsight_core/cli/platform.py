@@ -53,7 +53,7 @@ def dev(session: Session, port: int) -> int:
     click.echo(f"The UI opens on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
     # A shell that starts this in the background makes it ignore SIGINT, and with it Dagster would ignore its end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    command = [sys.executable, "-m", "dagster", "dev", "-m", "beatsight_dagster.definitions"]
+    command = [sys.executable, "-m", "dagster", "dev", "-w", str(settings.dagster_home / "workspace.yaml")]
     os.execve(sys.executable, [*command, "-h", "127.0.0.1", "-p", str(port)], _environment(settings))
 
 

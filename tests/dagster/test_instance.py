@@ -10,13 +10,18 @@ import pytest
 from beatsight_core.errors import UsageError
 from beatsight_core.settings import Settings
 from beatsight_dagster import instance
-from beatsight_dagster.instance import CONFIG, FLAGLESS, make_flagless, prepare_home
+from beatsight_dagster.instance import CONFIG, FLAGLESS, WORKSPACE, make_flagless, prepare_home
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_configuration_is_the_projects() -> None:
     assert (ROOT / "dagster.yaml").read_text(encoding="utf-8") == CONFIG
+    assert (ROOT / "workspace.yaml").read_text(encoding="utf-8") == WORKSPACE
+
+
+def test_the_home_names_the_definitions_as_the_project_does(settings: Settings) -> None:
+    assert (prepare_home(settings) / "workspace.yaml").read_text(encoding="utf-8") == WORKSPACE
 
 
 def test_two_processes_may_make_the_home_at_once(settings: Settings) -> None:

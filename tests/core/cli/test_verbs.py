@@ -99,6 +99,8 @@ def test_doctor_is_content_with_an_empty_root(data_root):
     result = call("doctor", "--data-root", data_root)
     assert result.exit_code == 0, result.output
     assert "Layout" in result.stdout
+    versions = [line.split() for line in result.stdout.splitlines()]
+    assert {"driver", "cuda", "cuDNN"} <= {words[0] for words in versions if words}  # said also where there are none
 
 
 @pytest.mark.parametrize(
