@@ -1,9 +1,7 @@
 """Make the demo corpus: plan the sessions, play and record them, spoil some on purpose, write manifest and settings."""
 
-import contextlib
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -17,14 +15,12 @@ from beatsight_core.demo.receipt import read_receipt, write_receipt
 from beatsight_core.demo.recording import Recording, play, record
 from beatsight_core.errors import UsageError
 from beatsight_core.files import write_bytes, write_text
-from beatsight_core.manifest.workers import worker_count
-from beatsight_core.manifest.workers import workers as processes
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import SETTINGS_FILE
 from beatsight_core.taxonomy import CORE
+from beatsight_core.workers import WorkerPool, worker_count
 
 MANIFEST = "manifests/demo.jsonl"
-_THREAD_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 _SETTINGS = """# The demo corpus: three source sets, one of them over two drives.
@@ -175,32 +171,12 @@ def _record_all(
     recordings: dict[int, Recording] = {}
     with (
         progress.task("Record the demo corpus", len(plans), "sessions") as task,
-        _single_threaded_children(),
-        processes(count) as spread,
+        WorkerPool(partial(record, data_root), count) as pool,
     ):
-        for done in spread(partial(record, data_root), batches):
+        for done in pool.map(batches, len(batches)):
             recordings |= {recording.plan.number: recording for recording in done}
             task.advance(len(done))
     return recordings
-
-
-@contextlib.contextmanager
-def _single_threaded_children() -> Iterator[None]:
-    """Let processes that start meanwhile do linear algebra on one thread each.
-
-    A matrix product split over threads adds up in another order, which would show in the last bit of the audio; and one
-    thread per process is fastest. The libraries read these variables when they are loaded, not later.
-    """
-    before = {name: os.environ.get(name) for name in _THREAD_VARIABLES}
-    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _write_manifest(data_root: Path, made: _Made, made_from: dict[str, Any]) -> DemoCorpus:
