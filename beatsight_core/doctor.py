@@ -193,7 +193,7 @@ def _estimated_need(settings: Settings, manifest: Path) -> int:
     data = settings.dataset
     clip = 2 * milliseconds_to_samples(data.pre_ms + data.tail_ms, data.sample_rate_hz)
     spec = FeatureSpec.from_settings(settings)
-    return int(events * (clip + 2 * settings.features.n_mels * spec.frames))
+    return int(events * (clip + spec.clip_bytes))
 
 
 def _devices() -> dict[str, Any]:

@@ -25,7 +25,7 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well.
     """
     from beatsight_core.compute.hold import device_for
-    from beatsight_core.features.build import dataset_key
+    from beatsight_core.dataset.index import dataset_key
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.training.run import train as run
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.evaluation.bootstrap import bootstrap_intervals
 from beatsight_core.evaluation.breakdown import breakdown
@@ -29,7 +30,6 @@ from beatsight_core.evaluation.mistakes import top_mistakes
 from beatsight_core.evaluation.page import evaluation_page
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.slices import SEED, chosen_rows
-from beatsight_core.features.build import dataset_key
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import atomic_folder, digest_json, read_json, sha256_file, write_bytes, write_json, write_text

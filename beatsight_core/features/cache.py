@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import polars as pl
 
 from beatsight_core.dataset.reader import Dataset, open_dataset
 from beatsight_core.errors import DatasetError
+from beatsight_core.features.gather import RowGather
 from beatsight_core.features.shard_file import (
     HIT_ID_CHARACTERS,
     REBUILD,
@@ -56,13 +58,12 @@ class Features:
         return np.flatnonzero((self.meta["split"] == split).to_numpy()).astype(np.int64)
 
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Copy pictures: (len(rows), n_mels, frames) as stored, in the order of `rows`. Reads each array once."""
-        result = np.empty((len(rows), self.spec.n_mels, self.spec.frames), dtype=self.spec.dtype)
-        owner = np.searchsorted(self.offsets, rows, side="right") - 1
-        for index in np.unique(owner):
-            places = np.flatnonzero(owner == index)
-            result[places] = self.arrays[index][rows[places] - self.offsets[index]]
-        return result
+        """Copy pictures: (len(rows), n_mels, frames) as stored, in the order of `rows`."""
+        return self._pictures.take(rows)
+
+    @cached_property
+    def _pictures(self) -> RowGather:
+        return RowGather(self.arrays, (self.spec.n_mels, self.spec.frames), self.spec.dtype)
 
 
 def shard_path(settings: Settings, spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str) -> Path:

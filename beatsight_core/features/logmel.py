@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from beatsight_core.errors import DeviceError
 from beatsight_core.features.cores import on_all_cores
 from beatsight_core.features.mel_transform import make_mel_spectrogram
 from beatsight_core.features.spec import UINT8_STEPS, FeatureSpec
@@ -19,7 +20,9 @@ CPU_BATCH = 8
 """Clips at a time on a CPU: their spectra (1.6 MB) stay in the cache; 64 and more take twice as long."""
 
 CUDA_BATCH = 1024
-"""Clips at a time on a CUDA device: 0.6 GB of work space."""
+"""Clips at a time on a CUDA device, if they fit into `CUDA_SHARE` of its free memory."""
+
+CUDA_SHARE = 0.5
 
 _PCM16 = 1.0 / 32768.0
 _SILENCE = 1e-20
@@ -66,10 +69,9 @@ def relative_decibels(power: torch.Tensor, floor_db: float) -> torch.Tensor:
 
 def to_decibels(stored: torch.Tensor, floor_db: float) -> torch.Tensor:
     """Float32 decibels from what is stored: 8-bit steps are decoded, other numbers are decibels already."""
-    values = stored.to(torch.float32)
     if stored.dtype == torch.uint8:
-        values.mul_(-floor_db / UINT8_STEPS).add_(floor_db)
-    return values
+        return torch.add(torch.tensor(floor_db), stored, alpha=-floor_db / UINT8_STEPS)
+    return stored.to(torch.float32)
 
 
 def features_of(logmel: LogMel, clips: npt.NDArray[Any], device: torch.device) -> npt.NDArray[Any]:
@@ -84,22 +86,53 @@ def features_of(logmel: LogMel, clips: npt.NDArray[Any], device: torch.device) -
         (n, n_mels, frames) in the spec's storage.
     """
     spec = logmel.spec
-    pictures = torch.empty((len(clips), spec.n_mels, spec.frames), dtype=getattr(torch, spec.storage))
-    size = CPU_BATCH if device.type == "cpu" else CUDA_BATCH
-
-    def compute(start: int) -> None:
-        part = clips[start : start + size]
-        with torch.inference_mode():
-            samples = torch.from_numpy(part.astype(np.float32)).to(device)
-            if part.dtype == np.int16:
-                samples.mul_(_PCM16)
-            pictures[start : start + size] = logmel.encode(logmel(samples))
-
-    starts = range(0, len(clips), size)
-    if device.type == "cpu":
-        on_all_cores(compute, starts)
+    shape, dtype = (len(clips), spec.n_mels, spec.frames), getattr(torch, spec.storage)
+    pictures = torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
+    if device.type == "cuda":
+        _compute_on_cuda(logmel, clips, pictures, device)
     else:
-        for start in starts:
-            compute(start)
+        _compute_on_cpu(logmel, clips, pictures)
     result: npt.NDArray[Any] = pictures.numpy()
     return result
+
+
+def _compute_on_cpu(logmel: LogMel, clips: npt.NDArray[Any], pictures: torch.Tensor) -> None:
+    def compute(start: int) -> None:
+        part = clips[start : start + CPU_BATCH]
+        with torch.inference_mode():
+            samples = torch.from_numpy(part.astype(np.float32))
+            if part.dtype == np.int16:
+                samples.mul_(_PCM16)
+            pictures[start : start + CPU_BATCH] = logmel.encode(logmel(samples))
+
+    on_all_cores(compute, range(0, len(clips), CPU_BATCH))
+
+
+def _compute_on_cuda(logmel: LogMel, clips: npt.NDArray[Any], pictures: torch.Tensor, device: torch.device) -> None:
+    """Samples travel as they are stored; from and to pinned memory, so that a copy need not be waited for."""
+    size = cuda_batch(logmel.spec, device)
+    dtype = torch.int16 if clips.dtype == np.int16 else torch.float32
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(clips), size):
+                part = clips[start : start + size]
+                staged = torch.empty(part.shape, dtype=dtype, pin_memory=True)
+                staged.numpy()[...] = part
+                samples = staged.to(device, non_blocking=True).to(torch.float32)
+                if dtype is torch.int16:
+                    samples.mul_(_PCM16)
+                pictures[start : start + size].copy_(logmel.encode(logmel(samples)), non_blocking=True)
+            torch.cuda.synchronize(device)
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(
+            f"{device} has too little free memory for the features of {size} clips at a time",
+            why=str(error).splitlines()[0],
+            do="wait until what else runs there is done, or use --device cpu",
+        ) from error
+
+
+def cuda_batch(spec: FeatureSpec, device: torch.device) -> int:
+    """How many clips fit: each needs its windowed frames, their spectrum and its power, with copies on the way."""
+    clip_bytes = 6 * spec.frames * spec.n_fft * 4
+    free = int(torch.cuda.mem_get_info(device)[0])
+    return max(1, min(CUDA_BATCH, int(CUDA_SHARE * free) // clip_bytes))

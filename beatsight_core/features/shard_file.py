@@ -2,7 +2,8 @@
 
 It is in the safetensors layout, so any tool that knows it can open one: 8 bytes of header length, a JSON header, then
 the arrays `features` (rows, n_mels, frames), `targets` (rows, classes) of 0 and 1 in class order, and `hit_ids`
-(rows, 20) of ASCII. The header's `__metadata__` names the spec, the shard, the classes and a digest over all of it.
+(rows, 20) of ASCII. The header's `__metadata__` names the spec, how stored numbers become decibels, the shard, the
+classes, and a digest over all of it.
 Headers are written in one way only, so a header that differs from what its own metadata would give is a broken one.
 """
 
@@ -19,7 +20,7 @@ from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import digest_bytes, put_if_absent, storage_errors
 from beatsight_core.taxonomy import Taxonomy
 
-FORMAT = "beatsight-features/1"
+FORMAT = "beatsight-features/2"
 SUFFIX = ".safetensors"
 HIT_ID_CHARACTERS = 20
 REBUILD = "build the features again: beatsight features"
@@ -85,6 +86,7 @@ def shard_identity(spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str, row
     return {
         "format": FORMAT,
         "spec": _compact(spec.to_json()),
+        "decibels": _compact(dict(zip(("scale", "offset"), spec.decoding, strict=True))),
         "spec_digest": spec.digest,
         "shard": shard_digest,
         "taxonomy": _compact(taxonomy.identity),
@@ -181,7 +183,7 @@ def _flat(array: npt.NDArray[Any]) -> Bytes:
 
 
 def _content_digest(identity: dict[str, str], parts: list[Bytes]) -> str:
-    return digest_bytes(_compact(identity).encode(), *(part.tobytes() for part in parts))
+    return digest_bytes(_compact(identity).encode(), *(part.data for part in parts))
 
 
 def _compact(value: Any) -> str:

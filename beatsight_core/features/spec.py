@@ -40,15 +40,15 @@ class FeatureSpec:
         version: Grows when the code computes something else from the same fields.
     """
 
-    sample_rate_hz: int = 44100
-    pre_ms: float = 80.0
-    tail_ms: float = 200.0
-    n_fft: int = 2048
-    hop_length: int = 512
-    n_mels: int = 128
-    f_min_hz: float = 20.0
-    f_max_hz: float = 16000.0
-    storage: str = "float16"
+    sample_rate_hz: int
+    pre_ms: float
+    tail_ms: float
+    n_fft: int
+    hop_length: int
+    n_mels: int
+    f_min_hz: float
+    f_max_hz: float
+    storage: str
     mel_scale: str = "slaney"
     floor_db: float = -80.0
     level: str = "clip_peak"
@@ -115,6 +115,11 @@ class FeatureSpec:
     def clip_bytes(self) -> int:
         """Stored size of one picture."""
         return self.n_mels * self.frames * self.dtype.itemsize
+
+    @property
+    def decoding(self) -> tuple[float, float]:
+        """(scale, offset): what is stored, times scale, plus offset, is decibels."""
+        return (-self.floor_db / UINT8_STEPS, self.floor_db) if self.storage == "uint8" else (1.0, 0.0)
 
     def to_decibels(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Decibels, in the same shape, from what is stored: 8-bit steps are decoded, other numbers are decibels."""

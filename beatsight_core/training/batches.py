@@ -12,6 +12,7 @@ import psutil
 import torch
 
 from beatsight_core.features.cache import Features
+from beatsight_core.features.cores import on_one_core
 from beatsight_core.features.logmel import to_decibels
 
 logger = logging.getLogger("beatsight")
@@ -58,8 +59,9 @@ class ResidentClips:
 
     def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Clips`; `rows` lie on the device."""
-        stored = self._stored.index_select(0, rows)
-        return to_decibels(stored, self._floor_db), self.targets.index_select(0, rows).float()
+        with on_one_core():
+            stored = self._stored.index_select(0, rows)
+            return to_decibels(stored, self._floor_db), self.targets.index_select(0, rows).float()
 
 
 class MappedClips:
@@ -83,8 +85,9 @@ class MappedClips:
         stored = torch.from_numpy(self._features.read(self._rows[rows.cpu().numpy()]))
         if self.device.type == "cuda":
             stored = stored.pin_memory().to(self.device, non_blocking=True)
-        targets = self.targets.index_select(0, rows.to(self.device)).float()
-        return to_decibels(stored, self._features.spec.floor_db), targets
+        with on_one_core():
+            targets = self.targets.index_select(0, rows.to(self.device)).float()
+            return to_decibels(stored, self._features.spec.floor_db), targets
 
 
 def load_clips(features: Features, rows: npt.NDArray[np.int64], device: torch.device, name: str = "clips") -> Clips:

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import TrainingError
-from beatsight_core.features.build import dataset_key
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.device import torch_device
 from beatsight_core.files import digest_json, exclusive_lock, read_json, remove_leftovers, storage_errors, write_json

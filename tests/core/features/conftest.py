@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from beatsight_core.dataset.export import export_dataset
 from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.settings import load_settings
 
 
 @pytest.fixture
@@ -19,6 +21,7 @@ def tiny_spec():
         n_mels=16,
         f_min_hz=20.0,
         f_max_hz=4000.0,
+        storage="float16",
     )
 
 
@@ -58,6 +61,13 @@ def corpus(tmp_path):
     manifest = root / "manifests" / "made.jsonl"
     manifest.write_text("".join(json.dumps(event) + "\n" for event in events))
     return root
+
+
+@pytest.fixture
+def exported(corpus):
+    """Settings and key of the exported corpus."""
+    settings = load_settings(corpus, {})
+    return settings, export_dataset(settings, "made").key
 
 
 SETTINGS = """

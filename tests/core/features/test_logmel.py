@@ -6,13 +6,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.features.logmel import LogMel, features_of, to_decibels
+from beatsight_core.features.logmel import CUDA_BATCH, LogMel, cuda_batch, features_of, to_decibels
 from beatsight_core.features.spec import FeatureSpec
 
 CPU = torch.device("cpu")
 SPEC = FeatureSpec(
-    sample_rate_hz=8000, pre_ms=20.0, tail_ms=60.0, n_fft=256, hop_length=128, n_mels=16, f_max_hz=4000.0
-)
+    sample_rate_hz=8000, pre_ms=20.0, tail_ms=60.0, n_fft=256, hop_length=128, n_mels=16, f_min_hz=20.0,
+    f_max_hz=4000.0, storage="float16",
+)  # fmt: skip
 
 
 def reference_decibels(clips, spec):
@@ -80,4 +81,47 @@ def test_eight_bits_lose_a_sixth_of_a_decibel(strokes):
     assert (halves.dtype, bytes_.dtype) == (np.float16, np.uint8)
     decoded = to_decibels(torch.from_numpy(bytes_), SPEC.floor_db).numpy()
     assert decoded == pytest.approx(halves.astype(float), abs=0.16 + 0.04)
-    assert decoded == pytest.approx(SPEC.to_decibels(bytes_))
+    assert decoded == pytest.approx(SPEC.to_decibels(bytes_), abs=1e-5)  # one rounding of float32 at 80
+
+
+@pytest.mark.parametrize("storage", ["float16", "uint8"])
+def test_threads_do_not_show(strokes, storage):
+    clips = np.concatenate([strokes] * 5)
+    before = torch.get_num_threads()
+    try:
+        made = []
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            made.append(features_of(LogMel(dataclasses.replace(SPEC, storage=storage)), clips, CPU).tobytes())
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert len(set(made)) == 1
+
+
+def test_clips_may_be_read_only_and_lie_apart(strokes):
+    wide = np.zeros((20, 700), np.int16)
+    wide[:, 22:662] = strokes
+    apart = wide[:, 22:662]
+    apart.flags.writeable = False
+    assert np.array_equal(features_of(LogMel(SPEC), apart, CPU), features_of(LogMel(SPEC), strokes, CPU))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("storage", ["float16", "uint8"])
+def test_a_cuda_device_makes_the_same_within_a_step(strokes, storage):
+    spec, device = dataclasses.replace(SPEC, storage=storage), torch.device("cuda")
+    clips = np.concatenate([strokes] * 70)  # more than one batch
+    clips.flags.writeable = False
+    here, there = features_of(LogMel(spec), clips, CPU), features_of(LogMel(spec).to(device), clips, device)
+    assert there.dtype == here.dtype
+    assert spec.to_decibels(there) == pytest.approx(spec.to_decibels(here), abs=0.32 if storage == "uint8" else 0.07)
+    floats = features_of(LogMel(spec).to(device), clips / np.float32(32768), device)
+    assert spec.to_decibels(floats) == pytest.approx(spec.to_decibels(there), abs=0.32)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_batch_fits_into_the_memory_that_is_free():
+    device = torch.device("cuda")
+    large = dataclasses.replace(SPEC, sample_rate_hz=48000, tail_ms=2000.0, n_fft=1 << 16, hop_length=1)
+    assert 1 <= cuda_batch(large, device) < cuda_batch(SPEC, device) == CUDA_BATCH

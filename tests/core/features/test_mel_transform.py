@@ -19,7 +19,10 @@ else:
     torch.ops.load_library = load_library
 from beatsight_core.features.mel_transform import make_mel_spectrogram
 from beatsight_core.features.spec import FeatureSpec
-spec = FeatureSpec(sample_rate_hz=8000, n_fft=256, hop_length=128, n_mels=16, f_max_hz=4000.0)
+spec = FeatureSpec(
+    sample_rate_hz=8000, pre_ms=80.0, tail_ms=200.0, n_fft=256, hop_length=128, n_mels=16, f_min_hz=20.0,
+    f_max_hz=4000.0, storage="float16",
+)
 clip = torch.sin(torch.arange(spec.clip_samples) * 0.3)
 print(float(make_mel_spectrogram(spec)(clip).double().sum()))
 """

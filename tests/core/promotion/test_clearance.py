@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
+from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.features.build import dataset_key
 from beatsight_core.files import file_name
 from beatsight_core.health.report import run_health
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance

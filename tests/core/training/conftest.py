@@ -18,8 +18,9 @@ from beatsight_core.training.run import run_identity
 from beatsight_core.training.tracking import Tracker
 
 SPEC = FeatureSpec(
-    sample_rate_hz=8000, pre_ms=20.0, tail_ms=60.0, n_fft=256, hop_length=128, n_mels=16, f_max_hz=4000.0
-)
+    sample_rate_hz=8000, pre_ms=20.0, tail_ms=60.0, n_fft=256, hop_length=128, n_mels=16, f_min_hz=20.0,
+    f_max_hz=4000.0, storage="float16",
+)  # fmt: skip
 HITS = {"train": 100, "val": 40, "calibration": 30}
 
 

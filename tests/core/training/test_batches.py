@@ -24,6 +24,31 @@ def test_resident_and_mapped_clips_are_the_same(features):
     assert np.array_equal(resident.batch(some)[0].numpy(), expected.astype(np.float32))
 
 
+@pytest.mark.parametrize("make", [load_clips, MappedClips])
+def test_a_batch_leaves_the_threads_as_they_were(features, make):
+    clips = make(features, features.rows_of("train"), CPU)
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        clips.batch(torch.tensor([1, 2, 3]))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_eight_bit_clips_come_out_as_decibels(features):
+    spec = dataclasses.replace(features.spec, storage="uint8")
+    steps = [np.round((np.asarray(array, np.float32) + 80) * 255 / 80).clip(0, 255).astype(np.uint8)
+             for array in features.arrays]  # fmt: skip
+    small = dataclasses.replace(features, spec=spec, arrays=steps)
+    rows, some = features.rows_of("train"), torch.tensor([70, 3, 3, 99, 0])
+    expected = np.concatenate(features.arrays)[rows[some.numpy()]].astype(np.float32).clip(-80, 0)
+    for clips in (load_clips(small, rows, CPU), MappedClips(small, rows, CPU)):
+        decibels, targets = clips.batch(some)
+        assert decibels.dtype == targets.dtype == torch.float32
+        assert decibels.numpy() == pytest.approx(expected, abs=0.16)
+
+
 def test_statistics_are_those_of_the_training_hits_alone(features):
     mean, deviation = band_statistics(load_clips(features, features.rows_of("train"), CPU))
     train = np.concatenate(features.arrays)[features.rows_of("train")].astype(np.float64)
