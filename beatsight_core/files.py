@@ -145,7 +145,7 @@ def put_if_absent(path: Path, write: Callable[[Path], None]) -> bool:
     return True
 
 
-def digest_bytes(*parts: bytes) -> str:
+def digest_bytes(*parts: bytes | memoryview) -> str:
     """SHA-256 over the parts, each preceded by its length, as `DIGEST_HEX` hex digits."""
     sha = hashlib.sha256()
     for part in parts:
@@ -206,10 +206,8 @@ def remove_leftovers(folder: Path) -> int:
     that was put aside for one that never came is put back instead.
     """
     removed = 0
-    for leftover in folder.glob(f"*{_TEMP_MARK}*"):
+    for leftover in find_leftovers(folder):
         name, _, owner = leftover.name.rpartition(_TEMP_MARK)
-        if not _is_left(leftover, owner):
-            continue
         place = leftover.with_name(name)
         if owner.endswith(_RETIRED) and not place.exists():
             with contextlib.suppress(OSError):  # another process may do the same
@@ -219,6 +217,12 @@ def remove_leftovers(folder: Path) -> int:
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
             removed += 1
     return removed
+
+
+def find_leftovers(folder: Path) -> list[Path]:
+    """What `remove_leftovers` would look at: temporary files and folders whose writer is dead, or taken for it."""
+    found = folder.glob(f"*{_TEMP_MARK}*")
+    return [leftover for leftover in found if _is_left(leftover, leftover.name.rpartition(_TEMP_MARK)[2])]
 
 
 def _is_left(leftover: Path, owner: str) -> bool:

@@ -1,20 +1,24 @@
 """How long work shows where it is: a live view in a terminal, a log line every ten seconds elsewhere.
 
 A `Progress` hands out one `Task` per piece of work. Every task counts `done` of `total`, carries further named numbers,
-and passes the same numbers to an optional listener (Dagster's live metadata).
+if need be a breakdown of them by part, and passes all that to an optional listener (Dagster's live metadata).
 """
 
 import contextlib
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 logger = logging.getLogger("beatsight")
 
 LOG_INTERVAL_S = 10.0
 Listener = Callable[[str, dict[str, float]], None]
+"""Hears a task's name and its numbers every `LOG_INTERVAL_S` and at its end; those of a part as "part: number"."""
+
+Breakdown = Mapping[str, Mapping[str, float]]
+"""Part -> its numbers, by name."""
 
 
 class Task(Protocol):
@@ -25,6 +29,9 @@ class Task(Protocol):
 
     def set_total(self, total: float) -> None:
         """Say how much there is, once it is known."""
+
+    def breakdown(self, parts: Breakdown) -> None:
+        """Show the numbers of each part beside the others from now on; the caller goes on counting in `parts`."""
 
 
 class Progress:
@@ -57,23 +64,26 @@ class SilentProgress(Progress):
 
 
 class RichProgress(Progress):
-    """A live bar per task on standard error."""
+    """A live bar per task on standard error, and under it a table where the task has parts."""
 
     @contextlib.contextmanager
     def task(self, name: str, total: float | None = None, unit: str = "") -> Iterator[Task]:
         """Open a bar."""
-        from rich.console import Console
+        from rich.console import Console, Group
+        from rich.live import Live
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bars
 
         bars = Bars(
             TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
             TextColumn("[cyan]{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[numbers]}"), console=Console(stderr=True),
         )  # fmt: skip
-        with bars:
-            bar = bars.add_task(name, total=total, rate="", numbers="")
-            yield _BarTask(bars, bar, name, unit, self._listener)
+        task = _BarTask(bars, bars.add_task(name, total=total, rate=""), name, self._listener)
+        with Live(
+            get_renderable=lambda: Group(bars, *task.below()), console=Console(stderr=True), refresh_per_second=4
+        ):
+            yield task
+        task.tell()
 
 
 def progress_for_terminal(listener: Listener | None = None) -> Progress:
@@ -88,6 +98,7 @@ class _LoggedTask:
         self._name, self._total, self._unit, self._listener, self._level = name, total, unit, listener, level
         self._done = 0.0
         self._numbers: dict[str, float] = {}
+        self._parts: Breakdown = {}
         self._began = self._reported = time.monotonic()
 
     def advance(self, count: float = 1, **numbers: float) -> None:
@@ -98,6 +109,9 @@ class _LoggedTask:
 
     def set_total(self, total: float) -> None:
         self._total = total
+
+    def breakdown(self, parts: Breakdown) -> None:
+        self._parts = parts
 
     def report(self, *, final: bool = False) -> None:
         self._reported = time.monotonic()
@@ -111,30 +125,67 @@ class _LoggedTask:
         elif self._total and rate > 0:
             line += f", {max(self._total - self._done, 0) / rate:,.0f} s left"
         logger.log(self._level, line + _numbers_text(self._numbers, ", "))
+        for part, numbers in self._parts.items():
+            logger.log(self._level, f"{self._name}, {part}: {_numbers_text(numbers)}")
         if self._listener:
-            self._listener(self._name, {"done": self._done, "total": self._total or self._done, **self._numbers})
+            done = {"done": self._done, "total": self._total or self._done}
+            self._listener(self._name, done | _flat(self._numbers, self._parts))
 
 
 class _BarTask:
-    def __init__(self, bars: Any, bar: Any, name: str, unit: str, listener: Listener | None):
-        self._bars, self._bar, self._name, self._unit, self._listener = bars, bar, name, unit, listener
+    def __init__(self, bars: Any, bar: Any, name: str, listener: Listener | None):
+        self._bars, self._bar, self._name, self._listener = bars, bar, name, listener
         self._numbers: dict[str, float] = {}
+        self._parts: Breakdown = {}
         self._heard = time.monotonic()
 
     def advance(self, count: float = 1, **numbers: float) -> None:
         self._numbers |= numbers
-        self._bars.update(self._bar, advance=count, numbers=_numbers_text(self._numbers))
+        self._bars.update(self._bar, advance=count)
         task = self._bars.tasks[self._bar]
         if task.speed:
             self._bars.update(self._bar, rate=f"{task.speed:,.0f}/s")
-        if self._listener and time.monotonic() - self._heard >= LOG_INTERVAL_S:
-            self._heard = time.monotonic()
-            self._listener(self._name, {"done": task.completed, "total": task.total or 0.0, **self._numbers})
+        if time.monotonic() - self._heard >= LOG_INTERVAL_S:
+            self.tell()
 
     def set_total(self, total: float) -> None:
         self._bars.update(self._bar, total=total)
 
+    def breakdown(self, parts: Breakdown) -> None:
+        self._parts = parts
 
-def _numbers_text(numbers: dict[str, float], start: str = "") -> str:
-    text = "  ".join(f"{name} {value:,.4g}" if value % 1 else f"{name} {value:,.0f}" for name, value in numbers.items())
+    def tell(self) -> None:
+        """Tell the listener."""
+        self._heard = time.monotonic()
+        if self._listener:
+            task = self._bars.tasks[self._bar]
+            done = {"done": task.completed, "total": task.total or task.completed}
+            self._listener(self._name, done | _flat(self._numbers, self._parts))
+
+    def below(self) -> Iterator[Any]:
+        """What stands under the bar: the numbers, and a table of the parts."""
+        from rich.table import Table
+        from rich.text import Text
+
+        if self._numbers:
+            yield Text(_numbers_text(self._numbers), style="dim")
+        if self._parts:
+            names = list(dict.fromkeys(name for numbers in list(self._parts.values()) for name in list(numbers)))
+            table = Table("", *names, box=None, header_style="dim")
+            for part, numbers in list(self._parts.items()):
+                table.add_row(part, *(_amount(numbers.get(name, 0)) for name in names))
+            yield table
+
+
+def _flat(numbers: Mapping[str, float], parts: Breakdown) -> dict[str, float]:
+    inner = {f"{part}: {name}": value for part, mine in parts.items() for name, value in mine.items()}
+    return dict(numbers) | inner
+
+
+def _numbers_text(numbers: Mapping[str, float], start: str = "") -> str:
+    text = "  ".join(f"{name} {_amount(value)}" for name, value in numbers.items())
     return start + text if text else ""
+
+
+def _amount(value: float) -> str:
+    return f"{value:,.4g}" if value % 1 and value < 1000 else f"{value:,.0f}"

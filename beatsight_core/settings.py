@@ -54,6 +54,8 @@ class SourceSet:
         expected_sample_rate_hz: Another rate in a file is reported.
         split_by: Fields of which sessions must not share a value across splits: drummer_id, kit_id, room_id.
         unknown_labels: "reject" an event with a component that the taxonomy lacks, or "ignore" that component.
+        sampling: Values that replace those of the sampling profile: exponent, least, most, events_per_session,
+            events_per_file.
     """
 
     name: str
@@ -63,43 +65,51 @@ class SourceSet:
     expected_sample_rate_hz: int | None = None
     split_by: tuple[str, ...] = ()
     unknown_labels: str = "reject"
+    sampling: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSettings:
-    """How hits become clips: `[dataset]`. All of it, save `workers`, is part of a shard's identity or a split's.
+    """How hits become clips: `[dataset]`. All of it is part of a shard's identity or a split's, save the last two.
 
     Attributes:
         sample_rate_hz: Rate of every clip.
         pre_ms: Audio before the onset.
         tail_ms: Audio from the onset on.
+        fixed_length: All clips are that long; if not, each as long as `context_ms` of its events asks.
         encoding: "wav" (PCM16) or "flac".
         val_ratio: Share of split groups that validate.
         calibration_ratio: Share of the training groups that tune thresholds.
         unit_hits: Hits packed into a shard before the next boundary; a file with more stands alone.
         workers: Processes; 0 means one per core.
+        sampling: Name of the profile by which sessions weigh when examples are drawn.
     """
 
     sample_rate_hz: int = 44100
     pre_ms: float = 80.0
     tail_ms: float = 200.0
+    fixed_length: bool = True
     encoding: str = "wav"
     val_ratio: float = 0.1
     calibration_ratio: float = 0.05
     unit_hits: int = 1024
     workers: int = 0
+    sampling: str = "prod_combined"
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureSettings:
-    """The log-mel: `[features]`. Times in samples at the dataset's rate, frequencies in hertz."""
+    """The log-mel: `[features]`. Times in samples at the dataset's rate, frequencies in hertz.
+
+    `storage` is "uint8", 255 steps over the range of decibels, or "float16", twice as large.
+    """
 
     n_fft: int = 2048
     hop_length: int = 512
     n_mels: int = 128
     f_min_hz: float = 20.0
     f_max_hz: float = 16000.0
-    storage: str = "float16"
+    storage: str = "uint8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +207,11 @@ class Settings:
     def models_dir(self) -> Path:
         """Versions and the champion."""
         return self.data_root / "models"
+
+    @property
+    def dataset_pages_dir(self) -> Path:
+        """A page per dataset."""
+        return self.data_root / "reports" / "datasets"
 
     @property
     def archive_dir(self) -> Path:

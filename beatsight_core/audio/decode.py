@@ -87,6 +87,22 @@ def decode(source: Path | bytes, where: str | None = None) -> Decoded:
     return Decoded(samples, header.rate_hz, header.declared_frames)
 
 
+def mono_frames(file: sf.SoundFile, count: int) -> Samples16 | SamplesFloat | None:
+    """The next frames of an opened file as `decode` would give them; None if they are not all there, or no numbers.
+
+    Raises:
+        soundfile.LibsndfileError: They do not decode.
+    """
+    kind = _kind(file)
+    samples: Any = np.empty(count, kind)
+    frames = samples if file.channels == 1 else np.empty((count, file.channels), kind)
+    if len(file.read(out=frames)) != count:
+        return None
+    if frames is not samples:
+        _mean_into(samples, frames)
+    return samples if kind is np.int16 or np.isfinite(samples).all() else None
+
+
 def truncation(promised: int | None, frames: int) -> str:
     """The message for a file that holds fewer frames than its header promises."""
     return f"truncated: the header promises {promised} frames, reading ends after {frames}"
@@ -97,8 +113,7 @@ def _mono_samples(file: sf.SoundFile, header: Header) -> tuple[Samples16 | Sampl
 
     The header's length is only where the buffer starts from: it grows with what decodes, never with what is promised.
     """
-    integer = file.subtype in _INTEGER_SUBTYPES and file.channels <= 2
-    kind = np.int16 if integer else np.float32
+    kind = _kind(file)
     samples: Any = np.empty(min(header.frames or 0, _FIRST_FRAMES) + 1, kind)
     block = np.empty((_BLOCK_FRAMES, file.channels), kind) if file.channels > 1 else None
     count = 0
@@ -115,6 +130,11 @@ def _mono_samples(file: sf.SoundFile, header: Header) -> tuple[Samples16 | Sampl
         if block is not None:
             _mean_into(room[:read], block[:read])
         count += read
+
+
+def _kind(file: sf.SoundFile) -> type[np.int16] | type[np.float32]:
+    """What the samples of a file are decoded to."""
+    return np.int16 if file.subtype in _INTEGER_SUBTYPES and file.channels <= 2 else np.float32
 
 
 def _mean_into(mean: Samples16 | SamplesFloat, frames: NDArray[np.int16] | NDArray[np.float32]) -> None:

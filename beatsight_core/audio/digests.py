@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import orjson
 
@@ -28,6 +29,11 @@ class FileState:
 def content_digest(data: bytes) -> str:
     """The digest of a file's bytes: the head of their SHA-256."""
     return hashlib.sha256(data).hexdigest()[:DIGEST_HEX]
+
+
+def stream_digest(stream: BinaryIO) -> str:
+    """`content_digest` of what is left of an opened file, without holding it."""
+    return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGEST_HEX]  # type: ignore[arg-type]
 
 
 class DigestMemory:

@@ -5,7 +5,6 @@ that vanishes while it is read is an error about that root.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,28 +12,32 @@ from typing import Any
 import polars as pl
 
 from beatsight_core.audio.digests import DigestMemory, FileState
-from beatsight_core.audio.probe import Probe, ProbeMemory, probe
-from beatsight_core.audio.roots import Listings, Located, RootStatus, Status, mounted_roots, resolve_audio
-from beatsight_core.errors import AudioError, DatasetError
-from beatsight_core.files import atomic_path, read_json, storage_errors, write_json
+from beatsight_core.audio.duplicates import duplicates_json
+from beatsight_core.audio.roots import (
+    RootStatus,
+    Status,
+    holds_anything,
+    mounted_roots,
+    require_root,
+)
+from beatsight_core.audio.survey import Survey, survey_source
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import atomic_path, read_json, remove_leftovers, storage_errors, write_json
 from beatsight_core.manifest.reader import Catalog
-from beatsight_core.progress import Progress, SilentProgress, Task
-from beatsight_core.settings import Settings, SourceSet
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.settings import Settings
 
-NOT_MOUNTED = "no root is mounted"
 LISTED_FILES = 50
 """Files that cost events, named per source set in summaries; the table has all."""
 
 PAST_END = "past_end"
 """What a summary calls a file that is all right, but shorter than some of its events."""
 
-_THREADS = 16
-
 _FILE = ["source_set", "audio_path"]
 _FOUND: dict[str, Any] = {
     "source_set": pl.String, "audio_path": pl.String, "status": pl.String, "message": pl.String, "root": pl.String,
     "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64, "subtype": pl.String, "size": pl.Int64,
-    "mtime_ns": pl.Int64,
+    "mtime_ns": pl.Int64, "digest": pl.String,
 }  # fmt: skip
 _COUNTS = ["events", "hits", "events_past_end", "hits_past_end"]
 
@@ -46,7 +49,8 @@ class Inventory:
     Attributes:
         key: The manifest's key.
         files: A row per file, ordered by source_set and audio_path: source_set, audio_path, status, message, root,
-            sample_rate, channels, frames, subtype, size, mtime_ns, events, hits, events_past_end, hits_past_end.
+            sample_rate, channels, frames, subtype, size, mtime_ns, digest (null until the file was read whole), events,
+            hits, events_past_end, hits_past_end.
         roots: Every root of every source set of the manifest.
         expected_rates_hz: Source set -> the rate its files should have, where settings say.
     """
@@ -73,6 +77,7 @@ class Inventory:
             **_totals(self.files),
             "by_source": {name: self._source_json(name) for name in names},
             "lost_files": _lost(self.files),
+            "duplicates": duplicates_json(self.files),
             "roots": [status.to_json() for status in self.roots],
         }
 
@@ -108,11 +113,17 @@ def build_inventory(
         AudioError: A drive failed or vanished on the way.
         StorageError: The inventory cannot be written.
     """
+    for folder in (catalog.folder, settings.catalog_dir / "audio"):
+        remove_leftovers(folder)
     inventory = survey_audio(settings, catalog, deep=deep, progress=progress)
+    _write(inventory, catalog)
+    return inventory
+
+
+def _write(inventory: Inventory, catalog: Catalog) -> None:
     with atomic_path(catalog.folder / "inventory.parquet") as temporary:
         inventory.files.write_parquet(temporary)
     write_json(catalog.folder / "inventory.json", inventory.to_json())
-    return inventory
 
 
 def survey_audio(
@@ -126,10 +137,12 @@ def survey_audio(
         for name in named["source_set"].unique().sort():
             source = settings.source(name)
             statuses = mounted_roots(source)
+            filled = [status.root for status in statuses if status.mounted and holds_anything(status.root)]
             paths = named.filter(pl.col("source_set") == name)["audio_path"].to_list()
-            rows += _survey_source(_Survey(settings, source, deep, remember, task), paths, statuses)
+            rows += survey_source(Survey(settings, source, deep, remember, task), paths, statuses)
             roots += statuses
-    _require_still_mounted(roots)
+            for root in filled:
+                require_root(root, name)
     files = pl.DataFrame(rows, schema=_FOUND).join(named, on=_FILE, how="left", maintain_order="left")
     files = _with_past_end(files, catalog)
     expected = {name: rate for name in named["source_set"].unique() if (rate := _expected_rate(settings, name))}
@@ -137,7 +150,7 @@ def survey_audio(
 
 
 def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
-    """The inventory that was built last for a catalog.
+    """The inventory that was built last for a catalog, with the digests of files that were read whole since.
 
     Raises:
         DatasetError: There is none, as before the first export and after the catalog was made anew; or it cannot be
@@ -152,70 +165,21 @@ def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
         )
     summary = read_json(catalog.folder / "inventory.json")
     try:
-        files = pl.read_parquet(catalog.folder / "inventory.parquet")
+        files = pl.read_parquet(catalog.folder / "inventory.parquet").select(*_FOUND, *_COUNTS)
         roots = tuple(RootStatus(row["source_set"], Path(row["root"]), row["mounted"]) for row in summary["roots"])
     except (OSError, pl.exceptions.PolarsError, KeyError, TypeError) as error:
         raise DatasetError(
             "The audio inventory cannot be read", where=catalog.folder, why=str(error), do="build it again"
         ) from error
     expected = {name: rate for name in files["source_set"].unique() if (rate := _expected_rate(settings, name))}
-    return Inventory(catalog.key, files, roots, expected)
+    return Inventory(catalog.key, _with_digests(files, settings), roots, expected)
 
 
-@dataclass(frozen=True, slots=True)
-class _Survey:
-    """What looking through one source set takes."""
-
-    settings: Settings
-    source: SourceSet
-    deep: bool
-    remember: bool
-    task: Task
-
-
-def _survey_source(survey: _Survey, paths: list[str], roots: tuple[RootStatus, ...]) -> list[dict[str, Any]]:
-    name = survey.source.name
-    if not any(status.mounted for status in roots):
-        survey.task.advance(len(paths))
-        return [_row(name, path, Located(Status.MISSING, NOT_MOUNTED), None) for path in paths]
-    listings = Listings()
-    memory = ProbeMemory.load(survey.settings, name)
-    rows = []
-    digests: list[tuple[FileState, str]] = []
-
-    def look(path: str) -> tuple[Located, Probe | None]:
-        located = resolve_audio(survey.source, path, listings)
-        if located.path is None:
-            return located, None
-        return located, memory.get(located, path, deep=survey.deep) or probe(located.path, deep=survey.deep)
-
-    with ThreadPoolExecutor(_THREADS) as threads:
-        for path, (located, probed) in zip(paths, threads.map(look, paths), strict=True):
-            rows.append(_row(name, path, located, probed))
-            if probed is not None:
-                memory.add(located, path, probed)
-                if probed.digest:
-                    state = FileState(str(located.root), path, located.size, located.mtime_ns)
-                    digests.append((state, probed.digest))
-            survey.task.advance(1)
-    if survey.remember:
-        memory.save()
-        DigestMemory(survey.settings, name).add(digests)
-    return rows
-
-
-def _row(source_set: str, audio_path: str, located: Located, probed: Probe | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "source_set": source_set,
-        "audio_path": audio_path,
-        "status": str(probed.status if probed else located.status),
-        "message": probed.message if probed else located.message,
-    }
-    if located.path is not None:
-        row |= {"root": str(located.root), "size": located.size, "mtime_ns": located.mtime_ns}
-    if probed is not None and probed.sample_rate:
-        row |= {name: getattr(probed, name) for name in ("sample_rate", "channels", "frames", "subtype")}
-    return row
+def _with_digests(files: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    memories = {name: DigestMemory(settings, name) for name in files["source_set"].unique()}
+    states = files.select("source_set", "root", "audio_path", "size", "mtime_ns").iter_rows()
+    digests = [memories[name].get(FileState(*state)) for name, *state in states]
+    return files.with_columns(pl.Series("digest", digests, pl.String))
 
 
 def _named_files(catalog: Catalog) -> pl.DataFrame:
@@ -237,16 +201,6 @@ def _with_past_end(files: pl.DataFrame, catalog: Catalog) -> pl.DataFrame:
         files = files.join(past.collect(engine="streaming"), on=_FILE, how="left", maintain_order="left")
         files = files.with_columns(pl.col("past").fill_null(0).alias(f"{name}_past_end")).drop("past")
     return files.select(*_FOUND, *_COUNTS)
-
-
-def _require_still_mounted(roots: list[RootStatus]) -> None:
-    for status in roots:
-        if status.mounted and not status.root.is_dir():
-            raise AudioError(
-                f"A root of {status.source_set} vanished while it was read",
-                where=status.root,
-                do="connect and mount the drive; then run the same command again",
-            )
 
 
 def _expected_rate(settings: Settings, source_set: str) -> int | None:

@@ -67,8 +67,11 @@ def probe(path: Path, *, deep: bool = False) -> Probe:
 
 def _probe_deep(path: Path, header: Header) -> Probe:
     data = path.read_bytes()
-    decoded = decode(data, str(path))
     found: dict[str, Any] = {"deep": True, "digest": content_digest(data)}
+    try:
+        decoded = decode(data, str(path))
+    except AudioError as error:
+        return _probed(header, header.frames or 0, Status.UNREADABLE, error.why or error.what, **found)
     if decoded.is_truncated:
         message = truncation(decoded.declared_frames, decoded.frames)
         return _probed(header, decoded.frames, Status.UNREADABLE, message, **found)

@@ -92,6 +92,29 @@ def mounted_roots(source: SourceSet) -> tuple[RootStatus, ...]:
     return tuple(RootStatus(source.name, root, root.is_dir()) for root in source.roots)
 
 
+def holds_anything(root: Path) -> bool:
+    """Whether a root is a folder with something in it; the place of a drive that was unmounted is an empty folder.
+
+    Raises:
+        AudioError: The drive failed.
+    """
+    return bool(_list(str(root)))
+
+
+def require_root(root: Path, source_set: str = "audio") -> None:
+    """See that a root in which something was found is still there: one error in place of one per file.
+
+    Raises:
+        AudioError: It vanished, or its drive failed.
+    """
+    if not holds_anything(root):
+        raise AudioError(
+            f"A root of {source_set} vanished while it was read",
+            where=root,
+            do="connect and mount the drive; then run the same command again",
+        )
+
+
 def resolve_audio(source: SourceSet, audio_path: str, listings: Listings | None = None) -> Located:
     """Find a path of the manifest in a source set's roots, the first match first.
 
@@ -122,24 +145,26 @@ def resolve_audio(source: SourceSet, audio_path: str, listings: Listings | None 
 
 
 def _look(root: Path, parts: tuple[str, ...], listings: Listings) -> Located:
-    folder, linked = str(root), False
+    folder = str(root)
     for part in parts:
         names = listings.names(folder)
         if part not in names:
             close = listings.near_miss(folder, part)
             hint = f"{folder} has {close}, which differs in upper and lower case" if close else ""
             return Located(Status.MISSING, hint, root)
-        linked = linked or names[part]
         folder = f"{folder}/{part}"
-    return _checked(root, Path(folder), linked)
-
-
-def _checked(root: Path, path: Path, linked: bool) -> Located:
-    """What was found by name, once it is known to be a file inside its root."""
-    if linked:
-        inside = os.path.realpath(root)
-        if os.path.commonpath([inside, os.path.realpath(path)]) != inside:
+        if names[part] and not _leads_inside(root, folder):  # before it is followed, be it only to list a folder
             return Located(Status.UNSAFE, "a symbolic link leads out of the root", root)
+    return _checked(root, Path(folder))
+
+
+def _leads_inside(root: Path, link: str) -> bool:
+    inside = os.path.realpath(root)
+    return os.path.commonpath([inside, os.path.realpath(link)]) == inside
+
+
+def _checked(root: Path, path: Path) -> Located:
+    """What was found by name inside its root, once it is known to be a file."""
     try:
         found = path.stat()
     except FileNotFoundError:

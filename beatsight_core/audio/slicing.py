@@ -14,6 +14,9 @@ from beatsight_core.units import milliseconds_to_samples
 
 Sample = TypeVar("Sample", np.int16, np.float32)
 
+Spans = NDArray[np.int64]
+"""(n, 2): where each of n stretches of audio begins and ends, in samples."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -73,6 +76,31 @@ def pad(samples: NDArray[Sample], window: Window) -> NDArray[Sample]:
     return padded
 
 
+def clip_spans(onsets: NDArray[np.int64], pre: NDArray[np.int64] | int, tail: NDArray[np.int64] | int) -> Spans:
+    """Where clips lie in their file.
+
+    Args:
+        onsets: (n,) sample indices of the onsets.
+        pre: Samples before each onset, or before all.
+        tail: Samples from each onset on, or from all.
+
+    Returns:
+        (n, 2): may begin before the file does, and end after it.
+    """
+    return np.stack((onsets - pre, onsets + tail), axis=1)
+
+
+def views(samples: NDArray[Sample], spans: Spans) -> list[NDArray[Sample]]:
+    """Stretches of audio as views: nothing is copied.
+
+    Raises:
+        ValueError: One lies outside the audio.
+    """
+    if len(spans) and not (spans[:, 0].min() >= 0 and spans[:, 1].max() <= len(samples)):
+        raise ValueError(f"spans must lie in 0..{len(samples)}, got {spans[:, 0].min()}..{spans[:, 1].max()}")
+    return [samples[begin:end] for begin, end in spans.tolist()]
+
+
 def clip_views(padded: NDArray[Sample], onsets: NDArray[np.int64], window: Window) -> list[NDArray[Sample]]:
     """The clips of some onsets as views of padded audio: nothing is copied.
 
@@ -90,4 +118,4 @@ def clip_views(padded: NDArray[Sample], onsets: NDArray[np.int64], window: Windo
     last = len(padded) - window.frames
     if len(onsets) and not (onsets.min() >= 0 and onsets.max() <= last):
         raise ValueError(f"onsets must lie in 0..{last}, got {onsets.min()}..{onsets.max()}")
-    return [padded[start : start + window.frames] for start in onsets.tolist()]
+    return views(padded, clip_spans(onsets, window.pre, window.tail) + window.pre)

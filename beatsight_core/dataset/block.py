@@ -1,7 +1,8 @@
-"""A block of clips: up to one row group of samples, from which levels and encoded audio are made without copying.
+"""A block of clips: up to one row group of samples, from which levels and encoded audio are made.
 
-The block's buffer holds whole WAV files, one per row: the header, which is the same for all clips of a dataset, then
-the samples. It is both where clips are measured and the value buffer of an Arrow column.
+Where all clips are equally long, the block's buffer holds whole WAV files, one per row: the header, which is the same
+for all, then the samples. It is both where clips are measured and the value buffer of an Arrow column: nothing is
+copied twice. Clips of different lengths are held as they come.
 """
 
 import io
@@ -26,13 +27,18 @@ class ClipBlock:
         self._window = window
         self._encoding = encoding
         self._buffer = np.empty((ROW_GROUP, _HEADER_SAMPLES + window.frames), "<i2")
-        self._buffer[:, :_HEADER_SAMPLES] = np.frombuffer(wav_header(window), "<i2")
+        self._buffer[:, :_HEADER_SAMPLES] = np.frombuffer(wav_header(window.rate_hz, window.frames), "<i2")
         self.rows = 0
 
     @property
     def room(self) -> int:
         """Clips that still fit."""
         return ROW_GROUP - self.rows
+
+    @property
+    def frames(self) -> NDArray[np.int32]:
+        """(rows,): samples of each clip."""
+        return np.full(self.rows, self._window.frames, np.int32)
 
     @property
     def samples(self) -> NDArray[np.int16]:
@@ -49,6 +55,10 @@ class ClipBlock:
         """Drop the clips held."""
         self.rows = 0
 
+    def levels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(rows,) peak and (rows,) root mean square of the clips, in dB below full scale."""
+        return peak_dbfs(self.samples), rms_dbfs(self.samples)
+
     def encoded(self) -> pa.Array:
         """The clips as whole audio files, one per row; WAV is a view, so write it before the block changes."""
         if self._encoding == "flac":
@@ -59,13 +69,58 @@ class ClipBlock:
         return pa.Array.from_buffers(pa.binary(), self.rows, [None, pa.py_buffer(offsets), values])
 
 
-def wav_header(window: Window) -> bytes:
-    """The 44 bytes before the samples of a mono PCM16 WAV file of one clip."""
-    data_bytes = 2 * window.frames
+class VariedBlock:
+    """Up to `ROW_GROUP` clips of any lengths."""
+
+    def __init__(self, rate_hz: int, encoding: str):
+        self._rate_hz = rate_hz
+        self._encoding = encoding
+        self._clips: list[NDArray[np.int16]] = []
+
+    @property
+    def rows(self) -> int:
+        """Clips held."""
+        return len(self._clips)
+
+    @property
+    def room(self) -> int:
+        """Clips that still fit."""
+        return ROW_GROUP - self.rows
+
+    @property
+    def frames(self) -> NDArray[np.int32]:
+        """(rows,): samples of each clip."""
+        return np.array([len(clip) for clip in self._clips], np.int32)
+
+    def add(self, clips: Iterable[NDArray[np.int16]]) -> None:
+        """Copy clips in; there must be room."""
+        self._clips += [clip.copy() for clip in clips]
+
+    def clear(self) -> None:
+        """Drop the clips held."""
+        self._clips.clear()
+
+    def levels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(rows,) peak and (rows,) root mean square of the clips, in dB below full scale."""
+        rows = [clip[None] for clip in self._clips]
+        return np.concatenate([peak_dbfs(row) for row in rows]), np.concatenate([rms_dbfs(row) for row in rows])
+
+    def encoded(self) -> pa.Array:
+        """The clips as whole audio files, one per row."""
+        if self._encoding == "flac":
+            files = [_flac(clip, self._rate_hz) for clip in self._clips]
+        else:
+            files = [wav_header(self._rate_hz, len(clip)) + clip.astype("<i2").tobytes() for clip in self._clips]
+        return pa.array(files, pa.binary())
+
+
+def wav_header(rate_hz: int, frames: int) -> bytes:
+    """The 44 bytes before the samples of a mono PCM16 WAV file."""
+    data_bytes = 2 * frames
     parts = (
         b"RIFF", (36 + data_bytes).to_bytes(4, "little"), b"WAVE",
         b"fmt ", (16).to_bytes(4, "little"), (1).to_bytes(2, "little"), (1).to_bytes(2, "little"),
-        window.rate_hz.to_bytes(4, "little"), (2 * window.rate_hz).to_bytes(4, "little"),
+        rate_hz.to_bytes(4, "little"), (2 * rate_hz).to_bytes(4, "little"),
         (2).to_bytes(2, "little"), (16).to_bytes(2, "little"),
         b"data", data_bytes.to_bytes(4, "little"),
     )  # fmt: skip

@@ -7,19 +7,23 @@ what it holds and what it left out, whether this run wrote it or found it.
 """
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
 
-from beatsight_core.audio.digests import DigestMemory
+from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.audio.inventory import Inventory, build_inventory
 from beatsight_core.audio.roots import Status
+from beatsight_core.dataset.accounts import MadeFrom, absent, index_of, summed
+from beatsight_core.dataset.contexts import hit_windows
+from beatsight_core.dataset.in_use import shards_in_use
 from beatsight_core.dataset.index import (
     Index,
-    ShardEntry,
     commit_index,
     dataset_digest,
     index_path,
@@ -27,18 +31,20 @@ from beatsight_core.dataset.index import (
     indexes_folder,
 )
 from beatsight_core.dataset.plan import PlannedFile, Unit, plan_units
+from beatsight_core.dataset.processes import process_count
 from beatsight_core.dataset.reuse import find_shards
-from beatsight_core.dataset.rows import rows_bytes, stream_rows
-from beatsight_core.dataset.schema import ClipSpec
-from beatsight_core.dataset.shard import REASONS, Rejected, ShardOutcome, UnitJob, make_shard
+from beatsight_core.dataset.rows import HitRows, rows_bytes
+from beatsight_core.dataset.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
+from beatsight_core.dataset.shard import ShardOutcome, UnitJob, make_shard
 from beatsight_core.dataset.space import require_space
+from beatsight_core.dataset.tally import Tally
 from beatsight_core.dataset.unit_audio import FileJob
-from beatsight_core.dataset.workers import WorkerPool, worker_count
 from beatsight_core.errors import InputError
-from beatsight_core.files import digest_json, remove_leftovers
+from beatsight_core.files import remove_leftovers
 from beatsight_core.manifest.reader import Catalog, build_catalog
-from beatsight_core.progress import Progress, SilentProgress, Task
+from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
+from beatsight_core.workers import WorkerPool, prepare_workers, worker_count
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +69,19 @@ class ExportResult:
 
     def to_json(self) -> dict[str, Any]:
         """Totals over the source sets: `hits` exported + `rejected` = hits of the catalog."""
-        reasons = _sum(index.rejected for index in self.indexes)
+        reasons = summed(index.rejected for index in self.indexes)
         return {
             "key": self.key,
+            "events": sum(index.counts["events"] for index in self.indexes),
+            "events_in_clips": sum(index.counts["events_in_clips"] for index in self.indexes),
             "hits": sum(index.counts["clips"] for index in self.indexes),
             "rejected": sum(reasons.values()),
             "rejects_by_reason": reasons,
             "clips_by_source": {index.source_set: index.counts["clips"] for index in self.indexes},
-            "clips_by_split": _sum(index.counts["by_split"] for index in self.indexes),
+            "clips_by_split": summed(index.counts["by_split"] for index in self.indexes),
             "seconds_by_split": {
                 split: round(seconds, 3)
-                for split, seconds in _sum(index.seconds_by_split for index in self.indexes).items()
+                for split, seconds in summed(index.seconds_by_split for index in self.indexes).items()
             },
             "shards_written": self.shards_written,
             "shards_reused": self.shards_reused,
@@ -117,21 +125,26 @@ def export_dataset(
     """
     began = time.monotonic()
     progress = progress or SilentProgress()
+    wished = settings.dataset.workers if workers is None else workers
+    if worker_count(wished) > 1:
+        prepare_workers(make_shard)
     catalog = build_catalog(settings, ref, limit=limit, progress=progress)
-    export = _Export(settings, catalog, ClipSpec.of(settings), overwrite)
-    with WorkerPool(make_shard, worker_count(settings.dataset.workers if workers is None else workers)) as pool:
-        if not index_paths(settings, catalog.key):
-            pool.start(catalog.summary.files)  # a first export will need them; they get ready during the inventory
-        inventory = build_inventory(settings, catalog, progress=progress)
-        wanted = _wanted(inventory, source_sets)
-        _require_roots(inventory, wanted)
+    inventory = build_inventory(settings, catalog, progress=progress)
+    wanted = _wanted(inventory, source_sets)
+    _require_roots(inventory, wanted)
+    export = _Export.of(settings, catalog, overwrite)
+    units = [unit for unit in _plan(settings, inventory) if unit.source_set in wanted]
+    memories = {name: DigestMemory(settings, name) for name in wanted}
+    found = {} if overwrite else find_shards(settings, export.rows, units, export.spec, memories)
+    _require_space(export, [unit for unit in units if unit not in found])
+    with shards_in_use(settings):
         _clear_leftovers(settings, catalog.key)
-        units = [unit for unit in _plan(settings, inventory) if unit.source_set in wanted]
-        outcomes = _outcomes(export, units, pool, progress)
-    indexes = tuple(_index(export, name, units, outcomes) for name in wanted)
-    paths = tuple(commit_index(settings, index) for index in indexes)
-    if source_sets is None:
-        _drop_stale(settings, catalog.key, wanted)
+        outcomes = _outcomes(_Work(export, units, memories, wished), _still_there(settings, found), progress)
+        made_from = MadeFrom(catalog, export.spec, settings.dataset.unit_hits)
+        indexes = tuple(index_of(made_from, name, units, outcomes) for name in wanted)
+        paths = tuple(commit_index(settings, index) for index in indexes)
+        if source_sets is None:
+            _drop_stale(settings, catalog.key, wanted)
     written = sum(outcome.written for outcome in outcomes.values())
     return ExportResult(catalog.key, indexes, paths, written, len(outcomes) - written, time.monotonic() - began)
 
@@ -142,28 +155,23 @@ class _Export:
 
     settings: Settings
     catalog: Catalog
+    rows: HitRows
     spec: ClipSpec
     overwrite: bool
 
+    @classmethod
+    def of(cls, settings: Settings, catalog: Catalog, overwrite: bool) -> "_Export":
+        spec = ClipSpec.of(settings)
+        windows = None if spec.fixed_length else hit_windows(catalog, spec.window)
+        return cls(settings, catalog, HitRows(catalog.hits_path, windows), spec, overwrite)
 
-@dataclass(slots=True)
-class _Tally:
-    """What the progress view shows beside the hits done."""
-
-    task: Task
-    megabytes: float = 0.0
-    reused: int = 0
-    written: int = 0
-    rejected: int = 0
-
-    def add(self, unit: Unit, outcome: ShardOutcome) -> None:
-        self.written += outcome.written
-        self.reused += not outcome.written
-        self.rejected += sum(entry.hits for entry in outcome.rejected)
-        self.megabytes += outcome.bytes / 1e6 if outcome.written else 0.0
-        self.task.advance(
-            unit.hits, MB=self.megabytes, written=self.written, reused=self.reused, rejected=self.rejected
-        )
+    def clip_bytes(self, units: Iterable[Unit]) -> int:
+        """Bytes that the clips of some units take at most."""
+        if self.rows.windows is None:
+            return sum(unit.hits for unit in units) * self.spec.clip_bytes
+        frames = self.rows.windows.sum(axis=1, dtype=np.int64)
+        mine = (frames[unit.first_row : unit.first_row + unit.rows] for unit in units)
+        return sum(2 * int(each.sum()) + WAV_HEADER_BYTES * len(each) for each in mine)
 
 
 def _wanted(inventory: Inventory, source_sets: Sequence[str] | None) -> list[str]:
@@ -210,27 +218,50 @@ def _plan(settings: Settings, inventory: Inventory) -> list[Unit]:
 
 
 def _planned(row: dict[str, Any]) -> PlannedFile:
+    file = PlannedFile(row["audio_path"], row["hits"], row["events"], reason=row["message"])
     if row["status"] in (Status.MISSING, Status.UNSAFE):
-        return PlannedFile(row["audio_path"], row["hits"], reason=row["message"])
+        return file
     if row["root"] is None:  # there, but nothing to open: a folder, or a file that may not be looked at
-        return PlannedFile(row["audio_path"], row["hits"], loss="unreadable_audio", reason=row["message"])
-    return PlannedFile(row["audio_path"], row["hits"], row["root"], row["size"], row["mtime_ns"])
+        return replace(file, loss="unreadable_audio")
+    found = {name: row[name] for name in ("root", "size", "mtime_ns")}
+    return replace(file, **found, frames=row["frames"] or 0, reason="")
 
 
-def _outcomes(
-    export: _Export, units: Sequence[Unit], pool: WorkerPool[UnitJob, ShardOutcome], progress: Progress
-) -> dict[Unit, ShardOutcome]:
-    """The shards of all units that have audio: found, or else made."""
-    settings, hits_path = export.settings, export.catalog.hits_path
-    memories = {name: DigestMemory(settings, name) for name in {unit.source_set for unit in units}}
-    outcomes: dict[Unit, ShardOutcome] = {}
-    if not export.overwrite:
-        outcomes = find_shards(settings, hits_path, units, export.spec, memories)
+def _require_space(export: _Export, units: Sequence[Unit]) -> None:
+    hits, shards = sum(unit.hits for unit in units), sum(bool(unit.present) for unit in units)
+    require_space(export.settings.shards_dir, export.clip_bytes(units), hits, shards)
+
+
+def _still_there(settings: Settings, found: Mapping[Unit, ShardOutcome]) -> dict[Unit, ShardOutcome]:
+    """The shards found, without those that were pruned since."""
+    return {
+        unit: outcome for unit, outcome in found.items() if (settings.shards_dir / shard_name(outcome.digest)).exists()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be exported, and how many processes are wished for."""
+
+    export: _Export
+    units: Sequence[Unit]
+    memories: Mapping[str, DigestMemory]
+    workers: int
+
+
+def _outcomes(work: _Work, outcomes: dict[Unit, ShardOutcome], progress: Progress) -> dict[Unit, ShardOutcome]:
+    """The shards of all units that have audio: those found, and the others, made now."""
+    export, units, memories = work.export, work.units, work.memories
     missing = [unit for unit in units if unit.present and unit not in outcomes]
-    require_space(settings.shards_dir, sum(unit.hits for unit in missing), len(missing), export.spec)
-    jobs = ((unit, _job(export, unit, rows)) for unit, rows in stream_rows(hits_path, missing))
-    with progress.task("export", total=sum(unit.hits for unit in units), unit="hits") as task:
-        tally = _Tally(task)
+    jobs = ((unit, _job(export, unit, rows, memories)) for unit, rows in export.rows.of_units(missing))
+    processes = process_count(work.workers, (file for unit in missing for file in unit.present))
+    with (
+        WorkerPool(make_shard, processes) as pool,
+        progress.task("export", total=sum(unit.rows for unit in units), unit="hits") as task,
+    ):
+        tally = Tally(task, export.spec.window.rate_hz)
+        for unit in units:
+            tally.add_absent(unit.source_set, absent(unit))
         for unit, outcome in outcomes.items():
             tally.add(unit, outcome)
         for unit, outcome in pool.run(jobs, len(missing)):
@@ -240,43 +271,17 @@ def _outcomes(
     return outcomes
 
 
-def _job(export: _Export, unit: Unit, rows: Any) -> UnitJob:
-    files = tuple(FileJob(file.audio_path, str(file.root), file.hits) for file in unit.present)
-    return UnitJob(unit.source_set, files, rows_bytes(rows), export.spec, export.settings.shards_dir, export.overwrite)
-
-
-def _index(export: _Export, source_set: str, units: Sequence[Unit], outcomes: dict[Unit, ShardOutcome]) -> Index:
-    mine = [unit for unit in units if unit.source_set == source_set]
-    made = [outcomes[unit] for unit in mine if unit in outcomes]
-    rejected = [_absent(file) for unit in mine for file in unit.files if file.root is None]
-    rejected += [entry for outcome in made for entry in outcome.rejected]
-    rejected.sort(key=lambda entry: (entry.audio_path, entry.reason))
-    by_split = _sum(outcome.by_split for outcome in made)
-    clips = sum(outcome.rows for outcome in made)
-    counts = {
-        "hits": sum(unit.rows for unit in mine),
-        "clips": clips,
-        "files": sum(outcome.files for outcome in made),
-        "by_split": by_split,
-    }
-    spec = export.spec.to_json()
-    return Index(
-        manifest=export.catalog.key,
-        source_set=source_set,
-        settings=spec,
-        inputs=digest_json([export.catalog.summary.to_json()["inputs"], spec, export.settings.dataset.unit_hits]),
-        shards=tuple(
-            ShardEntry(outcome.digest, outcome.rows, outcome.bytes, outcome.files, outcome.sha256) for outcome in made
-        ),
-        counts=counts,
-        rejected={reason: sum(entry.hits for entry in rejected if entry.reason == reason) for reason in REASONS},
-        rejected_files=tuple(entry.to_json() for entry in rejected),
-        seconds_by_split={split: count * export.spec.window.seconds for split, count in by_split.items()},
+def _job(export: _Export, unit: Unit, rows: pa.Table, memories: Mapping[str, DigestMemory]) -> UnitJob:
+    memory = memories[unit.source_set]
+    files = []
+    for file in unit.present:
+        state = FileState(str(file.root), file.audio_path, file.size, file.mtime_ns)
+        digest = memory.get(state)
+        known = None if digest is None else (state, digest)
+        files.append(FileJob(file.audio_path, str(file.root), file.hits, known))
+    return UnitJob(
+        unit.source_set, tuple(files), rows_bytes(rows), export.spec, export.settings.shards_dir, export.overwrite
     )
-
-
-def _absent(file: PlannedFile) -> Rejected:
-    return Rejected(file.audio_path, file.loss, file.hits, file.reason)
 
 
 def _drop_stale(settings: Settings, key: str, wanted: Iterable[str]) -> None:
@@ -284,11 +289,3 @@ def _drop_stale(settings: Settings, key: str, wanted: Iterable[str]) -> None:
     current = {index_path(settings, key, name) for name in wanted}
     for path in set(index_paths(settings, key)) - current:
         path.unlink(missing_ok=True)
-
-
-def _sum(counts: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    total: dict[str, Any] = {}
-    for count in counts:
-        for name, value in count.items():
-            total[name] = total.get(name, 0) + value
-    return dict(sorted(total.items()))

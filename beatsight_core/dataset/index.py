@@ -11,6 +11,7 @@ from typing import Any
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import digest_json, file_name, read_json, write_json
+from beatsight_core.manifest.identity import manifest_key, resolve_manifest
 from beatsight_core.settings import Settings
 
 INDEX_FORMAT = 1
@@ -91,6 +92,14 @@ class Index:
             "seconds_by_split": self.seconds_by_split,
         }
         return body | {"seal": digest_json(body)}
+
+
+def dataset_key(settings: Settings, ref: str | Path) -> str:
+    """The manifest key that a reference stands for: a known key as it is, a path or name by the file's content."""
+    text = str(ref)
+    if "/" not in text and (settings.dataset_dir / text).is_dir():
+        return text
+    return manifest_key(resolve_manifest(settings, ref))
 
 
 def indexes_folder(settings: Settings, key: str) -> Path:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beatsight_core.dataset.schema import HIT_ROWS, ClipSpec
+from beatsight_core.dataset.schema import ClipSpec
 from beatsight_core.files import digest_bytes, digest_json
 
 MIN_UNIT = 0.5
@@ -28,18 +28,22 @@ class PlannedFile:
     Attributes:
         audio_path: As the manifest names it.
         hits: Rows of the hits' table.
+        events: In these hits.
         root: Where it was found; None if it is not to be had.
         size: Its bytes.
         mtime_ns: When it was last changed.
+        frames: Its samples per channel.
         loss: What its hits then count as.
         reason: Why it is not to be had, for a person.
     """
 
     audio_path: str
     hits: int
+    events: int = 0
     root: str | None = None
     size: int = 0
     mtime_ns: int = 0
+    frames: int = 0
     loss: str = "missing_audio"
     reason: str = ""
 
@@ -62,6 +66,11 @@ class Unit:
     def rows(self) -> int:
         """Rows of the hits' table."""
         return sum(file.hits for file in self.files)
+
+    @property
+    def events(self) -> int:
+        """Events in these rows."""
+        return sum(file.events for file in self.files)
 
     @property
     def present(self) -> tuple[PlannedFile, ...]:
@@ -126,11 +135,11 @@ def rows_digest(rows: pa.Table) -> str:
     """The digest of some rows of the hits' table: of their values, whatever library, chunking or slicing gave them.
 
     Args:
-        rows: With the columns and types of `HIT_ROWS`.
+        rows: With the columns and types of `HIT_ROWS`, and `WINDOW_FIELDS` where clips differ in length.
     """
     rows = rows.combine_chunks()
     parts: list[bytes] = []
-    for field in HIT_ROWS:
+    for field in rows.schema:
         parts.append(field.name.encode())
         column = rows.column(field.name)
         for chunk in column.chunks:

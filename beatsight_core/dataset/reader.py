@@ -3,7 +3,7 @@
 Shards are ordinary Parquet; this file is for what the platform itself needs, fast.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -134,30 +135,43 @@ def shard_audio(shard: Shard) -> NDArray[np.int16]:
         (rows, frames) int16; read-only views where the file allows it.
 
     Raises:
-        DatasetError: The shard is missing or broken.
+        DatasetError: The shard is missing or broken, or its clips differ in length.
     """
     try:
         with pq.ParquetFile(shard.path, memory_map=True) as file:
             column = file.read(columns=["audio.bytes"])["audio"]
     except (OSError, pa.ArrowException) as error:
         raise _broken(shard.path, error) from error
-    parts = [_samples(chunk.field("bytes")) for chunk in column.chunks if len(chunk)]
+    parts = [_samples(chunk.field("bytes"), shard.path) for chunk in column.chunks if len(chunk)]
     clips = parts[0] if len(parts) == 1 else np.concatenate(parts)
     if len(clips) != shard.rows:
         raise _broken(shard.path, f"{len(clips)} clips instead of {shard.rows}")
     return clips
 
 
-def _samples(clips: pa.Array) -> NDArray[np.int16]:
+def _samples(clips: pa.Array, where: Path) -> NDArray[np.int16]:
     """(n, frames) of an array of whole audio files that are equally long once decoded."""
     first = clips[0].as_buffer()
     if first.slice(0, 4).to_pybytes() != b"RIFF":
-        return np.stack([to_pcm16(decode(clip.as_py()).samples) for clip in clips])
+        decoded = [to_pcm16(decode(clip.as_py()).samples) for clip in clips]
+        _require_equal({len(samples) for samples in decoded}, where)
+        return np.stack(decoded)
+    _require_equal(pc.unique(pc.binary_length(clips)), where)
     _, offsets, values = clips.buffers()
     begin = np.frombuffer(offsets, np.int32)[clips.offset]
     row_bytes = first.size
     data = np.frombuffer(values, np.uint8, len(clips) * row_bytes, begin).reshape(len(clips), row_bytes)
     return data[:, WAV_HEADER_BYTES:].view("<i2")
+
+
+def _require_equal(lengths: Sized, where: Path) -> None:
+    if len(lengths) > 1:
+        raise DatasetError(
+            "Clips of a shard differ in length, so they are no matrix",
+            where=where,
+            why="they were exported with dataset.fixed_length = false",
+            do="set dataset.fixed_length = true and export again, or read the shard's `audio` column yourself",
+        )
 
 
 def _require_current(index: Index, spec: ClipSpec) -> None:

@@ -7,12 +7,11 @@ unit is done. What the shard holds is read from the shard.
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.dataset.index import ShardEntry, read_index
 from beatsight_core.dataset.plan import Unit, shard_digest
-from beatsight_core.dataset.rows import stream_rows
+from beatsight_core.dataset.rows import HitRows
 from beatsight_core.dataset.schema import ClipSpec, shard_name
 from beatsight_core.dataset.shard import ShardOutcome, read_outcome
 from beatsight_core.errors import DatasetError
@@ -22,7 +21,7 @@ from beatsight_core.settings import Settings
 
 def find_shards(
     settings: Settings,
-    hits_path: Path,
+    rows: HitRows,
     units: Sequence[Unit],
     spec: ClipSpec,
     memories: Mapping[str, DigestMemory],
@@ -31,7 +30,7 @@ def find_shards(
 
     Args:
         settings: Say where shards are.
-        hits_path: A catalog's `hits.parquet`.
+        rows: The hits.
         units: To be looked for.
         spec: How clips are made.
         memories: Source set -> content digests of files that were read before.
@@ -41,8 +40,8 @@ def find_shards(
     """
     contents = {unit: known for unit in units if (known := _contents(unit, memories[unit.source_set]))}
     found: dict[Unit, ShardOutcome] = {}
-    for unit, rows in stream_rows(hits_path, list(contents)):
-        digest = shard_digest(spec, contents[unit], rows)
+    for unit, mine in rows.of_units(list(contents)):
+        digest = shard_digest(spec, contents[unit], mine)
         outcome = read_outcome(settings.shards_dir / shard_name(digest), digest)
         if outcome is not None:
             found[unit] = outcome

@@ -1,48 +1,79 @@
 """Reading the rows of units from a catalog's hits, in one pass and bounded memory."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from beatsight_core.dataset.plan import Unit
-from beatsight_core.dataset.schema import HIT_COLUMNS, HIT_ROWS
+from beatsight_core.dataset.schema import HIT_COLUMNS, HIT_ROWS, WINDOW_FIELDS
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import storage_errors
 
 _BATCH_ROWS = 1 << 16
 
 
-def stream_rows(hits_path: Path, units: Sequence[Unit]) -> Iterator[tuple[Unit, pa.Table]]:
-    """Each unit with the rows of its files that are to be had, as `HIT_ROWS`.
+@dataclass(frozen=True, slots=True)
+class HitRows:
+    """The hits of a catalog, to be read unit by unit.
 
-    Args:
-        hits_path: A catalog's `hits.parquet`.
-        units: In the order of their rows; rows between them are skipped.
-
-    Raises:
-        DatasetError: The rows are not those that the units were planned from.
+    Attributes:
+        path: Its `hits.parquet`.
+        windows: (hits, 2) of `contexts.hit_windows` where clips differ in length; they become two more columns.
     """
-    if not units:
-        return
-    window: list[pa.Table] = []
-    start = stop = 0
-    with storage_errors(hits_path), pq.ParquetFile(hits_path) as file:
-        batches = _batches(file, units)
-        for unit in units:
-            end = unit.first_row + unit.rows
-            while stop < end:
-                first, batch = next(batches, (0, None))
-                if batch is None:
-                    raise _disagreement(hits_path)
-                if first != stop:
-                    window, start = [], first
-                window.append(batch)
-                stop = first + batch.num_rows
-            held = pa.concat_tables(window)
-            yield unit, _present(unit, held.slice(unit.first_row - start, unit.rows), hits_path)
-            window, start = [held.slice(end - start)], end
+
+    path: Path
+    windows: NDArray[np.int32] | None = None
+
+    def of_units(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, pa.Table]]:
+        """Each unit with the rows of its files that are to be had, as `HIT_ROWS`.
+
+        Args:
+            units: In the order of their rows; rows between them are skipped.
+
+        Raises:
+            DatasetError: The rows are not those that the units were planned from.
+        """
+        if not units:
+            return
+        held: list[pa.Table] = []
+        start = stop = 0
+        with storage_errors(self.path), pq.ParquetFile(self.path) as file:
+            batches = _batches(file, units)
+            for unit in units:
+                end = unit.first_row + unit.rows
+                while stop < end:
+                    first, batch = next(batches, (0, None))
+                    if batch is None:
+                        raise _disagreement(self.path)
+                    if first != stop:
+                        held, start = [], first
+                    held.append(batch)
+                    stop = first + batch.num_rows
+                rows = pa.concat_tables(held)
+                yield unit, self._present(unit, rows.slice(unit.first_row - start, unit.rows))
+                held, start = [rows.slice(end - start)], end
+
+    def _present(self, unit: Unit, rows: pa.Table) -> pa.Table:
+        if self.windows is not None:
+            mine = self.windows[unit.first_row : unit.first_row + unit.rows]
+            for side, column in enumerate(WINDOW_FIELDS):
+                rows = rows.append_column(column, pa.array(mine[:, side]))
+        first = 0
+        kept = []
+        for file in unit.files:
+            part = rows.slice(first, file.hits)
+            ends = {part["audio_path"][0].as_py(), part["audio_path"][-1].as_py(), file.audio_path}
+            if len(ends) > 1:
+                raise _disagreement(self.path)
+            if file.root is not None:
+                kept.append(part)
+            first += file.hits
+        return pa.concat_tables(kept) if kept else rows.slice(0, 0)
 
 
 def rows_bytes(rows: pa.Table) -> bytes:
@@ -65,20 +96,6 @@ def _batches(file: pq.ParquetFile, units: Sequence[Unit]) -> Iterator[tuple[int,
                 yield first, pa.Table.from_batches([batch]).select(HIT_COLUMNS).cast(HIT_ROWS)
                 first += batch.num_rows
         first = after
-
-
-def _present(unit: Unit, rows: pa.Table, hits_path: Path) -> pa.Table:
-    first = 0
-    kept = []
-    for file in unit.files:
-        mine = rows.slice(first, file.hits)
-        ends = {mine["audio_path"][0].as_py(), mine["audio_path"][-1].as_py(), file.audio_path}
-        if len(ends) > 1:
-            raise _disagreement(hits_path)
-        if file.root is not None:
-            kept.append(mine)
-        first += file.hits
-    return pa.concat_tables(kept) if kept else rows.slice(0, 0)
 
 
 def _disagreement(hits_path: Path) -> DatasetError:

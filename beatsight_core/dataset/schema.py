@@ -15,7 +15,7 @@ from beatsight_core.files import DIGEST_HEX
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 """Grows with any change to columns, to their order or meaning, or to how clips are made."""
 
 ROW_GROUP = 128
@@ -54,12 +54,13 @@ SHARD_SCHEMA = pa.schema(
         pa.field("rms", pa.float32(), nullable=False),  # dBFS of the clip, -120 for silence
         pa.field("sample_rate", pa.int32(), nullable=False),
         pa.field("frames", pa.int32(), nullable=False),
+        pa.field("onset_frame", pa.int32(), nullable=False),  # the sample of the clip that is its onset's
         pa.field("audio", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
     ]
 )
 """One row per hit: the columns of `manifest.events.HIT_SCHEMA`, then what was measured, then the clip."""
 
-MEASURED_COLUMNS = ("peak", "rms", "sample_rate", "frames", "audio")
+MEASURED_COLUMNS = ("peak", "rms", "sample_rate", "frames", "onset_frame", "audio")
 HIT_COLUMNS = tuple(name for name in SHARD_SCHEMA.names if name not in MEASURED_COLUMNS)
 """The columns that are a hit's own, and so part of a shard's identity."""
 
@@ -67,31 +68,36 @@ METADATA_COLUMNS = tuple(name for name in SHARD_SCHEMA.names if name != "audio")
 
 HIT_ROWS = pa.schema([SHARD_SCHEMA.field(name) for name in HIT_COLUMNS])
 
+WINDOW_FIELDS = (pa.field("pre_frames", pa.int32()), pa.field("tail_frames", pa.int32()))
+"""What a row has beside `HIT_ROWS` where clips are as long as their hits ask for."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
     """How a hit becomes a clip.
 
     Attributes:
-        window: Its rate and length.
+        window: Its rate and length; where lengths differ, that of hits that ask for none.
         encoding: "wav" or "flac".
         taxonomy: Identity of the labels.
+        fixed_length: Whether all clips are equally long, or each as its events' `context_ms` say.
     """
 
     window: Window
     encoding: str
     taxonomy: dict[str, object]
+    fixed_length: bool = True
 
     @classmethod
     def of(cls, settings: Settings) -> "ClipSpec":
         """The clips that settings ask for."""
         data = settings.dataset
         window = Window.of(data.sample_rate_hz, data.pre_ms, data.tail_ms)
-        return cls(window, data.encoding, taxonomy_named(settings.taxonomy).identity)
+        return cls(window, data.encoding, taxonomy_named(settings.taxonomy).identity, data.fixed_length)
 
     @property
     def clip_bytes(self) -> int:
-        """Bytes of a clip as WAV, which no encoding exceeds."""
+        """Bytes of a clip of this window as WAV, which no encoding exceeds by much."""
         return WAV_HEADER_BYTES + 2 * self.window.frames
 
     def to_json(self) -> dict[str, Any]:
@@ -99,13 +105,18 @@ class ClipSpec:
         return {
             "format": FORMAT_VERSION,
             "sample_rate": self.window.rate_hz,
-            "pre_frames": self.window.pre,
-            "frames": self.window.frames,
+            **self._length(),
             "channels": "mean",
             "resampler": RESAMPLER,
             "encoding": f"{self.encoding}-pcm16",
             "taxonomy": self.taxonomy,
         }
+
+    def _length(self) -> dict[str, int | None]:
+        pre, frames = self.window.pre, self.window.frames
+        if self.fixed_length:
+            return {"pre_frames": pre, "frames": frames}
+        return {"pre_frames": None, "frames": None, "default_pre_frames": pre, "default_frames": frames}
 
 
 def schema_with_features(spec: ClipSpec) -> pa.Schema:

@@ -5,8 +5,9 @@ loses its hits, each with a reason, and the unit's other files go on. The shard'
 so that whoever finds the shard later knows without looking at the audio.
 """
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from beatsight_core.audio.decode import Decoded, decode, truncation
-from beatsight_core.audio.slicing import clip_views, onset_samples, pad
-from beatsight_core.dataset.block import ClipBlock, peak_dbfs, rms_dbfs
+from beatsight_core.dataset.block import ClipBlock, VariedBlock
+from beatsight_core.dataset.cutting import Cut, cut_file, takes_parts
 from beatsight_core.dataset.plan import shard_digest
 from beatsight_core.dataset.schema import (
     FILE_KEY,
@@ -30,9 +31,9 @@ from beatsight_core.dataset.schema import (
     shard_name,
 )
 from beatsight_core.dataset.unit_audio import FileJob, SourceFile, read_unit
-from beatsight_core.errors import AudioError, StorageError
+from beatsight_core.dataset.writeback import early_writing
+from beatsight_core.errors import StorageError
 from beatsight_core.files import atomic_path, put_if_absent, sha256_file
-from beatsight_core.units import samples_to_seconds
 
 REASONS = ("missing_audio", "unreadable_audio", "truncated_audio", "past_end")
 """Why a hit has no clip, each counted by itself."""
@@ -76,7 +77,13 @@ class Rejected:
     audio_path: str
     reason: str
     hits: int
+    events: int
     message: str = ""
+
+    @classmethod
+    def of(cls, audio_path: str, reason: str, rows: pa.Table, message: str) -> "Rejected":
+        """The loss of some rows of the hits' table."""
+        return cls(audio_path, reason, rows.num_rows, count_events(rows), message)
 
     def to_json(self) -> dict[str, Any]:
         """As shards and indexes hold it."""
@@ -90,7 +97,9 @@ class ShardOutcome:
     Attributes:
         digest: Its name.
         rows: Clips.
+        events: That are in them.
         by_split: Split -> clips.
+        frames_by_split: Split -> samples of clips.
         rejected: Hits of its files that got no clip.
         files: Audio files it was made from.
         bytes: Its size.
@@ -101,7 +110,9 @@ class ShardOutcome:
 
     digest: str
     rows: int
+    events: int
     by_split: dict[str, int]
+    frames_by_split: dict[str, int]
     rejected: tuple[Rejected, ...]
     files: int
     bytes: int
@@ -119,8 +130,9 @@ def make_shard(job: UnitJob) -> ShardOutcome:
     """
     with pa.ipc.open_stream(job.rows) as stream:
         rows = stream.read_all()
-    unit = read_unit(job.files)
-    lost = tuple(Rejected(file.audio_path, reason, file.hits, why) for file, reason, why in unit.lost)
+    mine = _rows_by_file(job, rows)
+    unit = read_unit(job.files, lambda file, stream: takes_parts(stream, mine[file], job.spec))
+    lost = tuple(Rejected.of(file.audio_path, reason, mine[file], why) for file, reason, why in unit.lost)
     rows = _rows_of_read(rows, job.files, unit.read)
     digest = shard_digest(job.spec, [(file.job.audio_path, file.digest) for file in unit.read], rows)
     path = job.shards_dir / shard_name(digest)
@@ -140,9 +152,8 @@ def make_shard(job: UnitJob) -> ShardOutcome:
         there = read_outcome(path, digest)
     if there is None:
         raise StorageError("A shard that was just written cannot be read", where=path, do="check the drive")
-    details: dict[str, Any] = {name: getattr(there, name) for name in ("digest", "rows", "by_split", "files", "bytes")}
-    return ShardOutcome(
-        **details, rejected=lost + there.rejected, sha256=sha256_file(path), written=written, read=tuple(unit.read)
+    return replace(
+        there, rejected=lost + there.rejected, sha256=sha256_file(path), written=written, read=tuple(unit.read)
     )
 
 
@@ -153,11 +164,28 @@ def read_outcome(path: Path, digest: str) -> ShardOutcome | None:
         note = orjson.loads(metadata.metadata[FILE_KEY])
         rejected = tuple(Rejected(**entry) for entry in note["rejected"])
         outcome = ShardOutcome(
-            digest, metadata.num_rows, note["by_split"], rejected, len(note["files"]), path.stat().st_size
+            digest,
+            metadata.num_rows,
+            note["events"],
+            note["by_split"],
+            note["frames_by_split"],
+            rejected,
+            len(note["files"]),
+            path.stat().st_size,
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
         return None
     return outcome if sum(outcome.by_split.values()) == outcome.rows else None
+
+
+def count_events(rows: pa.Table) -> int:
+    """How many events some rows of the hits' table hold."""
+    return int(pc.sum(pc.list_value_length(rows["event_ids"])).as_py() or 0)
+
+
+def _rows_by_file(job: UnitJob, rows: pa.Table) -> dict[FileJob, pa.Table]:
+    firsts = accumulate((file.hits for file in job.files), initial=0)
+    return {file: rows.slice(first, file.hits) for file, first in zip(job.files, firsts, strict=False)}
 
 
 def _rows_of_read(rows: pa.Table, files: tuple[FileJob, ...], read: list[SourceFile]) -> pa.Table:
@@ -169,81 +197,76 @@ def _rows_of_read(rows: pa.Table, files: tuple[FileJob, ...], read: list[SourceF
 
 def _write_shard(path: Path, job: UnitJob, files: list[SourceFile], rows: pa.Table) -> None:
     rejected: list[Rejected] = []
-    by_split: dict[str, int] = {}
-    with pq.ParquetWriter(path, schema_with_features(job.spec), **_writer_options()) as writer:
-        groups = _RowGroups(writer, job.spec)
+    counts = _Counts()
+    schema = schema_with_features(job.spec)
+    with pq.ParquetWriter(path, schema, **_writer_options()) as writer, early_writing(path) as write_early:
+        groups = _RowGroups(writer, job.spec, write_early)
         first = 0
         for file in files:
-            mine = rows.slice(first, file.job.hits)
+            cut = cut_file(file, rows.slice(first, file.job.hits), job.spec)
             first += file.job.hits
-            kept = _add_file(groups, file, mine, job.spec, rejected)
-            for split in pc.value_counts(kept["split"]):
-                name = split["values"].as_py()
-                by_split[name] = by_split.get(name, 0) + split["counts"].as_py()
+            groups.add(cut)
+            counts.add(cut)
+            rejected += [Rejected.of(file.job.audio_path, loss.reason, loss.rows, loss.message) for loss in cut.lost]
         groups.flush()
         note = {
             "clips": job.spec.to_json(),
             "source_set": job.source_set,
             "files": [(file.job.audio_path, file.digest) for file in files],
-            "by_split": by_split,
+            **asdict(counts),
             "rejected": [entry.to_json() for entry in rejected],
         }
         writer.add_key_value_metadata({FILE_KEY: orjson.dumps(note, option=orjson.OPT_SORT_KEYS)})
 
 
-def _add_file(
-    groups: "_RowGroups", file: SourceFile, rows: pa.Table, spec: ClipSpec, rejected: list[Rejected]
-) -> pa.Table:
-    """Cut one file's clips; returns the rows that got one."""
-    path = file.job.audio_path
-    data = file.data()
-    try:
-        decoded = decode(data, path)
-    except AudioError as error:
-        rejected.append(Rejected(path, "unreadable_audio", rows.num_rows, error.why or error.what))
-        return rows.slice(0, 0)
-    if decoded.is_truncated:
-        # Labels at wrong places are worse than none: what comes after a break may have moved.
-        why = truncation(decoded.declared_frames, decoded.frames)
-        rejected.append(Rejected(path, "truncated_audio", rows.num_rows, why))
-        return rows.slice(0, 0)
-    kept = _before_end(rows, decoded)
-    if past := rows.num_rows - kept.num_rows:
-        end_s = samples_to_seconds(decoded.frames, decoded.rate_hz)
-        rejected.append(Rejected(path, "past_end", past, f"the file ends at {end_s:.6f} s"))
-    padded = pad(decoded.at_rate(spec.window.rate_hz), spec.window)
-    onsets = onset_samples(kept["onset_time"].to_numpy(), spec.window.rate_hz)
-    groups.add(kept, clip_views(padded, onsets, spec.window))
-    return kept
+@dataclass(slots=True)
+class _Counts:
+    """What a shard's note says of its clips."""
 
+    events: int = 0
+    by_split: dict[str, int] = field(default_factory=dict)
+    frames_by_split: dict[str, int] = field(default_factory=dict)
 
-def _before_end(rows: pa.Table, decoded: Decoded) -> pa.Table:
-    """The rows whose onset lies in the file, counted in the file's own samples."""
-    inside = onset_samples(rows["onset_time"].to_numpy(), decoded.rate_hz) < decoded.frames
-    return rows if inside.all() else rows.filter(pa.array(inside))
+    def add(self, cut: Cut) -> None:
+        self.events += count_events(cut.rows)
+        frames = np.array([len(clip) for clip in cut.clips], np.int64)
+        splits = cut.rows["split"].combine_chunks().dictionary_encode()
+        for code, split in enumerate(splits.dictionary.to_pylist()):
+            mine = frames[splits.indices.to_numpy() == code]
+            self.by_split[split] = self.by_split.get(split, 0) + len(mine)
+            self.frames_by_split[split] = self.frames_by_split.get(split, 0) + int(mine.sum())
 
 
 class _RowGroups:
     """Gathers rows and clips of several files into row groups of `ROW_GROUP`, the last one excepted."""
 
-    def __init__(self, writer: pq.ParquetWriter, spec: ClipSpec):
+    def __init__(self, writer: pq.ParquetWriter, spec: ClipSpec, written: Callable[[], object]):
         self._writer = writer
+        self._written = written
         self._spec = spec
-        self._block = ClipBlock(spec.window, spec.encoding)
+        self._block: ClipBlock | VariedBlock = (
+            ClipBlock(spec.window, spec.encoding)
+            if spec.fixed_length
+            else VariedBlock(spec.window.rate_hz, spec.encoding)
+        )
         self._rows: list[pa.Table] = []
+        self._pre: list[NDArray[np.int32]] = []
 
-    def add(self, rows: pa.Table, clips: list[np.ndarray[Any, np.dtype[np.int16]]]) -> None:
-        for start, stop in self._pieces(len(clips)):
-            self._rows.append(rows.slice(start, stop - start))
-            self._block.add(clips[start:stop])
+    def add(self, cut: Cut) -> None:
+        for start, stop in self._pieces(len(cut.clips)):
+            self._rows.append(cut.rows.slice(start, stop - start))
+            self._pre.append(cut.pre[start:stop])
+            self._block.add(cut.clips[start:stop])
             if not self._block.room:
                 self.flush()
 
     def flush(self) -> None:
         if self._block.rows:
             self._writer.write_table(self._table(), row_group_size=ROW_GROUP)
+            self._written()
             self._block.clear()
             self._rows.clear()
+            self._pre.clear()
 
     def _pieces(self, count: int) -> Iterator[tuple[int, int]]:
         start = 0
@@ -254,16 +277,17 @@ class _RowGroups:
 
     def _table(self) -> pa.Table:
         rows = pa.concat_tables(self._rows)
-        count, window = self._block.rows, self._spec.window
+        peak, rms = self._block.levels()
         names = pc.binary_join_element_wise(rows["hit_id"].combine_chunks(), f".{self._spec.encoding}", "")
         audio = pa.StructArray.from_arrays(
             [self._block.encoded(), names], fields=list(SHARD_SCHEMA.field("audio").type)
         )
         columns = {name: rows[name] for name in HIT_ROWS.names} | {
-            "peak": pa.array(peak_dbfs(self._block.samples)),
-            "rms": pa.array(rms_dbfs(self._block.samples)),
-            "sample_rate": pa.array(np.full(count, window.rate_hz, np.int32)),
-            "frames": pa.array(np.full(count, window.frames, np.int32)),
+            "peak": pa.array(peak),
+            "rms": pa.array(rms),
+            "sample_rate": pa.array(np.full(self._block.rows, self._spec.window.rate_hz, np.int32)),
+            "frames": pa.array(self._block.frames),
+            "onset_frame": pa.array(np.concatenate(self._pre)),
             "audio": audio,
         }
         return pa.table([columns[name] for name in SHARD_SCHEMA.names], schema=self._writer.schema)

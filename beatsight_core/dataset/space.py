@@ -3,7 +3,6 @@
 import shutil
 from pathlib import Path
 
-from beatsight_core.dataset.schema import ClipSpec
 from beatsight_core.errors import StorageError
 from beatsight_core.files import storage_errors
 
@@ -13,9 +12,9 @@ _ROW_BYTES = 700
 _SHARD_BYTES = 16_384
 
 
-def estimated_bytes(clips: int, shards: int, spec: ClipSpec) -> int:
-    """What clips take on disk at most."""
-    return clips * (spec.clip_bytes + _ROW_BYTES) + shards * _SHARD_BYTES
+def estimated_bytes(audio: int, clips: int, shards: int) -> int:
+    """What a number of clips with so many bytes of audio takes on disk at most."""
+    return audio + clips * _ROW_BYTES + shards * _SHARD_BYTES
 
 
 def free_bytes(folder: Path) -> int:
@@ -30,17 +29,23 @@ def free_bytes(folder: Path) -> int:
         return shutil.disk_usage(folder).free
 
 
-def require_space(folder: Path, clips: int, shards: int, spec: ClipSpec) -> None:
+def require_space(folder: Path, audio: int, clips: int, shards: int) -> None:
     """Refuse to begin what would not fit.
+
+    Args:
+        folder: Where it is to be written.
+        audio: Bytes of all clips.
+        clips: How many they are.
+        shards: In how many files.
 
     Raises:
         StorageError: There is too little room.
     """
-    needed, free = estimated_bytes(clips, shards, spec), free_bytes(folder)
+    needed, free = estimated_bytes(audio, clips, shards), free_bytes(folder)
     if clips and needed > free:
         raise StorageError(
             f"There is not enough room: the export needs up to {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free",
             where=folder,
-            why=f"{clips:,} clips of {spec.clip_bytes:,} bytes are to be written",
+            why=f"{clips:,} clips are to be written, of {audio / clips:,.0f} bytes each",
             do="free some space, or set BEATSIGHT_DATASET_DIR to a larger drive; nothing was written",
         )

@@ -7,17 +7,21 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import polars as pl
 
 from beatsight_core.audio.inventory import Inventory, survey_audio
 from beatsight_core.audio.roots import Status
+from beatsight_core.dataset.contexts import hit_windows
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import ShardEntry, index_paths, read_index
-from beatsight_core.dataset.schema import ClipSpec, shard_name
+from beatsight_core.dataset.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
 from beatsight_core.dataset.space import estimated_bytes, free_bytes
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import sha256_file
-from beatsight_core.manifest.reader import Catalog, build_catalog
+from beatsight_core.files import json_bytes, sha256_file
+from beatsight_core.manifest.catalog import broken_files
+from beatsight_core.manifest.identity import split_limit
+from beatsight_core.manifest.reader import Catalog, build_catalog, resolve_manifest
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 
@@ -41,6 +45,7 @@ class VerifyResult:
         estimated_bytes: What an export would take at most.
         free_bytes: What there is.
         lost_files: Files that cost events, the dearest first: source_set, audio_path, status, events, why.
+        duplicates: Files of the same content, as far as digests are known (`Inventory.to_json`).
         roots: Every root, and whether it is mounted.
     """
 
@@ -58,6 +63,7 @@ class VerifyResult:
     estimated_bytes: int
     free_bytes: int
     lost_files: tuple[Mapping[str, object], ...]
+    duplicates: Mapping[str, object]
     roots: tuple[Mapping[str, object], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -66,30 +72,38 @@ class VerifyResult:
 
 
 def verify_manifest(
-    settings: Settings, ref: str | Path, *, limit: int | None = None, progress: Progress | None = None
+    settings: Settings,
+    ref: str | Path,
+    *,
+    limit: int | None = None,
+    deep: bool = False,
+    progress: Progress | None = None,
 ) -> VerifyResult:
-    """Say what an export of a manifest would hold. Writes nothing into the data root.
+    """Say what an export of a manifest would hold.
+
+    Writes nothing into the data root; only what a deep look learned of each file is remembered there, as hours may have
+    gone into it.
 
     Args:
         settings: Where to look, and how clips would be made.
         ref: The manifest: a path or a known key.
         limit: Only its first lines.
+        deep: Decode every audio file whole, too, and take its digest.
         progress: Hears of lines and files.
 
     Raises:
         ManifestError: The manifest cannot be used.
         AudioError: A drive failed or vanished on the way.
     """
-    progress = progress or SilentProgress()
+    progress, spec = progress or SilentProgress(), ClipSpec.of(settings)
     with tempfile.TemporaryDirectory(prefix="beatsight-verify-") as folder:
         catalog = build_catalog(settings, ref, limit=limit, folder=Path(folder) / "catalog", progress=progress)
-        inventory = survey_audio(settings, catalog, remember=False, progress=progress)
-        counted = _clips(catalog, inventory)
-    spec = ClipSpec.of(settings)
+        inventory = survey_audio(settings, catalog, deep=deep, remember=deep, progress=progress)
+        counted = _clips(catalog, inventory, spec)
     seconds: dict[str, dict[str, float]] = {name: {} for name in inventory.files["source_set"].unique().sort()}
-    for source_set, split, clips in counted.iter_rows():
-        seconds[source_set][split] = round(clips * spec.window.seconds, 3)
-    clips = int(counted["clips"].sum())
+    for source_set, split, _, frames in counted.iter_rows():
+        seconds[source_set][split] = round(frames / spec.window.rate_hz, 3)
+    clips, frames = int(counted["clips"].sum()), int(counted["frames"].sum())
     summary, totals = catalog.summary.to_json(), inventory.to_json()
     return VerifyResult(
         **{name: summary[name] for name in ("key", "read", "kept", "rejected", "rejects_by_reason", "hits")},
@@ -98,31 +112,37 @@ def verify_manifest(
         unreadable_audio=totals["unreadable_events"],
         past_end=totals["events_past_end"],
         seconds_by_source=seconds,
-        estimated_bytes=estimated_bytes(clips, totals["ok"], spec),
+        estimated_bytes=estimated_bytes(2 * frames + WAV_HEADER_BYTES * clips, clips, totals["ok"]),
         free_bytes=free_bytes(settings.shards_dir),
         lost_files=tuple(totals["lost_files"]),
+        duplicates=totals["duplicates"],
         roots=tuple(totals["roots"]),
     )
 
 
-def _clips(catalog: Catalog, inventory: Inventory) -> pl.DataFrame:
-    """source_set, split, clips: hits that begin inside a readable file."""
+def _clips(catalog: Catalog, inventory: Inventory, spec: ClipSpec) -> pl.DataFrame:
+    """source_set, split, clips, frames: hits that begin inside a readable file, and the samples of their clips."""
     file = ["source_set", "audio_path"]
     readable = inventory.files.lazy().filter(pl.col("status") == Status.OK).select(*file, "sample_rate", "frames")
-    hits = pl.scan_parquet(catalog.hits_path).select(*file, "onset_time", "split").join(readable, on=file)
+    hits = pl.scan_parquet(catalog.hits_path).select(*file, "onset_time", "split")
+    if spec.fixed_length:
+        hits = hits.with_columns(clip=pl.lit(spec.window.frames, pl.Int64))
+    else:
+        hits = hits.with_columns(clip=pl.Series(hit_windows(catalog, spec.window).sum(axis=1, dtype=np.int64)))
+    hits = hits.join(readable, on=file)
     inside = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor() < pl.col("frames")
-    counted = hits.filter(inside).group_by("source_set", "split").agg(pl.len().alias("clips"))
+    counted = hits.filter(inside).group_by("source_set", "split").agg(clips=pl.len(), frames=pl.sum("clip"))
     return counted.sort("source_set", "split").collect(engine="streaming")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Whether the shards of a dataset are whole.
+    """Whether a dataset, and the catalog it was made from, are whole.
 
     Attributes:
         key: Of the manifest.
         checked: Shards looked at.
-        broken: Paths of shards and indexes whose bytes are not those recorded.
+        broken: Paths of shards, indexes and the catalog's files whose bytes are not those recorded.
         missing: Paths of shards that are gone.
         healed: Shards that were made again.
     """
@@ -144,7 +164,7 @@ class CheckResult:
 
 
 def check_dataset(settings: Settings, key: str, heal: bool = False, *, progress: Progress | None = None) -> CheckResult:
-    """Read every byte of a dataset again and compare it with what its indexes recorded.
+    """Read every byte of a dataset and its catalog again and compare it with what was recorded.
 
     Args:
         settings: Say where it is.
@@ -160,11 +180,15 @@ def check_dataset(settings: Settings, key: str, heal: bool = False, *, progress:
     if not paths:
         raise DatasetError(f"There is no dataset of {key}", where=settings.dataset_dir, do="export it first")
     entries: dict[str, ShardEntry] = {}
-    broken: list[Path] = []
+    broken = broken_files(settings.catalog_dir / key)
     for path in paths:
         try:
-            entries |= {entry.digest: entry for entry in read_index(path).shards}
+            index = read_index(path)
         except DatasetError:
+            broken.append(path)
+            continue
+        entries |= {entry.digest: entry for entry in index.shards}
+        if path.read_bytes() != json_bytes(index.to_json()):  # the seal knows nothing of a line end that is gone
             broken.append(path)
     missing: list[Path] = []
     with (progress or SilentProgress()).task("check", total=len(entries), unit="shards") as task:
@@ -182,7 +206,10 @@ def check_dataset(settings: Settings, key: str, heal: bool = False, *, progress:
 def _heal(settings: Settings, key: str, broken: list[Path], missing: list[Path], progress: Progress | None) -> int:
     """Export again without what is broken; returns how many of the lost files are whole now."""
     source_sets = [unquote(path.stem) for path in index_paths(settings, key)]
+    ref: str | Path = key
+    if any(path.parent == settings.catalog_dir / key for path in broken):
+        ref = resolve_manifest(settings, key)  # as long as the catalog can say where it lies
     for path in broken:
         path.unlink(missing_ok=True)
-    export_dataset(settings, key, source_sets=source_sets, progress=progress)
+    export_dataset(settings, ref, source_sets=source_sets, limit=split_limit(key)[1], progress=progress)
     return sum(path.exists() for path in (*broken, *missing))

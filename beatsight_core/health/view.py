@@ -45,6 +45,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "split_rows": [{"split": name, **values} for name, values in hits["splits"].items()],
         "leakage_rows": [{"what": name, **values} for name, values in figures["leakage"].items()],
         "audio_rows": _audio_rows(figures["audio"]),
+        "copy_rows": _copy_rows(figures["audio"]),
         "export_rows": _export_rows(figures["export"]),
         "reconciliation_rows": [
             {**check, "state": "fail" if check["gap"] else "pass"} for check in figures["reconciliation"]
@@ -172,6 +173,11 @@ def _audio_rows(audio: Mapping[str, Any] | None) -> list[dict[str, Any]]:
         }
         for name, source in audio["by_source"].items()
     ]
+
+
+def _copy_rows(audio: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    groups = audio["duplicates"]["groups"] if audio else []
+    return [{"files": ", ".join(group["files"]), "events": group["events"]} for group in groups]
 
 
 def _export_rows(export: Mapping[str, Any] | None) -> list[dict[str, Any]]:

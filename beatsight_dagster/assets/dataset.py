@@ -10,6 +10,7 @@ from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.assets.by_source import SourceResults, source_asset
 from beatsight_dagster.checks import dataset as checks
+from beatsight_dagster.live import live_progress
 from beatsight_dagster.metadata import dataset_metadata, health_metadata
 from beatsight_dagster.partitions import BY_MANIFEST, MANIFESTS, from_partition
 from beatsight_dagster.resources.settings import SettingsResource
@@ -20,6 +21,7 @@ class ExportConfig(dg.Config):
 
     workers: int = Field(default=0, description="Processes; 0: what beatsight.toml says, else one per core.")
     overwrite: bool = Field(default=False, description="Write every shard again.")
+    record: bool = Field(default=False, description="Export nothing: record what was exported from a terminal.")
 
 
 @source_asset(
@@ -32,26 +34,30 @@ def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: S
 
     **Grain**: manifest x source set; several partitions are one export. **Reads** the catalog, the inventory and the
     audio. **Writes** `datasets/shards/` (immutable, shared by all manifests) and, last and at once,
-    `datasets/<manifest>/<source set>.json`. What is there already is reused; killed at any moment, it resumes. A source
-    set that the manifest lacks is an empty partition.
+    `datasets/<manifest>/<source set>.json`; then a page with clips to hear, `reports/datasets/<manifest>.html`. What is
+    there already is reused; killed at any moment, it resumes. A source set that the manifest lacks is an empty
+    partition.
 
     **When it fails**: `coverage` names why hits have no clip (a drive, broken files: see `audio_inventory`); a full
     drive says so before anything is written. Then materialize it again.
     """
     from beatsight_core.dataset.export import export_dataset
     from beatsight_core.dataset.index import index_path, read_index
+    from beatsight_core.dataset.page import page_after_export
 
     current, found = settings.load(), SourceResults(context, settings.load())
     for manifest, source_sets in found.present.items():
-        result = export_dataset(
-            current, manifest, source_sets=source_sets, workers=config.workers or None, overwrite=config.overwrite,
-            progress=Progress(),
-        )  # fmt: skip
+        if not config.record:
+            result = export_dataset(
+                current, manifest, source_sets=source_sets, workers=config.workers or None, overwrite=config.overwrite,
+                progress=live_progress(context, "export"),
+            )  # fmt: skip
+            context.log.info(f"{manifest}: {result.shards_written} shards written, {result.shards_reused} reused")
+        page = page_after_export(current, manifest)
         for name in source_sets:
             index = read_index(index_path(current, manifest, name))
             judged = checks.results(index.counts, index.rejected, current)
-            found.add(manifest, name, dataset_metadata(index), judged)
-        context.log.info(f"{manifest}: {result.shards_written} shards written, {result.shards_reused} reused")
+            found.add(manifest, name, dataset_metadata(index, page), judged)
     yield from found.events()
 
 

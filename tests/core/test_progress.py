@@ -15,6 +15,24 @@ def test_log_lines_tell_amount_rate_and_numbers(caplog, monkeypatch):
     assert "export: 50 of 200 clips" in last
 
 
+def test_parts_are_logged_heard_and_shown(caplog, capsys):
+    heard = {}
+    for view in (Progress, RichProgress):
+        with caplog.at_level(logging.INFO, "beatsight"):
+            progress = view(lambda name, numbers: heard.update({name: numbers}))
+            with progress.task("export", 20, "hits") as task:
+                task.breakdown({"slakh": {"clips": 12.0, "val s": 3.36}, "groove": {"clips": 8.0, "past_end": 1.0}})
+                task.advance(20, **{"MB/s": 31.4})
+        assert heard.pop("export") == {
+            "done": 20, "total": 20, "MB/s": 31.4,
+            "slakh: clips": 12, "slakh: val s": 3.36, "groove: clips": 8, "groove: past_end": 1,
+        }  # fmt: skip
+    assert "export, slakh: clips 12  val s 3.36" in caplog.messages
+    shown = capsys.readouterr().err
+    for text in ("export", "slakh", "groove", "past_end", "3.36", "MB/s 31.4"):
+        assert text in shown
+
+
 def test_a_listener_hears_the_last_numbers_even_in_silence():
     heard = []
     with SilentProgress(lambda name, numbers: heard.append((name, numbers))).task("mel") as task:

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -7,9 +8,12 @@ import polars as pl
 import pytest
 import soundfile as sf
 
-from beatsight_core.audio.inventory import NOT_MOUNTED, build_inventory, open_inventory, survey_audio
+from beatsight_core.audio.digests import content_digest
+from beatsight_core.audio.inventory import build_inventory, open_inventory, survey_audio
+from beatsight_core.audio.survey import NOT_MOUNTED
 from beatsight_core.errors import AudioError, DatasetError
 from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import SourceSet
 
 
@@ -154,6 +158,52 @@ def test_a_deep_probe_finds_what_both_ends_hide(settings, data_root, write_audio
     deep = row_of(build_inventory(settings, built, deep=True), "a.flac")
     assert deep["status"] == "unreadable"
     assert row_of(build_inventory(settings, built), "a.flac") == deep  # what was learned stays known
+
+
+@pytest.mark.parametrize("fault", ["nan", "lies", "cut"])
+def test_a_deep_probe_says_why_and_remembers_it_with_the_digest(settings, data_root, write_audio, catalog, fault):
+    path = data_root / "raw/kits/a.wav"
+    path.parent.mkdir(parents=True)
+    samples = np.zeros(9000, np.float32)
+    samples[4000] = np.nan if fault == "nan" else 0.5
+    sf.write(path, samples, 44100, subtype="FLOAT")
+    data = bytearray(path.read_bytes())
+    if fault == "cut":
+        path.write_bytes(data[:-400])
+    if fault == "lies":  # twice as many frames as there are
+        place = data.find(b"data") + 4
+        data[place : place + 4] = (2 * 9000 * 4).to_bytes(4, "little")
+        path.write_bytes(data)
+    built = catalog(("kits", "a.wav", 0.0))
+    row = row_of(build_inventory(settings, built, deep=True), "a.wav")
+    assert row["status"] == "unreadable"
+    assert ("not numbers" if fault == "nan" else "truncated") in row["message"]
+    assert row["digest"] == content_digest(path.read_bytes())
+    state = path.stat()
+    path.write_bytes(bytes(state.st_size))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert row_of(build_inventory(settings, built, deep=True), "a.wav") == row
+
+
+def test_what_a_deep_look_learned_is_kept_when_it_is_broken_off(settings, data_root, write_audio, catalog):
+    for name in "abc":
+        write_audio(data_root / f"raw/kits/{name}.wav")
+    built = catalog(*[("kits", f"{name}.wav", 0.0) for name in "abc"])
+
+    class Impatient(SilentProgress):
+        @contextlib.contextmanager
+        def task(self, name, total=None, unit=""):
+            with super().task(name, total, unit) as task:
+                task.advance = self.break_off
+                yield task
+
+        def break_off(self, *_, **__):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_inventory(settings, built, deep=True, progress=Impatient())
+    shallow = build_inventory(settings, built)
+    assert shallow.files["digest"].count() >= 1
 
 
 def test_unexpected_rates_are_counted(settings, data_root, write_audio, catalog):

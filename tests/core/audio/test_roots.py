@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from beatsight_core.audio.roots import Listings, Status, mounted_roots, resolve_audio
+from beatsight_core.audio.roots import (
+    Listings,
+    Status,
+    holds_anything,
+    mounted_roots,
+    require_root,
+    resolve_audio,
+)
+from beatsight_core.errors import AudioError
 from beatsight_core.settings import SourceSet
 
 
@@ -71,6 +79,17 @@ def test_a_link_that_leaves_its_root_is_unsafe(tmp_path, roots, source):
         assert resolve_audio(source, path).status is Status.UNSAFE
 
 
+def test_a_folder_outside_its_root_is_not_even_listed(tmp_path, roots, source, monkeypatch):
+    put(tmp_path / "secret/deep/x.wav")
+    (roots[0] / "folder").symlink_to(tmp_path / "secret")
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(os.path.realpath(folder)) or scandir(folder))
+    assert resolve_audio(source, "folder/deep/x.wav").status is Status.UNSAFE
+    assert listed
+    assert not [folder for folder in listed if "secret" in folder]
+
+
 def test_a_link_beside_a_root_with_the_same_start_is_unsafe(tmp_path, roots, source):
     put(tmp_path / "first-not/x.wav")
     (roots[0] / "x.wav").symlink_to(tmp_path / "first-not/x.wav")
@@ -116,3 +135,36 @@ def test_roots_say_whether_they_are_there(tmp_path, roots):
     put(tmp_path / "file")
     source = SourceSet("kits", roots=(roots[0], tmp_path / "away", tmp_path / "file"))
     assert [status.mounted for status in mounted_roots(source)] == [True, False, False]
+
+
+def test_links_that_run_in_circles_end(tmp_path, roots, source):
+    put(roots[0] / "a/x.wav")
+    (roots[0] / "a/up").symlink_to(roots[0])
+    (roots[0] / "one").symlink_to(roots[0] / "two")
+    (roots[0] / "two").symlink_to(roots[0] / "one")
+    (roots[0] / "out").symlink_to(tmp_path)
+    assert resolve_audio(source, "a/up/a/up/a/x.wav").status is Status.OK
+    assert resolve_audio(source, "one/x.wav").status is Status.MISSING
+    assert resolve_audio(source, "one").status is Status.UNREADABLE
+    assert resolve_audio(source, "out/first/a/x.wav").status is Status.UNSAFE  # out, though in again
+    put(tmp_path / "second-not/x.wav")
+    assert resolve_audio(source, "out/second-not/x.wav").status is Status.UNSAFE
+
+
+def test_names_that_differ_in_case_only_are_different_files(roots, source):
+    upper, lower = put(roots[0] / "Kick.wav", "one"), put(roots[0] / "kick.wav", "other")
+    assert resolve_audio(source, "Kick.wav").path == upper
+    assert resolve_audio(source, "kick.wav").path == lower
+    found = resolve_audio(source, "KICK.wav")
+    assert found.status is Status.MISSING
+    assert "differs in upper and lower case" in found.message
+
+
+def test_a_root_that_was_unmounted_holds_nothing(tmp_path, roots):
+    put(roots[0] / "x.wav")
+    require_root(roots[0])
+    for root in (roots[1], tmp_path / "gone"):
+        assert not holds_anything(root)
+        with pytest.raises(AudioError, match="vanished") as error:
+            require_root(root)
+        assert error.value.where == str(root)

@@ -42,7 +42,7 @@ def test_a_block_is_used_again():
 def test_the_header_is_that_of_a_wav_file():
     stream = io.BytesIO()
     sf.write(stream, np.zeros(WINDOW.frames, np.int16), WINDOW.rate_hz, format="WAV", subtype="PCM_16")
-    assert wav_header(WINDOW) == stream.getvalue()[:44]
+    assert wav_header(WINDOW.rate_hz, WINDOW.frames) == stream.getvalue()[:44]
 
 
 @settings(max_examples=40)

@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 
 from beatsight_core.dataset.verify import check_dataset, verify_manifest
@@ -39,6 +41,25 @@ def test_verify_of_the_first_lines(faulty):
     assert (verified.read, verified.clips) == (2, 2)
 
 
+def test_a_deep_look_finds_what_headers_hide_and_an_export_then_agrees(faulty):
+    faulty.add_file("broken.flac", [0.1, 0.5], seconds=8.0)
+    path = faulty.path("broken.flac")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : len(data) // 2 + 20_000] = bytes(20_000)
+    path.write_bytes(data)
+    copy = faulty.path("copy.wav")
+    copy.write_bytes(faulty.path("a.wav").read_bytes())
+    faulty.add_event("copy.wav", 0.2)
+    manifest = faulty.write()
+    shallow = verify_manifest(faulty.settings, manifest)
+    deep = verify_manifest(faulty.settings, manifest, deep=True)
+    assert (shallow.unreadable_audio, deep.unreadable_audio) == (1, 3)
+    assert (shallow.duplicates["extra_files"], deep.duplicates["extra_files"]) == (0, 1)
+    again = verify_manifest(faulty.settings, manifest)  # what was learned is remembered
+    assert dataclasses.replace(again, free_bytes=deep.free_bytes) == deep
+    assert faulty.export().to_json()["hits"] == deep.clips
+
+
 def test_a_whole_dataset_passes(several):
     result = several.export()
     checked = check_dataset(several.settings, result.key)
@@ -75,6 +96,24 @@ def test_a_damaged_index_is_found_and_healed(several):
     assert check_dataset(several.settings, result.key).broken == (str(path),)
     assert check_dataset(several.settings, result.key, heal=True).passed
     assert path.read_bytes() == whole
+    path.write_bytes(whole[:-1])  # a line end that means nothing is a byte all the same
+    assert check_dataset(several.settings, result.key).broken == (str(path),)
+    assert check_dataset(several.settings, result.key, heal=True).passed
+
+
+@pytest.mark.parametrize("name", ["events.parquet", "hits.parquet", "rejected.jsonl", "summary.json"])
+def test_a_flipped_bit_in_the_catalog_is_found_and_healed(several, name):
+    several.events.append({"event_id": "not an event"})
+    result = several.export()
+    path = several.settings.catalog_dir / result.key / name
+    whole, shards = path.read_bytes(), several.shard_files()
+    data = bytearray(whole)
+    data[-3 if name == "rejected.jsonl" else len(data) // 2] ^= 4
+    path.write_bytes(data)
+    assert check_dataset(several.settings, result.key).broken == (str(path),)
+    assert check_dataset(several.settings, result.key, heal=True).passed
+    assert path.read_bytes() == whole
+    assert several.shard_files() == shards
 
 
 def test_what_was_never_exported_cannot_be_checked(small):

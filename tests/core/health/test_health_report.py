@@ -71,6 +71,17 @@ def test_a_page_names_the_files_that_are_missing_and_the_lines_that_were_refused
     assert "bad_json" in page
 
 
+def test_a_page_names_files_that_repeat_the_content_of_another(small_settings, corpus, drums):
+    manifest = corpus([*drums.take("a"), *drums.take("again")])
+    audio = small_settings.data_root / "raw/takes"
+    shutil.copy(audio / "a.wav", audio / "again.wav")
+    assert "Copies:" not in run_health(small_settings, manifest).report_html.read_text()  # nobody has read them yet
+    export_dataset(small_settings, manifest, workers=1)
+    page = run_health(small_settings, manifest).report_html.read_text()
+    assert "Copies: 1 files repeat the content of another" in page
+    assert "takes/a.wav, takes/again.wav" in page
+
+
 def test_a_drive_mounted_since_is_noticed(small_settings, corpus, drums):
     manifest = corpus(drums.take("a") + drums.take("gone"), without=("gone.wav",))
     assert not run_health(small_settings, manifest).passed

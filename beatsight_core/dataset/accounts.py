@@ -1,0 +1,80 @@
+"""What an export came to, as the index of a source set says it: summed up from its shards, and from what has none.
+
+For each source set, hits = clips + hits of every loss, and the same of events.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from beatsight_core.dataset.index import Index, ShardEntry
+from beatsight_core.dataset.plan import Unit
+from beatsight_core.dataset.schema import ClipSpec
+from beatsight_core.dataset.shard import REASONS, Rejected, ShardOutcome
+from beatsight_core.files import digest_json
+from beatsight_core.manifest.reader import Catalog
+
+
+@dataclass(frozen=True, slots=True)
+class MadeFrom:
+    """What a dataset was made from, and how."""
+
+    catalog: Catalog
+    spec: ClipSpec
+    unit_hits: int
+
+
+def index_of(
+    made_from: MadeFrom, source_set: str, units: Sequence[Unit], outcomes: Mapping[Unit, ShardOutcome]
+) -> Index:
+    """The index of a source set.
+
+    Args:
+        made_from: Catalog and settings.
+        source_set: Its name.
+        units: Of the export, in the order of the hits.
+        outcomes: Unit -> its shard, of all units that have audio.
+    """
+    mine = [unit for unit in units if unit.source_set == source_set]
+    made = [outcomes[unit] for unit in mine if unit in outcomes]
+    rejected = [entry for unit in mine for entry in absent(unit)]
+    rejected += [entry for outcome in made for entry in outcome.rejected]
+    rejected.sort(key=lambda entry: (entry.audio_path, entry.reason))
+    counts = {
+        "events": sum(unit.events for unit in mine),
+        "hits": sum(unit.rows for unit in mine),
+        "clips": sum(outcome.rows for outcome in made),
+        "events_in_clips": sum(outcome.events for outcome in made),
+        "files": sum(outcome.files for outcome in made),
+        "by_split": summed(outcome.by_split for outcome in made),
+    }
+    spec = made_from.spec.to_json()
+    frames = summed(outcome.frames_by_split for outcome in made)
+    return Index(
+        manifest=made_from.catalog.key,
+        source_set=source_set,
+        settings=spec,
+        inputs=digest_json([made_from.catalog.summary.to_json()["inputs"], spec, made_from.unit_hits]),
+        shards=tuple(
+            ShardEntry(outcome.digest, outcome.rows, outcome.bytes, outcome.files, outcome.sha256) for outcome in made
+        ),
+        counts=counts,
+        rejected={reason: sum(entry.hits for entry in rejected if entry.reason == reason) for reason in REASONS},
+        rejected_files=tuple(entry.to_json() for entry in rejected),
+        seconds_by_split={split: count / made_from.spec.window.rate_hz for split, count in frames.items()},
+    )
+
+
+def absent(unit: Unit) -> list[Rejected]:
+    """The hits of a unit's files that are not to be had."""
+    gone = (file for file in unit.files if file.root is None)
+    return [Rejected(file.audio_path, file.loss, file.hits, file.events, file.reason) for file in gone]
+
+
+def summed(counts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Several counts by name as one, ordered by name."""
+    total: dict[str, Any] = {}
+    for count in counts:
+        for name, value in count.items():
+            total[name] = total.get(name, 0) + value
+    return dict(sorted(total.items()))

@@ -1,0 +1,38 @@
+"""How many processes an export uses: one per core, fewer where memory is short."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from beatsight_core.dataset.plan import PlannedFile
+from beatsight_core.dataset.unit_audio import MEMORY_BUDGET
+from beatsight_core.workers import worker_count
+
+_BASE_BYTES = 192 << 20
+"""A worker by itself: its libraries, a row group, a unit's rows."""
+
+_FRAME_BYTES = 12
+"""Of a file as it is decoded: mono in float32, at another rate, and in 16 bit."""
+
+
+def process_count(wanted: int, files: Iterable[PlannedFile]) -> int:
+    """How many workers to use.
+
+    Args:
+        wanted: So many, whatever memory there is; 0 leaves it to this function.
+        files: That are to be exported; the largest says what a worker may need.
+    """
+    if wanted:
+        return wanted
+    largest = max((file.size + file.frames * _FRAME_BYTES for file in files), default=0)
+    needed = _BASE_BYTES + max(largest, MEMORY_BUDGET)
+    return max(1, min(worker_count(0), available_memory() // needed))
+
+
+def available_memory() -> int:
+    """Bytes that new processes can have without pushing others out; a guess where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
