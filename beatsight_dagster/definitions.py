@@ -6,6 +6,7 @@ from beatsight_dagster.assets import audio, dataset, evaluation, features, manif
 from beatsight_dagster.executor.device_executor import device_executor
 from beatsight_dagster.jobs import JOBS
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.sensors.datasets import dataset_indexes, feature_warming
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
 
 ASSETS = [
@@ -25,7 +26,7 @@ ASSETS = [
 defs = dg.Definitions(
     assets=ASSETS,
     jobs=JOBS,
-    sensors=[manifest_inbox, prepare_data_continues],
+    sensors=[manifest_inbox, prepare_data_continues, dataset_indexes, feature_warming],
     resources={"settings": SettingsResource()},
     executor=device_executor,
 )

@@ -33,6 +33,13 @@ export_data = dg.define_asset_job(
     tags={STAGE_TAG: "export"},
 )
 
+record_dataset = dg.define_asset_job(
+    "record_dataset",
+    selection=["dataset"],
+    description="Record what was exported from a terminal; started by the sensor dataset_indexes, and exports nothing.",
+    tags={STAGE_TAG: "record"},
+)
+
 judge_data = dg.define_asset_job(
     "judge_data",
     selection=["dataset_health"],
@@ -68,4 +75,4 @@ release = dg.define_asset_job(
     tags={STAGE_TAG: "release"},
 )
 
-JOBS = [prepare_data, export_data, judge_data, probe, baseline_refresh, long_run, release]
+JOBS = [prepare_data, export_data, record_dataset, judge_data, probe, baseline_refresh, long_run, release]

@@ -130,8 +130,8 @@ def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
     }
 
 
-def dataset_metadata(index: Any) -> Metadata:
-    """A source set's clips, from its index (`dataset.index.Index`)."""
+def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
+    """A source set's clips, from its index (`dataset.index.Index`), and the dataset's page if there is one."""
     from beatsight_core.dataset.schema import SHARD_SCHEMA
 
     columns = [dg.TableColumn(field.name, str(field.type)) for field in SHARD_SCHEMA]
@@ -147,6 +147,7 @@ def dataset_metadata(index: Any) -> Metadata:
         "files that lost hits": table(index.rejected_files),
         "seconds by split": counts(index.seconds_by_split, "split", "seconds"),
         "digest": dg.MetadataValue.text(index.digest),
+        **({"page": path(page)} if page else {}),
     }
 
 

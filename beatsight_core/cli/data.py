@@ -14,13 +14,14 @@ _limit = click.option("--limit", type=click.IntRange(min=1), help="Only the firs
 
 
 @_limit
+@click.option("--deep", is_flag=True, help="Decode every audio file whole, too; what is learned of it is remembered.")
 @click.argument("manifest")
 @verb
-def verify(session: Session, manifest: str, limit: int | None) -> int:
+def verify(session: Session, manifest: str, limit: int | None, deep: bool) -> int:
     """Say what an export of MANIFEST would hold and what it would lack; write nothing."""
     from beatsight_core.dataset.verify import verify_manifest
 
-    result = verify_manifest(session.settings, manifest, limit=limit, progress=session.progress)
+    result = verify_manifest(session.settings, manifest, limit=limit, deep=deep, progress=session.progress)
     session.show(result.to_json(), _show_verify)
     return 0
 
@@ -46,8 +47,9 @@ def export(
 ) -> int:
     """Export the clips of MANIFEST as Parquet shards; only what is not there yet is written."""
     from beatsight_core.dataset.export import export_dataset
+    from beatsight_core.dataset.index import dataset_key
+    from beatsight_core.dataset.page import page_after_export
     from beatsight_core.dataset.verify import check_dataset
-    from beatsight_core.features.build import dataset_key
 
     if check or heal:
         key = dataset_key(session.settings, manifest)
@@ -58,7 +60,8 @@ def export(
         session.settings, manifest, source_sets=sources or None, limit=limit, workers=workers, overwrite=overwrite,
         progress=session.progress,
     )  # fmt: skip
-    session.show(result.to_json(), _show_export)
+    page = page_after_export(session.settings, result.key)
+    session.show(result.to_json() | {"page": str(page) if page else None}, _show_export)
     return 0
 
 
@@ -75,17 +78,23 @@ def health(session: Session, manifest: str) -> int:
 
 @click.option("--source", "sources", multiple=True, help="Only this source set; may be repeated.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--verify", "check", is_flag=True, help="Compute nothing: read every feature again, compare digests.")
+@click.option("--heal", is_flag=True, help="Like --verify, and make again what is broken or gone.")
 @click.argument("manifest")
 @verb
-def features(session: Session, manifest: str, sources: tuple[str, ...], device: str) -> int:
+def features(session: Session, manifest: str, *, sources: tuple[str, ...], device: str, check: bool, heal: bool) -> int:
     """Compute the features of every clip of MANIFEST that has none yet."""
     from beatsight_core.compute.hold import device_for
     from beatsight_core.features.build import build_features
+    from beatsight_core.features.verify import check_features
 
-    with device_for(device, {"verb": "features"}) as held:
-        result = build_features(
-            session.settings, manifest, source_sets=sources or None, device=held, progress=session.progress
-        )
+    options: dict[str, Any] = {"source_sets": sources or None, "progress": session.progress}
+    with device_for("cpu" if check and not heal else device, {"verb": "features"}) as held:
+        if check or heal:
+            checked = check_features(session.settings, manifest, heal, device=held, **options).to_json()
+            session.show(checked, _show_feature_check)
+            return 0 if checked["passed"] else 1
+        result = build_features(session.settings, manifest, device=held, **options)
     session.show(result.to_json(), _show_features)
     return 0
 
@@ -100,6 +109,7 @@ def _show_verify(result: dict[str, Any]) -> None:
             "events without audio": result["missing_audio"],
             "events in unreadable audio": result.get("unreadable_audio"),
             "events past the end": result.get("past_end"),
+            "copies of other files": _copies(result.get("duplicates", {})),
             "estimated size": text.size(result["estimated_bytes"]) if "estimated_bytes" in result else None,
             "free": text.size(result["free_bytes"]) if "free_bytes" in result else None,
         }
@@ -115,6 +125,14 @@ def _show_verify(result: dict[str, Any]) -> None:
         click.echo(f"and {more:,} more: see --json, or inventory.parquet in the catalog after an export")
 
 
+def _copies(duplicates: dict[str, Any]) -> str | None:
+    """Files whose content another has, where digests are known."""
+    if not duplicates.get("known"):
+        return None
+    extra, events = duplicates["extra_files"], duplicates["extra_events"]
+    return f"{extra:,} with {events:,} events, of {duplicates['known']:,} files whose digest is known"
+
+
 def _show_export(result: dict[str, Any]) -> None:
     text.headline(f"{result['key']}: {result['hits']:,} clips in the dataset")
     text.figures(
@@ -126,14 +144,19 @@ def _show_export(result: dict[str, Any]) -> None:
             "size": text.size(result["bytes"]) if "bytes" in result else None,
             "seconds": result["seconds"],
             "index": "\n".ljust(20).join(map(str, result["index_paths"])),
+            "page": result["page"],
         }
     )
 
 
-def _show_check(result: dict[str, Any]) -> None:
+def _show_check(result: dict[str, Any], what: str = "the dataset") -> None:
     whole = "is whole" if result["passed"] else "is NOT whole: run it again with --heal"
-    text.headline(f"{result['key']}: {result['checked']:,} shards checked; the dataset {whole}")
+    text.headline(f"{result['key']}: {result['checked']:,} shards checked; {what} {whole}")
     text.figures({name: result[name] for name in ("broken", "missing", "healed")})
+
+
+def _show_feature_check(result: dict[str, Any]) -> None:
+    _show_check(result, "its feature cache")
 
 
 def _show_health(result: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ _VERBS = {
     "manifest": "beatsight_core.cli.manifest:manifest",
     "verify": "beatsight_core.cli.data:verify",
     "export": "beatsight_core.cli.data:export",
+    "dataset": "beatsight_core.cli.dataset:dataset",
     "health": "beatsight_core.cli.data:health",
     "features": "beatsight_core.cli.data:features",
     "train": "beatsight_core.cli.model:train",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.pages.page import render_page
-from beatsight_core.pages.pictures import logmel
+from beatsight_core.pages.raster import raster
 
 FEW_SESSIONS = 10
 """With fewer sessions the page says that intervals mean little."""
@@ -151,7 +151,7 @@ def _mistake(row: Mapping[str, Any], picture: NDArray[Any]) -> dict[str, Any]:
         "title": f"{struck} → {said}",
         "note": f"{row['component']} {verb} (p = {row['probability']:.2f}) at {row['onset_time']:.3f} s of "
         f"{row['audio_path']}, session {row['session_id']}, {row['source_set']}",
-        "picture": logmel(np.asarray(picture)),
+        "picture": raster(np.asarray(picture)),
     }
 
 

@@ -181,23 +181,6 @@ confusion = heatmap
 """A confusion matrix is a heat map whose rows are what was struck and whose columns are what was said."""
 
 
-def logmel(features: npt.NDArray[Any]) -> bytes:
-    """A log-mel as a bare picture, one pixel a value, low frequencies below.
-
-    Args:
-        features: Array (n_mels, frames) of any real type; its own range is spread over the colours.
-    """
-    from matplotlib.image import imsave
-
-    values = np.asarray(features, dtype=np.float32)
-    if values.ndim != 2 or values.size == 0:
-        raise ValueError(f"a log-mel has the shape (n_mels, frames), not {values.shape}")
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=float(values[np.isfinite(values)].min(initial=0.0)))
-    buffer = io.BytesIO()
-    imsave(buffer, values, cmap="magma", origin="lower", format="png", pil_kwargs={"optimize": True})
-    return buffer.getvalue()
-
-
 def _png(draw: Callable[[Any], None], *, width: float, height: float) -> bytes:
     """Draw at falling resolutions until the picture is small enough."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -13,6 +13,18 @@ from beatsight_dagster.executor.step_handler import GPU_TAG
 from beatsight_dagster.metadata import features_metadata
 from beatsight_dagster.resources.settings import SettingsResource
 
+WARM = (
+    # Missing, or older than its dataset, and not asked for since: also where the dataset was there before the sensor.
+    (dg.AutomationCondition.newly_missing() | dg.AutomationCondition.any_deps_updated()).since(
+        dg.AutomationCondition.newly_requested() | dg.AutomationCondition.newly_updated()
+    )
+    & ~dg.AutomationCondition.any_deps_missing()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+).with_label("warm_new_datasets")
+"""A dataset that is new, and passed its checks, is warmed once; if that fails, not again until it changes."""
+
 
 class FeatureConfig(dg.Config):
     """Where to compute."""
@@ -24,6 +36,7 @@ class FeatureConfig(dg.Config):
     deps=["dataset"],
     kinds={"pytorch", "numpy"},
     op_tags={GPU_TAG: "1"},
+    automation_condition=WARM,
     check_specs=checks.SPECS,
 )
 def feature_cache(
@@ -32,7 +45,8 @@ def feature_cache(
     """Log-mel features of every clip of a source set, memory-mapped.
 
     **Grain**: manifest x source set. **Reads** the dataset's shards. **Writes** `features/<spec>/<shard>.*`, one file
-    for each shard, shared by all manifests. Warming is incremental: only shards without features are computed.
+    for each shard, shared by all manifests. Warming is incremental: only shards without features are computed. The
+    sensor `feature_warming` starts it for each new dataset by itself.
 
     **When it fails**: materialize it again; it goes on where it was. Coverage below 100 % means that shards vanished:
     materialize `dataset` first.

@@ -53,6 +53,9 @@ def beatsight(tmp_path_factory):
         (("manifest", "check", "demo.jsonl"), 0),
         (("export", "demo.jsonl"), 0),
         (("export", "demo.jsonl", "--verify"), 0),
+        (("dataset", "ls"), 0),
+        (("dataset", "show", "demo", "--html"), 0),
+        (("dataset", "prune", "--yes"), 0),
         (("health", "demo.jsonl"), 1),  # a tiny corpus fails gates
         (("models",), 0),
     ],

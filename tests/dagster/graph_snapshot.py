@@ -48,6 +48,7 @@ def asset(node: Any) -> dict[str, Any]:
         "kinds": sorted(node.kinds),
         "owners": list(node.owners),
         "op_tags": dict(definition.op.tags),
+        "automation": node.automation_condition.get_label() if node.automation_condition else None,
         "single_run_backfill": node.backfill_policy == dg.BackfillPolicy.single_run(),
         "summary": (node.description or "").splitlines()[0],
     }

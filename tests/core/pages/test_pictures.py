@@ -42,21 +42,6 @@ def test_a_matrix_of_another_shape_than_its_names_is_refused():
         pictures.heatmap(np.zeros((2, 2)), ["a"], ["b", "c"])
 
 
-def test_a_log_mel_is_a_pixel_a_value_with_low_frequencies_below():
-    import io
-
-    from matplotlib.image import imread
-
-    features = np.zeros((128, 25), dtype=np.float16)
-    features[0] = 1.0
-    data = pictures.logmel(features)
-    image = imread(io.BytesIO(data))
-    assert is_small_png(data)
-    assert image.shape[:2] == (128, 25)
-    assert image[-1, :, :3].mean() > image[0, :, :3].mean()
-    assert is_small_png(pictures.logmel(np.full((4, 4), -np.inf)))
-
-
 def test_data_uris_name_what_they_hold():
     assert pictures.data_uri(b"\x89PNG\r\n") == "data:image/png;base64,iVBORw0K"
     assert pictures.data_uri(b"RIFF....").startswith("data:audio/wav;base64,")

@@ -1,0 +1,76 @@
+"""Who is at work on the shards: many may write and read them at once, and only one may throw some away, alone.
+
+An export that found a shard on disk counts on it until its index names it, and a shard it has just written is named by
+no index yet. Whoever removes what no index names must therefore know that no export is under way. The locks are the
+system's own: those of a killed process are free at once.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from beatsight_core.errors import UsageError
+from beatsight_core.files import storage_errors
+from beatsight_core.settings import Settings
+
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+@contextlib.contextmanager
+def shards_in_use(settings: Settings) -> Iterator[None]:
+    """Keep shards from being removed while the block runs; waits for a removal to end, and for nobody else.
+
+    Raises:
+        StorageError: The drive is full or gone.
+    """
+    with _opened(_lock_file(settings)) as descriptor:
+        if descriptor is not None:  # else nobody can remove anything either
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
+def shards_at_rest(settings: Settings) -> Iterator[None]:
+    """Be alone with the shards while the block runs.
+
+    Raises:
+        UsageError: An export or a feature build is under way.
+        StorageError: The drive is read-only, full, or gone.
+    """
+    path = _lock_file(settings)
+    with _opened(path, needed=True) as descriptor:
+        try:
+            fcntl.flock(descriptor or 0, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UsageError(
+                "An export or a feature build is at work on the shards, so none can be removed",
+                where=path.parent,
+                do="run the same command again when it is done",
+            ) from error
+        yield
+
+
+def _lock_file(settings: Settings) -> Path:
+    """Beside the shards, so that data roots that share them share it."""
+    return settings.dataset_dir / ".in-use"
+
+
+@contextlib.contextmanager
+def _opened(path: Path, *, needed: bool = False) -> Iterator[int | None]:
+    """A lock file's descriptor; None where it cannot be made and need not be."""
+    descriptor = None
+    try:
+        with storage_errors(path):
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            except OSError as error:
+                if needed or error.errno not in _READ_ONLY:
+                    raise
+        yield descriptor
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)

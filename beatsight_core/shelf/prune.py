@@ -1,0 +1,139 @@
+"""Removing what no index names: shards, their features, and what killed writers left. Looks first, alone.
+
+What is removed can be made again: shards by an export, features by warming. Indexes are never touched here; a dataset
+that is not wanted any more is taken off the shelf by `removal.py`, and its shards are then named by nobody.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.dataset.in_use import shards_at_rest
+from beatsight_core.dataset.schema import shard_name
+from beatsight_core.errors import DatasetError
+from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.files import storage_errors
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.settings import Settings
+from beatsight_core.shelf.survey import Shelf, survey
+from beatsight_core.shelf.usage import archived_shards
+from beatsight_core.training.records import list_runs
+
+KINDS = ("shards", "features", "specs", "leftovers")
+"""Shards that no index names; features of such shards; features under specs that nothing asks for; what killed writers
+left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prunable:
+    """A file, or a folder of a killed writer, that nothing names."""
+
+    kind: str
+    path: Path
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PruneResult:
+    """What was removed, or would be.
+
+    Attributes:
+        done: Whether it was.
+        items: What.
+        archived: How many of the shards an archived run remembers.
+    """
+
+    done: bool
+    items: tuple[Prunable, ...]
+    archived: int
+
+    @property
+    def bytes(self) -> int:
+        """Of all items."""
+        return sum(item.bytes for item in self.items)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, with files and bytes of each kind."""
+        kinds = {kind: [item.bytes for item in self.items if item.kind == kind] for kind in KINDS}
+        return {
+            "done": self.done,
+            "bytes": self.bytes,
+            "kinds": {kind: {"files": len(sizes), "bytes": sum(sizes)} for kind, sizes in kinds.items()},
+            "archived_shards": self.archived,
+            "paths": [str(item.path) for item in self.items],
+        }
+
+
+def prune(
+    settings: Settings, *, specs: bool = False, really: bool = False, progress: Progress | None = None
+) -> PruneResult:
+    """Remove what no index names, or say what that would be.
+
+    Args:
+        settings: Where to look.
+        specs: Also the features, of any shard, under specs that neither the settings nor a run ask for.
+        really: Remove; otherwise only look.
+        progress: Hears of files removed.
+
+    Raises:
+        DatasetError: There is no dataset folder, or an index is damaged, so that nobody knows what it names.
+        UsageError: An export or a feature build is under way.
+        StorageError: The drive refused.
+    """
+    if not settings.dataset_dir.is_dir():
+        raise DatasetError(
+            "There is no folder of datasets", where=settings.dataset_dir, do="mount its drive, or export something"
+        )
+    with shards_at_rest(settings):
+        shelf = survey(settings)
+        _require_whole(shelf)
+        items = tuple(_prunable(settings, shelf, specs))
+        remembered = archived_shards(settings)
+        archived = sum(item.kind == "shards" and item.path.stem in remembered for item in items)
+        if really:
+            _remove(items, progress or SilentProgress())
+    return PruneResult(really, items, archived)
+
+
+def _require_whole(shelf: Shelf) -> None:
+    damaged = [path for dataset in shelf.datasets for path in dataset.damaged]
+    if damaged:
+        raise DatasetError(
+            "A dataset index is damaged, so nobody knows which shards it names",
+            where=", ".join(map(str, damaged)),
+            do="export that dataset again, or remove it: beatsight dataset rm",
+        )
+
+
+def _prunable(settings: Settings, shelf: Shelf, specs: bool) -> Iterator[Prunable]:
+    for digest, size in sorted(shelf.shards.items()):
+        if digest not in shelf.users:
+            yield Prunable("shards", settings.shards_dir / shard_name(digest), size)
+    asked = _specs_asked_for(settings) if specs else None
+    for file in sorted(shelf.features, key=lambda file: file.path):
+        if file.shard not in shelf.users:
+            yield Prunable("features", file.path, file.bytes)
+        elif asked is not None and file.spec not in asked:
+            yield Prunable("specs", file.path, file.bytes)
+    for path, size in sorted(shelf.leftovers.items()):
+        yield Prunable("leftovers", path, size)
+
+
+def _specs_asked_for(settings: Settings) -> set[str]:
+    return {FeatureSpec.from_settings(settings).digest, *(run.spec.digest for run in list_runs(settings))}
+
+
+def _remove(items: Iterable[Prunable], progress: Progress) -> None:
+    listed = list(items)
+    freed = 0
+    with progress.task("prune", total=len(listed), unit="files") as task:
+        for item in listed:
+            with storage_errors(item.path):
+                if item.path.is_dir():
+                    shutil.rmtree(item.path)
+                else:
+                    item.path.unlink(missing_ok=True)
+            freed += item.bytes
+            task.advance(1, MB=freed / 1e6)

@@ -1,0 +1,78 @@
+"""Taking a dataset off the shelf: its indexes and its page. Its shards stay until they are pruned."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.dataset.in_use import shards_at_rest
+from beatsight_core.dataset.page import page_paths
+from beatsight_core.errors import UsageError
+from beatsight_core.files import storage_errors
+from beatsight_core.settings import Settings
+from beatsight_core.shelf.survey import find_dataset, survey
+from beatsight_core.shelf.usage import learners, learners_of
+
+
+@dataclass(frozen=True, slots=True)
+class RemovalResult:
+    """A dataset that was removed, or would be.
+
+    Attributes:
+        key: Of the manifest.
+        done: Whether it was.
+        paths: Its indexes and its page.
+        used_by: Runs that learned from it.
+        frees: Bytes of shards and features that then nothing names, for `prune` to free.
+    """
+
+    key: str
+    done: bool
+    paths: tuple[Path, ...]
+    used_by: tuple[str, ...]
+    frees: int
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it."""
+        return {
+            "key": self.key,
+            "done": self.done,
+            "paths": [str(path) for path in self.paths],
+            "used_by": list(self.used_by),
+            "frees": self.frees,
+        }
+
+
+def remove_dataset(settings: Settings, ref: str, *, used: bool = False, really: bool = False) -> RemovalResult:
+    """Remove the indexes and the page of a dataset, or say what that would be. Exporting again brings them back.
+
+    Args:
+        settings: Where to look.
+        ref: Its key, a beginning of it that fits no other, or its manifest.
+        used: Even if a run learned from it.
+        really: Remove; otherwise only look.
+
+    Raises:
+        DatasetError: There is no such dataset.
+        UsageError: A run learned from it, or an export is under way.
+        StorageError: The drive refused.
+    """
+    shelf = survey(settings)
+    key = find_dataset(settings, shelf, ref).key
+    with shards_at_rest(settings):
+        shelf = survey(settings)
+        dataset = find_dataset(settings, shelf, key)
+        used_by = tuple(learner.run for learner in learners_of(dataset, learners(settings)))
+        if really and used_by and not used:
+            raise UsageError(
+                f"Runs learned from {key}: {', '.join(used_by)}",
+                why="without it they can be neither continued nor evaluated until it is exported again",
+                do="add --used to remove it all the same",
+            )
+        files = (*sorted(dataset.folder.glob("*.json")), *page_paths(settings, key))
+        paths = tuple(path for path in files if path.exists())
+        alone = [digest for digest in dataset.shards if len(shelf.users[digest]) == 1]
+        frees = sum(shelf.shards.get(digest, 0) + shelf.feature_bytes.get(digest, 0) for digest in alone)
+        for path in paths if really else ():
+            with storage_errors(path):
+                path.unlink(missing_ok=True)
+    return RemovalResult(key, really, paths, used_by, frees)

@@ -1,0 +1,190 @@
+"""What lies on the shelf: every dataset, shard, feature file and leftover, as the folders say. Reads no shard."""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote
+
+from beatsight_core.dataset.index import Index, ShardEntry, dataset_digest, read_index
+from beatsight_core.errors import DatasetError
+from beatsight_core.files import DIGEST_HEX, find_leftovers, storage_errors
+from beatsight_core.manifest.identity import manifest_key, resolve_manifest
+from beatsight_core.settings import Settings
+
+_DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_HEX}}}")
+_SHARD_FILE = re.compile(rf"({_DIGEST.pattern})\.parquet")
+_FEATURE_FILE = re.compile(rf"({_DIGEST.pattern})\.(?!.*\.tmp-).+")
+
+
+@dataclass(frozen=True, slots=True)
+class ShelvedDataset:
+    """A dataset: the indexes of a manifest.
+
+    Attributes:
+        key: Of the manifest.
+        folder: Where its indexes lie.
+        indexes: One per source set, by name.
+        damaged: Indexes that cannot be read: nobody knows which shards they name.
+        made: When the newest of its indexes was written.
+    """
+
+    key: str
+    folder: Path
+    indexes: tuple[Index, ...]
+    damaged: tuple[Path, ...]
+    made: datetime
+
+    @property
+    def digest(self) -> str:
+        """What it holds."""
+        return dataset_digest(self.indexes)
+
+    @property
+    def shards(self) -> dict[str, ShardEntry]:
+        """Digest -> entry of every shard that it names."""
+        return {entry.digest: entry for index in self.indexes for entry in index.shards}
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFile:
+    """The features of a shard under a spec."""
+
+    path: Path
+    spec: str
+    shard: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Everything that is there.
+
+    Attributes:
+        datasets: By key.
+        shards: Digest -> bytes of every shard's file.
+        features: Every file of the cache.
+        leftovers: What killed writers left -> its bytes.
+    """
+
+    datasets: tuple[ShelvedDataset, ...]
+    shards: dict[str, int]
+    features: tuple[FeatureFile, ...]
+    leftovers: dict[Path, int]
+
+    @cached_property
+    def users(self) -> dict[str, frozenset[str]]:
+        """Shard -> keys of the datasets that name it."""
+        named: dict[str, set[str]] = {}
+        for dataset in self.datasets:
+            for digest in dataset.shards:
+                named.setdefault(digest, set()).add(dataset.key)
+        return {digest: frozenset(keys) for digest, keys in named.items()}
+
+    @cached_property
+    def feature_bytes(self) -> dict[str, int]:
+        """Shard -> bytes of its features under all specs."""
+        sizes: dict[str, int] = {}
+        for file in self.features:
+            sizes[file.shard] = sizes.get(file.shard, 0) + file.bytes
+        return sizes
+
+
+def survey(settings: Settings) -> Shelf:
+    """Look at everything.
+
+    Raises:
+        StorageError: A folder cannot be read.
+    """
+    shard_folders = [Path(entry.path) for entry in _entries(settings.shards_dir) if entry.is_dir()]
+    spec_folders = [Path(entry.path) for entry in _entries(settings.cache_dir) if _DIGEST.fullmatch(entry.name)]
+    datasets = tuple(_datasets(settings))
+    looked_into = [*shard_folders, *spec_folders, *(dataset.folder for dataset in datasets)]
+    return Shelf(
+        datasets=datasets,
+        shards={
+            match[1]: size
+            for folder in shard_folders
+            for path, size in _files(folder)
+            if (match := _SHARD_FILE.fullmatch(path.name)) and path.name.startswith(folder.name)
+        },
+        features=tuple(
+            FeatureFile(path, folder.name, match[1], size)
+            for folder in spec_folders
+            for path, size in _files(folder)
+            if (match := _FEATURE_FILE.fullmatch(path.name))
+        ),
+        leftovers={path: _size(path) for folder in looked_into for path in sorted(find_leftovers(folder))},
+    )
+
+
+def find_dataset(settings: Settings, shelf: Shelf, ref: str) -> ShelvedDataset:
+    """The dataset that a reference stands for: its key, a beginning of it that fits no other, or its manifest.
+
+    Raises:
+        DatasetError: None fits, or several do.
+        ManifestError: The reference names no manifest either.
+    """
+    known = {dataset.key: dataset for dataset in shelf.datasets}
+    fitting = [key for key in known if ref and key.startswith(ref)]
+    if ref in known or len(fitting) == 1:
+        return known[ref if ref in known else fitting[0]]
+    if fitting:
+        raise DatasetError(f"{ref!r} fits {len(fitting)} datasets", do=f"name one of: {', '.join(fitting)}")
+    key = manifest_key(resolve_manifest(settings, ref))
+    if key in known:
+        return known[key]
+    raise DatasetError(
+        f"There is no dataset of {key}",
+        where=settings.dataset_dir,
+        why=f"there are {', '.join(known)}" if known else "nothing was exported yet",
+        do=f"beatsight export {key}",
+    )
+
+
+def _datasets(settings: Settings) -> Iterator[ShelvedDataset]:
+    for entry in sorted(_entries(settings.dataset_dir), key=lambda entry: entry.name):
+        folder = Path(entry.path)
+        paths = sorted(folder.glob("*.json")) if entry.is_dir() and folder != settings.shards_dir else []
+        if not paths:
+            continue
+        indexes, damaged = [], []
+        for path in paths:
+            try:
+                indexes.append(read_index(path))
+            except DatasetError:
+                damaged.append(path)
+        key = indexes[0].manifest if indexes else unquote(folder.name)
+        written = max(path.stat().st_mtime for path in paths)
+        indexes.sort(key=lambda index: index.source_set)
+        yield ShelvedDataset(key, folder, tuple(indexes), tuple(damaged), datetime.fromtimestamp(written, UTC))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    with storage_errors(folder):
+        try:
+            with os.scandir(folder) as entries:
+                return list(entries)
+        except FileNotFoundError:
+            return []
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, int]]:
+    """Each file of a folder and its bytes; one that vanishes meanwhile is none."""
+    for entry in _entries(folder):
+        with contextlib.suppress(FileNotFoundError):
+            if entry.is_file(follow_symlinks=False):
+                yield Path(entry.path), entry.stat().st_size
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    if path.is_dir():
+        return sum(_size(child) for child in path.iterdir())
+    with contextlib.suppress(FileNotFoundError):
+        return path.lstat().st_size
+    return 0
