@@ -4,11 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo dev test lint types check clean
+.PHONY: help install demo dev test lint types check bench faults clean
 help:
 	@echo "make demo   a synthetic corpus through the whole graph, up to a judged model (a few minutes)"
 	@echo "make dev    web UI and daemon on 127.0.0.1, state under BEATSIGHT_DATA_ROOT (default ./data)"
 	@echo "make test   environment, lint, types, all tests"
+	@echo "make bench  every target measured on this machine (10 minutes or more); ONLY=export,health for some rows"
+	@echo "make faults kills, full drives, rot, nonsense: all of the fault harness (half an hour); ONLY=kills for some"
 	@echo "make clean  remove the virtual environment and the caches of the tools (never data)"
 
 install: $(READY)
@@ -37,6 +39,14 @@ check: $(READY)
 	$(BIN)/pytest
 
 test: lint types check
+
+# Wants an idle machine. The first time it makes its corpus: 4 GB in benchmarks/data.
+bench: $(READY)
+	$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY))
+
+# Works in memory. Writes its results into docs/reliability.md.
+faults: $(READY)
+	$(BIN)/python -m tests.faults --report docs/reliability.md $(if $(ONLY),--only $(ONLY))
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
