@@ -1,5 +1,6 @@
-"""Verbs of manifests: check, diff."""
+"""Verbs of manifests: check, stats, diff, merge."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,10 +8,13 @@ import click
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 
+_LISTED = 20
+"""Rows of a long table that a terminal gets."""
+
 
 @click.group()
 def manifest() -> None:
-    """Look at manifests."""
+    """Look at manifests, compare them, and make one of several."""
 
 
 @click.argument("manifest")
@@ -18,9 +22,28 @@ def manifest() -> None:
 def check(session: Session, manifest: str) -> int:
     """Read MANIFEST into the catalog and say what was kept and what was rejected, and why."""
     from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.sampling import read_sampling
 
     catalog = build_catalog(session.settings, manifest, progress=session.progress)
-    session.show(catalog.summary.to_json(), _show_summary)
+    sampling = read_sampling(session.settings, catalog)
+    weights = {"profile": sampling.profile.name, "boosts": dict(sampling.profile.boosts)}
+    session.show(catalog.summary.to_json() | {"sampling": weights | {"by_source": sampling.by_source()}}, _show_summary)
+    return 0
+
+
+@click.argument("manifest")
+@verb
+def stats(session: Session, manifest: str) -> int:
+    """Count what MANIFEST holds by source set, component, technique, session and split, and what was rejected.
+
+    A terminal shows the greatest sessions and techniques; --json gives all.
+    """
+    from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.sampling import read_sampling
+    from beatsight_core.manifest.stats import manifest_stats
+
+    catalog = build_catalog(session.settings, manifest, progress=session.progress)
+    session.show(manifest_stats(catalog, read_sampling(session.settings, catalog)).to_json(), _show_stats)
     return 0
 
 
@@ -37,8 +60,37 @@ def diff(session: Session, old: str, new: str) -> int:
     return 0
 
 
-manifest.add_command(check)
-manifest.add_command(diff)
+@click.option("--force", is_flag=True, help="Replace the output if it is there.")
+@click.option("--drop-repeats", is_flag=True, help="Leave out events that repeat session, onset and components.")
+@click.option(
+    "--on-conflict", type=click.Choice(["error", "first", "last"]), default="error", show_default=True,
+    help="Events with one id and different content: stop and list them, or keep the first or the last.",
+)  # fmt: skip
+@click.option("-o", "--output", required=True, type=click.Path(), help="The manifest to write: .jsonl, .gz or .zst.")
+@click.argument("manifests", nargs=-1, required=True)
+@verb
+def merge(
+    session: Session, *, manifests: tuple[str, ...], output: str, on_conflict: str, drop_repeats: bool, force: bool
+) -> int:
+    """Write the union of MANIFESTS, each a path, a name in the inbox or a key, in that order.
+
+    Lines are kept byte for byte. Events of the same id and content are written once.
+    """
+    from beatsight_core.manifest.identity import resolve_manifest
+    from beatsight_core.manifest.merge import merge_manifests
+    from beatsight_core.workers import worker_count
+
+    inputs = [resolve_manifest(session.settings, ref) for ref in manifests]
+    result = merge_manifests(
+        inputs, Path(output), on_conflict=on_conflict, drop_repeats=drop_repeats, force=force,
+        workers=worker_count(session.settings.dataset.workers), progress=session.progress,
+    )  # fmt: skip
+    session.show(result.to_json(), _show_merge)
+    return 0
+
+
+for _verb in (check, stats, diff, merge):
+    manifest.add_command(_verb)
 
 
 def _show_summary(result: dict[str, Any]) -> None:
@@ -50,6 +102,25 @@ def _show_summary(result: dict[str, Any]) -> None:
     by_label, events = result["hits_by_label"], result["events_by_label"]
     rows = [{"component": label, "events": events.get(label, 0), "hits": count} for label, count in by_label.items()]
     text.table(rows, ["component", "events", "hits"], "Components")
+    weights = [{"source_set": name, **row} for name, row in result["sampling"]["by_source"].items()]
+    columns = ["source_set", "sessions", "counted", "least", "median", "most"]
+    text.table(weights, columns, f"Weights of sessions ({result['sampling']['profile']})")
+
+
+def _show_stats(result: dict[str, Any]) -> None:
+    text.headline(f"{result['key']}: {result['read']:,} lines, {result['kept']:,} events")
+    text.figures({"rejected for": result["rejects"], "duplicates": result["duplicates"]})
+    text.figures({"unknown labels": result["unknown_labels"]})
+    by_source = [{"source_set": name, **row} for name, row in result["by_source"].items()]
+    text.table(by_source, ["source_set", "events", "hits", "sessions", "files", "weight"], "Source sets")
+    text.table([{"split": name, **row} for name, row in result["by_split"].items()], ["split", "hits", "sessions"])
+    by_label = [{"component": name, **row} for name, row in result["by_label"].items() if row["events"]]
+    text.table(by_label, ["component", "events", "hits"], "Components")
+    techniques = sorted(result["by_technique"].items(), key=lambda item: -item[1])
+    text.table([{"technique": name, "events": count} for name, count in techniques[:_LISTED]], ["technique", "events"])
+    sessions = sorted(result["by_session"], key=lambda row: -row["events"])
+    title = f"The greatest of {len(sessions):,} sessions"
+    text.table(sessions[:_LISTED], ["source_set", "session_id", "events", "hits", "split", "weight"], title)
 
 
 def _show_diff(result: dict[str, Any]) -> None:
@@ -57,4 +128,13 @@ def _show_diff(result: dict[str, Any]) -> None:
     text.figures({name: result[name] for name in ("added", "dropped", "changed", "unchanged")})
     for grouping in ("source", "label", "technique", "session"):
         rows = [{grouping: name, **counts} for name, counts in result[f"by_{grouping}"].items()]
-        text.table(rows, [grouping, "added", "dropped", "changed"])
+        text.table(rows[:_LISTED], [grouping, "added", "dropped", "changed"])
+        if len(rows) > _LISTED:
+            click.echo(f"and {len(rows) - _LISTED:,} more: see --json")
+
+
+def _show_merge(result: dict[str, Any]) -> None:
+    text.headline(f"{result['path']}: {result['written']:,} lines")
+    text.table([{"manifest": path, "lines": count} for path, count in result["lines"].items()], ["manifest", "lines"])
+    names = ("same", "conflicts", "repeats", "repeats_dropped", "without_id")
+    text.figures({name.replace("_", " "): result[name] for name in names})

@@ -1,11 +1,14 @@
 """The second half of a catalog: events to hits, in the order of audio files, with their splits."""
 
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from beatsight_core.manifest.chunks import Job
 from beatsight_core.manifest.events import HIT_SCHEMA
 from beatsight_core.manifest.fields import dictionary_array
 from beatsight_core.manifest.hits import HitRules, coalesce
@@ -14,12 +17,30 @@ from beatsight_core.manifest.spill import Slice, ranges
 from beatsight_core.manifest.splits import SPLITS, Splits, assign_splits
 from beatsight_core.manifest.tables import TableWriter
 from beatsight_core.manifest.tally import count_values, dictionary_parts
-from beatsight_core.manifest.workers import Mapper
 from beatsight_core.progress import Progress
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
+from beatsight_core.workers import WorkerPool
 
 ROW_GROUP_HITS = 1 << 16
+
+
+@dataclass(frozen=True, slots=True)
+class HitsJob:
+    """Hits to be made of a range of audio files.
+
+    Attributes:
+        slices: Where their events were set aside.
+        rules: How events become hits.
+    """
+
+    slices: list[Slice]
+    rules: HitRules
+
+    def run(self) -> tuple[int, pa.Table]:
+        """How many events there were, and the hits."""
+        events = pa.Table.from_batches([batch for part in self.slices for batch in part.read()])
+        return events.num_rows, coalesce(events, self.rules)
 
 
 class Assembly:
@@ -44,12 +65,12 @@ class Assembly:
         self.count = 0
         self.by: dict[str, Counter[str]] = {name: Counter() for name in ("source_set", "split", "labels")}
 
-    def make(self, mapper: Mapper, path: Path, progress: Progress) -> None:
+    def make(self, pool: WorkerPool[Job, Any], path: Path, progress: Progress) -> None:
         """Write `hits.parquet`."""
         intake = self._intake
-        jobs = ((slices, self._rules) for slices in ranges(intake.tally.files(), intake.spilled, intake.dropped))
+        jobs = (HitsJob(slices, self._rules) for slices in ranges(intake.tally.files(), intake.spilled, intake.dropped))
         with TableWriter(path, HIT_SCHEMA) as table, progress.task("hits", intake.kept, "events") as task:
-            for taken, hits in mapper(_make_hits, jobs):
+            for taken, hits in pool.map(jobs):
                 self.count += hits.num_rows
                 columns = self._with_splits(hits)
                 table.write([columns[name] for name in HIT_SCHEMA.names], hits.num_rows, ROW_GROUP_HITS)
@@ -69,9 +90,3 @@ class Assembly:
         for name, counter in self.by.items():
             counter.update(count_values(columns[name]))
         return columns
-
-
-def _make_hits(job: tuple[list[Slice], HitRules]) -> tuple[int, pa.Table]:
-    slices, rules = job
-    events = pa.Table.from_batches([batch for part in slices for batch in part.read()])
-    return events.num_rows, coalesce(events, rules)

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import digest_json, read_json
+from beatsight_core.files import digest_json, json_bytes, read_json, sha256_file
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
 
-FORMAT = 1
+FORMAT = 2
 """Grows with any change of what a catalog holds or of how events become hits."""
 
 EVENTS, HITS, REJECTED, SUMMARY = "events.parquet", "hits.parquet", "rejected.jsonl", "summary.json"
+CHUNKS, SESSIONS = "chunks.jsonl", "sessions.parquet"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class CatalogSummary:
         key: The manifest's key.
         manifest: Path of its file.
         sha256: Of that file.
+        bytes: Of that file.
         limit: Lines that were read at most, or None.
         inputs: Digest of all that determines the catalog.
         source_sets: Whose settings matter: those of events, and those that name unknown labels.
@@ -45,11 +47,13 @@ class CatalogSummary:
         duplicates: Events that repeat session, onset and components of another.
         unknown_labels: Label that the taxonomy lacks -> components, those of rejected lines too.
         sizes: Bytes of each other file of the folder.
+        sha256s: And the SHA-256 of each.
     """
 
     key: str
     manifest: str
     sha256: str
+    bytes: int
     limit: int | None
     inputs: str
     source_sets: tuple[str, ...]
@@ -70,10 +74,12 @@ class CatalogSummary:
     duplicates: int
     unknown_labels: dict[str, int]
     sizes: dict[str, int]
+    sha256s: dict[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for `--json`, metadata and `summary.json`."""
-        return dataclasses.asdict(self) | {"source_sets": list(self.source_sets)}
+        """All of it, for `--json`, metadata and `summary.json`; `seal` covers every other value."""
+        body = dataclasses.asdict(self) | {"source_sets": list(self.source_sets)}
+        return body | {"seal": digest_json(body)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "CatalogSummary":
@@ -81,8 +87,12 @@ class CatalogSummary:
 
         Raises:
             TypeError, KeyError: Something is missing or too much.
+            ValueError: The seal does not match.
         """
-        return cls(**value | {"source_sets": tuple(value["source_sets"])})
+        body = {name: entry for name, entry in value.items() if name != "seal"}
+        if value["seal"] != digest_json(body):
+            raise ValueError("the seal does not match")
+        return cls(**body | {"source_sets": tuple(body["source_sets"])})
 
 
 @dataclass(frozen=True)
@@ -115,6 +125,16 @@ class Catalog:
         return self.folder / REJECTED
 
     @property
+    def chunks_path(self) -> Path:
+        """What each chunk of the manifest held, for when it grows: see `growth`."""
+        return self.folder / CHUNKS
+
+    @property
+    def sessions_path(self) -> Path:
+        """The sessions and their weights: see `sampling`."""
+        return self.folder / SESSIONS
+
+    @property
     def source_sets(self) -> tuple[str, ...]:
         """The source sets that have events, sorted."""
         return tuple(sorted(self.summary.events_by_source))
@@ -140,19 +160,56 @@ def read_catalog(folder: Path) -> Catalog:
     Raises:
         DatasetError: It is not whole.
     """
+    summary = _read_summary(folder)
+    sizes = {name: _size(folder / name) for name in summary.sizes}
+    if sizes != summary.sizes:
+        raise _not_whole(folder)
+    return Catalog(summary.key, folder, summary)
+
+
+def broken_files(folder: Path) -> list[Path]:
+    """The files of a catalog whose bytes are not those that were written; nothing if there is no catalog.
+
+    Raises:
+        StorageError: The drive failed.
+    """
+    if not (folder / SUMMARY).exists():
+        return []
+    try:
+        summary = _read_summary(folder)
+    except DatasetError:
+        return [folder / SUMMARY]
+    broken = []
+    if (folder / SUMMARY).read_bytes() != json_bytes(summary.to_json()):
+        broken.append(folder / SUMMARY)
+    for name, sha256 in summary.sha256s.items():
+        path = folder / name
+        if not path.is_file() or sha256_file(path) != sha256:
+            broken.append(path)
+    return broken
+
+
+def _read_summary(folder: Path) -> CatalogSummary:
     value = read_json(folder / SUMMARY)
     try:
-        summary = CatalogSummary.from_json(value)
-        whole = all((folder / name).stat().st_size == size for name, size in summary.sizes.items())
-    except (TypeError, KeyError, OSError):
-        whole = False
-    if not whole:
-        raise DatasetError(
-            "A catalog is not whole or was made by another version",
-            where=folder,
-            do="delete the folder and run the same command again",
-        )
-    return Catalog(summary.key, folder, summary)
+        return CatalogSummary.from_json(value)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        raise _not_whole(folder) from error
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _not_whole(folder: Path) -> DatasetError:
+    return DatasetError(
+        "A catalog is not whole or was made by another version",
+        where=folder,
+        do="delete the folder and run the same command again",
+    )
 
 
 def catalog_inputs(settings: Settings, sha256: str, limit: int | None, source_sets: Iterable[str]) -> str:

@@ -1,15 +1,6 @@
-"""Lines to columns: the fast way for lines that are plainly valid, `checks` for those that are not.
+"""The columns of a chunk, grown block by block, one field of all events of a block at a time."""
 
-Events are taken in small blocks, one field of all of them at a time. Whatever leaves a block in doubt makes it be read
-again line by line by `checks.read_event`, which rejects what is wrong and brings the rest into a form without doubt.
-Both ways give the same columns.
-"""
-
-import contextlib
-import gc
 import itertools
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,147 +9,19 @@ import orjson
 import pyarrow as pa
 
 from beatsight_core.manifest import checks, fields
-from beatsight_core.manifest.checks import RejectedError, Rules, UnknownLabels
+from beatsight_core.manifest.checks import Rules
 from beatsight_core.manifest.events import EVENT_SCHEMA
-from beatsight_core.manifest.fields import DoubtError, TextColumn, Vocabulary
-from beatsight_core.manifest.lines import MAX_LINE_BYTES
+from beatsight_core.manifest.fields import Codes, DoubtError, TextColumn, Texts, Vocabulary
+from beatsight_core.manifest.frames import CutLines
 
 _ALWAYS = ("session_id", "source_set", "audio_path")
 
-BOM = b"\xef\xbb\xbf"
-
 Ints = npt.NDArray[np.int64]
+_Event = dict[str, Any]
+_Part = dict[str, npt.NDArray[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """A line that is not an event. `line` counts from 0 within its chunk; `offset` is its place in the whole text."""
-
-    line: int
-    offset: int
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChunkResult:
-    """What a chunk held.
-
-    Attributes:
-        lines: All lines.
-        read: Those that were not blank.
-        events: The valid ones, in the columns of `EVENT_SCHEMA`; `line` counts from 0 within the chunk, and columns of
-            few values are dictionaries.
-        offsets: Of each event, where its line begins in the whole text.
-        label_bits: Of each event, the set of its components as bits in class order.
-        rejections: The others, with their reasons.
-        unknown: Labels that the taxonomy lacks.
-    """
-
-    lines: int
-    read: int
-    events: pa.RecordBatch
-    offsets: Ints
-    label_bits: npt.NDArray[np.uint64]
-    rejections: list[Rejection] = field(default_factory=list)
-    unknown: UnknownLabels = field(default_factory=UnknownLabels)
-
-
-def parse_lines(blocks: Iterable[bytes], offset: int, rules: Rules, most: int | None = None) -> ChunkResult:
-    """Read the lines of a chunk.
-
-    Args:
-        blocks: Runs of whole lines; the last one may lack its line break.
-        offset: Where they begin in the text.
-        rules: What settings allow.
-        most: Stop after so many lines that are not blank.
-    """
-    reader = _Reader(rules, most)
-    with _no_collection():
-        for block in blocks:
-            start = len(BOM) if offset == 0 and block.startswith(BOM) else 0
-            reader.read(block[start:], offset + start)
-            offset += len(block)
-            if reader.enough:
-                break
-    return reader.result()
-
-
-class _Reader:
-    """Reads the blocks of one chunk."""
-
-    def __init__(self, rules: Rules, most: int | None):
-        self._rules, self._most = rules, most
-        self._columns = _Columns(rules)
-        self._rejections: list[Rejection] = []
-        self._unknown = UnknownLabels()
-        self._lines = self._blank = 0
-
-    @property
-    def enough(self) -> bool:
-        return self._most is not None and self._lines - self._blank >= self._most
-
-    def read(self, block: bytes, offset: int) -> None:
-        lines = block.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        singly = self._most is not None or len(block) > MAX_LINE_BYTES
-        if singly or not self._read_at_once(lines, offset, escapes=b"\\" in block):
-            self._read_singly(lines, offset, cut=not block.endswith(b"\n"))
-
-    def _read_at_once(self, lines: list[bytes], offset: int, *, escapes: bool) -> bool:
-        """Take all lines as events; false, with nothing taken, if any of them is in doubt."""
-        places = np.arange(self._lines, self._lines + len(lines))
-        lengths = np.fromiter(map(len, lines), np.int64, len(lines))
-        try:
-            self._columns.add(
-                list(map(orjson.loads, lines)), places, offset + fields.offsets_of(lengths + 1)[:-1], escapes=escapes
-            )
-        except (DoubtError, orjson.JSONDecodeError):
-            return False
-        self._lines += len(lines)
-        return True
-
-    def _read_singly(self, lines: list[bytes], offset: int, *, cut: bool) -> None:
-        events, places, offsets = [], [], []
-        for position, line in enumerate(lines):
-            if self.enough:
-                break
-            place, begin = self._lines, offset
-            self._lines, offset = self._lines + 1, offset + len(line) + 1
-            if checks.is_blank(line):
-                self._blank += 1
-                continue
-            try:
-                events.append(self._event(line))
-                places.append(place)
-                offsets.append(begin)
-            except RejectedError as refusal:
-                message = refusal.message
-                if cut and position == len(lines) - 1 and refusal.reason == "bad_json":
-                    message += "; it is the last line and has no line end, so the file may have been cut"
-                self._rejections.append(Rejection(place, begin, refusal.reason, message))
-        if events:
-            self._columns.add(events, np.array(places), np.array(offsets), escapes=False)
-
-    def _event(self, line: bytes) -> dict[str, Any]:
-        if len(line) > MAX_LINE_BYTES:
-            raise RejectedError("line_too_long", f"the line has {len(line):,} bytes")
-        return checks.read_event(line, self._rules, self._unknown)
-
-    def result(self) -> ChunkResult:
-        return ChunkResult(
-            lines=self._lines,
-            read=self._lines - self._blank,
-            events=self._columns.batch(),
-            offsets=self._columns.offsets(),
-            label_bits=self._columns.label_bits(),
-            rejections=self._rejections,
-            unknown=self._unknown,
-        )
-
-
-class _Columns:
+class Columns:
     """Grows the columns of a chunk block by block; a block in doubt leaves nothing behind."""
 
     def __init__(self, rules: Rules):
@@ -173,8 +36,11 @@ class _Columns:
         }
         self._techniques = Vocabulary(fields.accept_techniques)
         self._buckets = Vocabulary(fields.accept_bucket, fields.BUCKET_NAMES)
-        self._ids, self._extras = TextColumn(), TextColumn()
-        self._parts: list[dict[str, Any]] = []
+        self._ids, self._extras = TextColumn(), Texts()
+        self._parts: list[_Part] = []
+        self._frames: _Part = {}
+        self._frame_extras: list[_Event] = []
+        self._full_extras: dict[tuple[int, bytes], int] = {}
 
     def add(self, events: list[Any], places: Ints, offsets: Ints, *, escapes: bool) -> None:
         """Take parsed lines, consuming them.
@@ -190,12 +56,69 @@ class _Columns:
         """
         if set(map(type, events)) != {dict}:
             raise DoubtError
-        part: dict[str, Any] = {"line": places, "offset": offsets}
+        part: _Part = {"line": places, "offset": offsets}
         ids = fields.event_ids(events, escapes=escapes)
+        part["onset_time"] = fields.onsets([event.pop("onset_time", None) for event in events])
+        lists = [event.pop("components", None) for event in events]
+        if self._take_components(part, lists):
+            # What components hold besides goes where other fields go, in the shape it came in.
+            for event, components in zip(events, lists, strict=True):
+                if any(components):
+                    event["components"] = components
+        part |= self._shared_fields(events)
+        self._ids.add_strings(ids)
+        self._parts.append(part)
+
+    def add_cut(self, cut: CutLines, fresh: list[_Event], place: int, offset: int) -> None:
+        """Take lines that were cut, consuming them.
+
+        Args:
+            cut: The lines.
+            fresh: What their frames hold that come for the first time.
+            place: The first one's number within the chunk.
+            offset: Where it begins in the text.
+
+        Raises:
+            DoubtError: As `add`; the fresh frames are then as if they had not come.
+        """
+        part: _Part = {
+            "line": np.arange(place, place + len(cut.ids)),
+            "offset": offset + fields.offsets_of(cut.sizes)[:-1],
+            "onset_time": fields.onsets(cut.onsets),
+        }
+        more = self._take_components(part, cut.components)
+        rests = [fields.sorted_json(item) if any(item) else b"" for item in cut.components] if more else []
+        if fresh:
+            self._add_frames(fresh)
+        part |= {name: values[cut.frames] for name, values in self._frames.items()}
+        if rests:
+            part["extra"] = self._with_components(cut.frames, part["extra"], rests)
+        self._ids.add(cut.ids)
+        self._parts.append(part)
+
+    def _add_frames(self, events: list[_Event]) -> None:
+        part = self._shared_fields(events)
+        before = self._frames or {name: values[:0] for name, values in part.items()}
+        self._frames = {name: np.concatenate([before[name], values]) for name, values in part.items()}
+        self._frame_extras += events
+
+    def _with_components(self, frames: Codes, extras: npt.NDArray[Any], rests: list[bytes]) -> Codes:
+        """The extras of cut lines: their frames', with what their components hold besides."""
+        codes = []
+        known = self._full_extras
+        for key, extra in zip(zip(frames.tolist(), rests, strict=True), extras.tolist(), strict=True):
+            code = known.get(key) if key[1] else extra
+            if code is None:
+                full = self._frame_extras[key[0]] | {"components": orjson.loads(key[1])}
+                code = known[key] = self._extras.code(fields.sorted_json(full))
+            codes.append(code)
+        return np.array(codes, np.int32)
+
+    def _shared_fields(self, events: list[_Event]) -> _Part:
+        """The fields that events mostly share with their neighbours, and all that have no column of their own."""
+        part: _Part = {}
         for name in _ALWAYS:
             part[name] = self._vocabularies[name].encode([event.pop(name, None) for event in events])
-        part["onset_time"] = fields.onsets([event.pop("onset_time", None) for event in events])
-        self._take_components(part, events)
         keys = fields.technique_keys([event.pop("techniques", None) for event in events])
         part["techniques"] = self._techniques.encode(keys)
         for name in checks.FLAGS:
@@ -205,13 +128,12 @@ class _Columns:
             part[name] = self._vocabularies[name].encode(_column(events, name, name in left))
         for name, wanted in checks.NESTED.items():
             part |= fields.nested_numbers(_column(events, name, name in left), name, wanted, events)
-        extras = _extras(events)
-        self._ids.add_strings(ids)
-        self._extras.add(extras)
-        self._parts.append(part)
+        texts = [fields.sorted_json(event) if event else None for event in events]
+        part["extra"] = np.fromiter(map(self._extras.code, texts), np.int32, len(texts))
+        return part
 
-    def _take_components(self, part: dict[str, Any], events: list[dict[str, Any]]) -> None:
-        lists = [event.pop("components", None) for event in events]
+    def _take_components(self, part: _Part, lists: list[Any]) -> bool:
+        """Take the fields of components that have columns; whether they hold more."""
         if set(map(type, lists)) != {list} or not all(lists):
             raise DoubtError
         flat: list[Any] = list(itertools.chain.from_iterable(lists))
@@ -223,11 +145,7 @@ class _Columns:
             part[name] = fields.numbers([item.pop(name, None) for item in flat], 0.0, 1.0)
         buckets = self._buckets.encode([item.pop("dynamic_bucket", None) for item in flat])
         part["buckets"] = fields.filled_buckets(buckets, part["velocity"])
-        if any(flat):
-            # What components hold besides goes where other fields go, in the shape it came in.
-            for event, components in zip(events, lists, strict=True):
-                if any(components):
-                    event["components"] = components
+        return any(flat)
 
     def _labels(self, labels: list[Any]) -> npt.NDArray[np.int32]:
         try:
@@ -243,9 +161,7 @@ class _Columns:
         """Of each event, its components as a set of bits."""
         if not self._parts:
             return np.zeros(0, np.uint64)
-        bits = np.left_shift(np.uint64(1), self._joined("labels").astype(np.uint64))
-        starts = fields.offsets_of(self._joined("counts"))[:-1]
-        return np.asarray(np.bitwise_or.reduceat(bits, starts), np.uint64)
+        return label_bits(self._joined("labels"), self._joined("counts"))
 
     def batch(self) -> pa.RecordBatch:
         """All that was taken, in the order of `EVENT_SCHEMA`."""
@@ -267,7 +183,7 @@ class _Columns:
             "context_post_ms": fields.nullable_floats(self._joined("context_ms.post")),
             "loudness_lufs": fields.nullable_floats(self._joined("loudness.LUFS_i")),
             "loudness_peak_dbfs": fields.nullable_floats(self._joined("loudness.peak_dbfs")),
-            "extra": self._extras.array(),
+            "extra": self._extras.array(self._joined("extra")),
         }
         columns |= {name: vocabulary.array(self._joined(name)) for name, vocabulary in self._vocabularies.items()}
         columns |= {name: pa.array(self._joined(name)) for name in checks.FLAGS}
@@ -278,25 +194,16 @@ class _Columns:
         return np.concatenate([part[name] for part in self._parts])
 
 
+def label_bits(codes: npt.NDArray[Any], counts: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """Of each event, its components as a set of bits.
+
+    Args:
+        codes: Classes of all components, shape (components,).
+        counts: Components of each event, at least one, shape (events,).
+    """
+    bits = np.left_shift(np.uint64(1), codes.astype(np.uint64))
+    return np.asarray(np.bitwise_or.reduceat(bits, fields.offsets_of(counts)[:-1]), np.uint64)
+
+
 def _column(events: list[dict[str, Any]], name: str, there: bool) -> list[Any]:
     return [event.pop(name, None) for event in events] if there else [None] * len(events)
-
-
-def _extras(events: list[dict[str, Any]]) -> list[bytes | None]:
-    """Every other field, unknown ones too, as JSON objects with sorted keys."""
-    try:
-        return [orjson.dumps(event, option=orjson.OPT_SORT_KEYS) if event else None for event in events]
-    except TypeError:  # nested deeper than can be written
-        raise DoubtError from None
-
-
-@contextlib.contextmanager
-def _no_collection() -> Iterator[None]:
-    """Pause the cyclic garbage collector, which would walk millions of young objects and find nothing."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

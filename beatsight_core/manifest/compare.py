@@ -104,10 +104,20 @@ class _Index:
 
     def places_in(self, other: "_Index") -> npt.NDArray[np.int64]:
         """Where each event is in another index, -1 if it is not there."""
-        frame = pl.DataFrame({"high": self.high, "low": self.low})
-        places = pl.DataFrame({"high": other.high, "low": other.low}).with_row_index("place")
-        joined = frame.join(places, on=["high", "low"], how="left", maintain_order="left")
-        return joined["place"].cast(pl.Int64).fill_null(-1).to_numpy()
+        order = np.lexsort((other.low, other.high))
+        high, low = other.high[order], other.low[order]
+        place = np.searchsorted(high, self.high)
+        found = np.full(len(self.high), -1, np.int64)
+        open_ = np.flatnonzero(place < len(high))
+        while True:  # once, unless two keys share their first half
+            open_ = open_[high[place[open_]] == self.high[open_]]
+            if not len(open_):
+                return found
+            match = low[place[open_]] == self.low[open_]
+            found[open_[match]] = order[place[open_[match]]]
+            open_ = open_[~match]
+            place[open_] += 1
+            open_ = open_[place[open_] < len(high)]
 
 
 def _frames(path: Path) -> Iterator[pl.DataFrame]:
@@ -117,6 +127,8 @@ def _frames(path: Path) -> Iterator[pl.DataFrame]:
 
 
 def _count(path: Path, masks: dict[str, npt.NDArray[np.bool_]], counts: dict[str, dict[str, Counter[str]]]) -> None:
+    if not any(mask.any() for mask in masks.values()):
+        return
     start = 0
     for frame in _frames(path):
         stop = start + len(frame)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import pyarrow as pa
 
 from beatsight_core.manifest import checks
@@ -83,6 +84,21 @@ class Vocabulary:
         if keyed:
             self._codes[value] = code
         return code
+
+
+class Texts:
+    """Texts of which many events share one, as codes."""
+
+    def __init__(self) -> None:
+        self._codes: dict[bytes | None, int] = {None: -1}
+
+    def code(self, text: bytes | None) -> int:
+        """The code of a UTF-8 text; -1 stands for null."""
+        return self._codes.setdefault(text, len(self._codes) - 1)
+
+    def array(self, codes: Codes) -> pa.DictionaryArray:
+        """Codes as an Arrow dictionary; texts that no event uses are left out."""
+        return compact_dictionary(codes, [text.decode() for text in self._codes if text is not None])
 
 
 class TextColumn:
@@ -227,6 +243,14 @@ def filled_buckets(codes: Codes, velocities: Floats) -> Codes:
     """Dynamic buckets as given, else from the velocity; the codes of `BUCKET_NAMES` are their positions."""
     derived = np.searchsorted(_BUCKET_UPPERS, velocities).astype(np.int32)
     return np.where((codes < 0) & ~np.isnan(velocities), derived, codes)
+
+
+def sorted_json(value: Any) -> bytes:
+    """A value as JSON with sorted keys."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # nested deeper than can be written
+        raise DoubtError from None
 
 
 def offsets_of(counts: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

@@ -146,7 +146,7 @@ def _event_fields(table: dict[str, pa.Array], starts: Ints) -> dict[str, pa.Arra
     synthetic = np.logical_or.reduceat(table["is_synthetic"].to_numpy(zero_copy_only=False), starts)
     names = ("session_id", "source_set", "audio_path")
     return {
-        "hit_id": pa.array(_digests(pc.binary_join(ids, "\n")), pa.string()),
+        "hit_id": _digests(pc.binary_join(ids, "\n")),
         "event_ids": ids,
         "onset_time": table["onset_time"].take(pa.array(starts)),
         "is_synthetic": pa.array(synthetic),
@@ -168,12 +168,14 @@ def _ids_by_hit(ids: pa.Array, starts: Ints) -> pa.ListArray:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), ids)
 
 
-def _digests(texts: pa.StringArray) -> list[str]:
+def _digests(texts: pa.StringArray) -> pa.StringArray:
     """The names of hits, from their joined event ids."""
     _, offsets, data = texts.buffers()
     bounds = np.frombuffer(offsets, np.int32)[texts.offset : texts.offset + len(texts) + 1].tolist()
-    raw, sha256 = memoryview(data), hashlib.sha256
-    return [sha256(raw[start:end]).hexdigest()[:HIT_ID_HEX] for start, end in itertools.pairwise(bounds)]
+    raw, sha256, half = memoryview(data), hashlib.sha256, HIT_ID_HEX // 2
+    names = b"".join([sha256(raw[start:end]).digest()[:half] for start, end in itertools.pairwise(bounds)]).hex()
+    ends = np.arange(0, len(names) + 1, HIT_ID_HEX, dtype=np.int32)
+    return pa.StringArray.from_buffers(len(texts), pa.py_buffer(ends), pa.py_buffer(names.encode()))
 
 
 def _strokes(table: dict[str, pa.Array], starts: Ints, taxonomy: Taxonomy) -> dict[str, pa.Array]:

@@ -3,16 +3,19 @@
 import hashlib
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from beatsight_core.errors import DatasetError, ManifestError
-from beatsight_core.files import read_json, sha256_file, storage_errors, write_json
+from beatsight_core.files import read_json, storage_errors, write_json
 from beatsight_core.manifest.lines import SUFFIXES
 from beatsight_core.settings import Settings
 
 SETTLED_S = 2.0
 """A file modified less than this before it was read may change again without its time stamp showing it."""
+
+_STEP_BYTES = 1 << 18
 
 _LIMITED = re.compile(r"^(?P<key>.+)-limit(?P<limit>[1-9][0-9]*)$")
 
@@ -35,6 +38,7 @@ class FileState:
 
 
 _REMEMBERED: dict[FileState, str] = {}
+_PREFIXES: dict[FileState, dict[int, str]] = {}
 
 
 def manifest_key(path: Path) -> str:
@@ -68,13 +72,14 @@ def manifest_stem(path: Path) -> str:
     return path.name.removesuffix(suffix) if suffix else path.stem
 
 
-def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = True) -> str:
+def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = True, marks: Iterable[int] = ()) -> str:
     """The SHA-256 of a manifest's file, in hex.
 
     Args:
         path: The file.
         memory: Folder in which digests outlive the process.
         remember: Whether a new digest may be written there.
+        marks: If the file is read, take the digests of its first so many bytes on the way, for `prefix_sha256`.
 
     Raises:
         ManifestError: There is no such file.
@@ -84,13 +89,41 @@ def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = 
     state = FileState.of(path)
     known = known_sha256(state, memory)
     if known is None:
-        known = sha256_file(path)
+        prefixes = _digests(path, {*marks, state.size})
+        if state.size not in prefixes:
+            raise ManifestError("The manifest became shorter while it was read", where=path, do="run again")
+        known = prefixes[state.size]
         settled = time.time() - state.mtime_ns / 1e9 > SETTLED_S and FileState.of(path) == state
         if settled:
-            _REMEMBERED[state] = known
+            _REMEMBERED[state], _PREFIXES[state] = known, prefixes
         if settled and memory is not None and remember:
             write_json(_note(memory, path), asdict(state) | {"sha256": known})
     return known
+
+
+def prefix_sha256(path: Path, sizes: Iterable[int]) -> dict[int, str]:
+    """The SHA-256 of a file's first so many bytes, for each size; none for a size beyond its own."""
+    state = FileState.of(path)
+    known = _PREFIXES.get(state, {})
+    wanted = set(sizes)
+    return known if wanted <= set(known) else _digests(path, wanted)
+
+
+def _digests(path: Path, sizes: set[int]) -> dict[int, str]:
+    """The digests of a file's beginnings, in one pass."""
+    found: dict[int, str] = {}
+    sha256, place = hashlib.sha256(), 0
+    buffer = memoryview(bytearray(_STEP_BYTES))
+    with storage_errors(path), path.open("rb", buffering=0) as handle:
+        handle.read(1)  # a file that says it is empty may be one that cannot be read
+        handle.seek(0)
+        for size in sorted(sizes):
+            while place < size and (count := handle.readinto(buffer[: min(size - place, _STEP_BYTES)])):
+                sha256.update(buffer[:count])
+                place += count
+            if place == size:
+                found[size] = sha256.hexdigest()
+    return found
 
 
 def known_sha256(state: FileState, memory: Path | None) -> str | None:

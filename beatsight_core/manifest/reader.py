@@ -8,11 +8,13 @@ folder appears under its name when it is whole.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from beatsight_core.errors import DatasetError, ManifestError, UsageError
-from beatsight_core.files import atomic_folder, exclusive_lock, remove_leftovers, write_json
+from beatsight_core.files import atomic_folder, exclusive_lock, remove_leftovers, sha256_file, write_json
 from beatsight_core.manifest.assembly import Assembly
 from beatsight_core.manifest.catalog import (
+    CHUNKS,
     EVENTS,
     HITS,
     REJECTED,
@@ -24,24 +26,30 @@ from beatsight_core.manifest.catalog import (
     read_catalog,
 )
 from beatsight_core.manifest.checks import Rules
+from beatsight_core.manifest.chunks import Job, run_job
+from beatsight_core.manifest.growth import Growth, earlier_catalogs, grown_from
 from beatsight_core.manifest.identity import (
     FileState,
     digest_memory,
     key_of,
+    known_sha256,
     limited_key,
     manifest_key,
     manifest_sha256,
     manifest_stem,
+    prefix_sha256,
     resolve_manifest,
     split_limit,
 )
 from beatsight_core.manifest.intake import Intake
 from beatsight_core.manifest.lines import is_compressed
+from beatsight_core.manifest.sampling import profile_of, write_sampling
+from beatsight_core.manifest.sessions import SessionParts
 from beatsight_core.manifest.splits import SPLITS
-from beatsight_core.manifest.workers import worker_count, workers
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
+from beatsight_core.workers import WorkerPool, worker_count
 
 __all__ = [
     "Catalog",
@@ -70,12 +78,8 @@ class _Request:
     key: str
     limit: int | None
 
-    @property
-    def processes(self) -> int:
-        size = self.state.size * (COMPRESSION if is_compressed(self.path) else 1)
-        if self.limit is not None or size < POOL_BYTES:
-            return 1
-        return worker_count(self.settings.dataset.workers)
+
+_Pool = WorkerPool[Job, Any]
 
 
 def build_catalog(
@@ -108,29 +112,53 @@ def build_catalog(
     known = _known_by_key(settings, str(ref), limit) if folder is None else None
     if known is not None:
         return known
-    request = _request(settings, ref, limit, remember=folder is None)
-    target = folder or settings.catalog_dir / request.key
-    catalog = _fresh(target, request)
-    if catalog is not None:
-        return catalog
-    if folder is not None:
-        return _build(request, target, progress or SilentProgress())
+    path = _manifest_path(settings, ref)
+    progress = progress or SilentProgress()
+    with WorkerPool(run_job, _processes(settings, path, limit)) as pool:
+        if folder is not None:
+            request = _request(settings, ref, path, limit, pool)
+            return _fresh(folder, request) or _build(request, folder, pool, progress, None)
+        request = _request(settings, ref, path, limit, pool, remember=True)
+        target = settings.catalog_dir / request.key
+        return _fresh(target, request) or _build_locked(request, target, pool, progress)
+
+
+def _build_locked(request: _Request, target: Path, pool: _Pool, progress: Progress) -> Catalog:
+    settings = request.settings
     with exclusive_lock(settings.catalog_dir / ".locks" / request.key):
         remove_leftovers(settings.catalog_dir)
         # Whoever held the lock before may have made it.
-        return _fresh(target, request) or _build(request, target, progress or SilentProgress())
+        return _fresh(target, request) or _build(request, target, pool, progress, _growth(request))
 
 
-def _request(settings: Settings, ref: str | Path, limit: int | None, *, remember: bool) -> _Request:
+def _manifest_path(settings: Settings, ref: str | Path) -> Path:
     path = resolve_manifest(settings, ref)
     if not str(path).isprintable():
         raise ManifestError(
             "The manifest's path holds characters that cannot be shown", where=ascii(str(path)), do="rename it"
         )
+    return path
+
+
+def _processes(settings: Settings, path: Path, limit: int | None) -> int:
+    """How many processes a manifest is worth; one per core, as each has its own part of the text to parse."""
+    size = FileState.of(path).size * (COMPRESSION if is_compressed(path) else 1)
+    if limit is not None or size < POOL_BYTES:
+        return 1
+    return worker_count(settings.dataset.workers)
+
+
+def _request(
+    settings: Settings, ref: str | Path, path: Path, limit: int | None, pool: _Pool, *, remember: bool = False
+) -> _Request:
     if limit is None and manifest_stem(path) != str(ref):
         limit = split_limit(str(ref))[1]
-    state = FileState.of(path)
-    sha256 = manifest_sha256(path, digest_memory(settings), remember=remember)
+    state, memory = FileState.of(path), digest_memory(settings)
+    marks: list[int] = []
+    if known_sha256(state, memory) is None:
+        pool.start()  # the manifest is new, so there will be work; the processes get ready while it is digested
+        marks = [catalog.summary.bytes for catalog in earlier_catalogs(settings, path, state.size)]
+    sha256 = manifest_sha256(path, memory, remember=remember, marks=marks)
     return _Request(settings, path, state, sha256, limited_key(key_of(path, sha256), limit), limit)
 
 
@@ -158,25 +186,42 @@ def _matches(settings: Settings, summary: CatalogSummary) -> bool:
     return summary.inputs == catalog_inputs(settings, summary.sha256, summary.limit, summary.source_sets)
 
 
-def _build(request: _Request, target: Path, progress: Progress) -> Catalog:
-    rules = Rules.from_settings(request.settings)
-    with atomic_folder(target, replace=True) as folder, workers(request.processes) as mapper:
-        intake = Intake(request.path, rules, folder, request.limit)
-        intake.read(mapper, progress)
+def _build(request: _Request, target: Path, pool: _Pool, progress: Progress, growth: Growth | None) -> Catalog:
+    settings = request.settings
+    rules, profile = Rules.from_settings(settings), profile_of(settings)
+    with atomic_folder(target, replace=True) as folder:
+        intake = Intake(request.path, rules, folder, request.limit, growth)
+        intake.read(pool, progress)
         if FileState.of(request.path) != request.state:
             raise ManifestError(
                 "The manifest changed while it was read", where=request.path, do="run again when it is complete"
             )
-        assembly = Assembly(request.settings, intake)
-        assembly.make(mapper, folder / HITS, progress)
+        parts = intake.parts.parts()
+        intake.parts = SessionParts()  # its memory is wanted for the hits
+        assembly = Assembly(settings, intake)
+        assembly.make(pool, folder / HITS, progress)
         intake.clear()
-        sizes = {name: (folder / name).stat().st_size for name in (EVENTS, HITS, REJECTED)}
-        summary = _summary(request, intake, assembly, sizes)
+        summary = _summary(request, intake, assembly, folder, sum(part.events - part.different for part in parts))
+        write_sampling(Catalog(request.key, folder, summary), parts, profile)
         write_json(folder / SUMMARY, summary.to_json())
     return Catalog(request.key, target, summary)
 
 
-def _summary(request: _Request, intake: Intake, assembly: Assembly, sizes: dict[str, int]) -> CatalogSummary:
+def _growth(request: _Request) -> Growth | None:
+    """What an earlier catalog, made by the same settings, knows of this manifest."""
+    settings, path = request.settings, request.path
+    if request.limit is not None:
+        return None
+    catalogs = [
+        catalog
+        for catalog in earlier_catalogs(settings, path, request.state.size)
+        if _matches(settings, catalog.summary)
+    ]
+    return grown_from(catalogs, prefix_sha256(path, {catalog.summary.bytes for catalog in catalogs}))
+
+
+def _summary(request: _Request, intake: Intake, assembly: Assembly, folder: Path, duplicates: int) -> CatalogSummary:
+    parts = [folder / name for name in (EVENTS, HITS, REJECTED, CHUNKS)]
     by_source = intake.tally.events_by_source()
     source_sets = tuple(sorted({*by_source, *intake.unknown.source_sets}))
     components = taxonomy_named(request.settings.taxonomy).components
@@ -184,6 +229,7 @@ def _summary(request: _Request, intake: Intake, assembly: Assembly, sizes: dict[
         key=request.key,
         manifest=str(request.path),
         sha256=request.sha256,
+        bytes=request.state.size,
         limit=request.limit,
         inputs=catalog_inputs(request.settings, request.sha256, request.limit, source_sets),
         source_sets=source_sets,
@@ -201,9 +247,10 @@ def _summary(request: _Request, intake: Intake, assembly: Assembly, sizes: dict[
         hits_by_label={label: assembly.by["labels"][label] for label in components},
         techniques=_sorted(intake.tally.techniques),
         split_notes=assembly.splits.notes,
-        duplicates=intake.duplicates,
+        duplicates=duplicates,
         unknown_labels=_sorted(intake.unknown.counts),
-        sizes=sizes,
+        sizes={path.name: path.stat().st_size for path in parts},
+        sha256s={path.name: sha256_file(path) for path in parts},
     )
 
 

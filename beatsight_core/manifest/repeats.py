@@ -15,11 +15,18 @@ Mask = npt.NDArray[np.bool_]
 _SEEDS = (0x9E3779B97F4A7C15, 0x2545F4914F6CDD1D)
 
 
+_HINT_BITS = 25
+
+
 class SeenKeys:
-    """Keys that were seen."""
+    """Keys that were seen.
+
+    A table of 2^25 bytes says at once of most new keys that they were not, so that few have to be looked for.
+    """
 
     def __init__(self) -> None:
         self._runs: list[tuple[Keys, Keys]] = []
+        self._hints = np.zeros(1 << _HINT_BITS, bool)
 
     def add(self, high: Keys, low: Keys) -> Mask:
         """Take keys and say which were there before, in an earlier call or earlier in this one."""
@@ -29,8 +36,11 @@ class SeenKeys:
         high, low = high[order], low[order]
         repeated = np.zeros(len(order), bool)
         repeated[1:] = (high[1:] == high[:-1]) & (low[1:] == low[:-1])
-        for run in self._runs:
-            repeated |= _found(run, high, low)
+        hints = high >> np.uint64(64 - _HINT_BITS)
+        likely = np.flatnonzero(self._hints[hints])
+        for run in self._runs if len(likely) else ():
+            repeated[likely] |= _found(run, high[likely], low[likely])
+        self._hints[hints] = True
         self._append((high[~repeated], low[~repeated]))
         result = np.empty(len(order), bool)
         result[order] = repeated
@@ -44,6 +54,56 @@ class SeenKeys:
             order = np.argsort(high, kind="stable")  # two sorted halves: a single merge
             high = high[order]
             self._runs.append((high, np.concatenate([older[1], newer[1]])[order]))
+
+
+class Strokes:
+    """Strokes by the place they belong to; a stroke may come several times, in one place or in several.
+
+    20 bytes an event. Nothing depends on the order in which they come.
+    """
+
+    def __init__(self) -> None:
+        self._keys: list[tuple[Keys, Keys]] = []
+        self._places: list[npt.NDArray[np.int32]] = []
+
+    def add(self, high: Keys, low: Keys, places: npt.NDArray[np.int32]) -> None:
+        """Take the keys of strokes and the number of the place of each."""
+        self._keys.append((high, low))
+        self._places.append(places)
+
+    def different(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """How many different strokes each place has; one that several places have counts for the lowest rank.
+
+        Args:
+            ranks: Of each place, all different, shape (places,).
+
+        Returns:
+            By rank, shape (places,).
+        """
+        if not self._keys:
+            return np.zeros(len(ranks), np.int64)
+        high, low = (np.concatenate([pair[half] for pair in self._keys]) for half in (0, 1))
+        order = np.argsort(high, kind="stable")
+        high, low = high[order], low[order]
+        same_high = high[1:] == high[:-1]
+        if (same_high & (low[1:] != low[:-1])).any():  # two strokes share half a key
+            again = np.lexsort((low, high))
+            high, low, order = high[again], low[again], order[again]
+        first = np.ones(len(order), bool)
+        first[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+        of_events = ranks[np.concatenate(self._places)[order]]
+        return np.bincount(np.minimum.reduceat(of_events, np.flatnonzero(first)), minlength=len(ranks))
+
+
+def first_of_equal(high: Keys, low: Keys) -> npt.NDArray[np.int64]:
+    """Of each key, the place of the first that equals it; its own if none does before. Shape (keys,)."""
+    order = np.lexsort((low, high))  # stable: of equal keys the first stays the first
+    begins = np.ones(len(order), bool)
+    begins[1:] = (high[order][1:] != high[order][:-1]) | (low[order][1:] != low[order][:-1])
+    starts = np.flatnonzero(begins)
+    firsts = np.empty(len(order), np.int64)
+    firsts[order] = np.repeat(order[starts], np.diff(np.append(starts, len(order))))
+    return firsts
 
 
 def text_keys(texts: pa.Array) -> tuple[Keys, Keys]:

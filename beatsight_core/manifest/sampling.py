@@ -1,21 +1,49 @@
 """How much a session weighs when examples are drawn: long sessions of one sound must not drown the short ones.
 
 The weight of a session is a power of how many of its events count, held within limits. Events that repeat session,
-onset and components count once; of a file and of a session only so many count. Profiles are data, in `sampling.toml`.
+onset and components count once; of a file and of a session only so many count. Profiles are data, in `sampling.toml`;
+settings name one and may change what it says of a source set. The weights lie beside the catalog in `sessions.parquet`,
+with the counts that they are made from, so that another profile needs no look at the events.
 """
 
+import dataclasses
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.files import atomic_path, digest_json
 from beatsight_core.manifest.catalog import Catalog
+from beatsight_core.manifest.sessions import SessionPart, count_sessions
+from beatsight_core.settings import Settings
+
+METADATA = b"beatsight.sampling"
+"""Key of the file's metadata that holds the profile, as JSON."""
+
+SESSION_SCHEMA = pa.schema(
+    [
+        pa.field("source_set", pa.string(), nullable=False),
+        pa.field("session_id", pa.string(), nullable=False),
+        pa.field("events", pa.int64(), nullable=False),
+        pa.field("duplicates", pa.int64(), nullable=False),  # events that repeat another's session, onset, components
+        pa.field("counted", pa.int64(), nullable=False),  # events that bear on the weight
+        pa.field("weight", pa.float64(), nullable=False),
+        pa.field("files", pa.list_(pa.string()), nullable=False),  # audio paths, sorted
+        pa.field("events_by_file", pa.list_(pa.int64()), nullable=False),  # parallel to files
+        pa.field("strokes_by_file", pa.list_(pa.int64()), nullable=False),  # parallel to files: without duplicates
+    ]
+)
+"""`sessions.parquet`: ordered by source_set, session_id."""
 
 
 @dataclass(frozen=True)
@@ -58,101 +86,202 @@ class SamplingProfile:
         return self.sources.get(name, self.default)
 
 
-def load_profile(name: str) -> SamplingProfile:
+@dataclass(frozen=True)
+class Sampling:
+    """The weights of a catalog's sessions.
+
+    Attributes:
+        profile: That they follow.
+        sessions: The columns of `SESSION_SCHEMA`, one row per session.
+    """
+
+    profile: SamplingProfile
+    sessions: pl.DataFrame
+
+    def hit_weights(self, hits: pl.DataFrame) -> npt.NDArray[np.float64]:
+        """The weight of every hit: its session's, more for techniques that are boosted; the largest boost applies.
+
+        Args:
+            hits: Columns source_set, session_id and techniques.
+
+        Returns:
+            Shape (hits,).
+
+        Raises:
+            KeyError: A hit's session has no weight.
+        """
+        boosts = self.profile.boosts
+        table = hits.select("source_set", "session_id", "techniques").join(
+            self.sessions.select("source_set", "session_id", "weight"),
+            on=["source_set", "session_id"],
+            how="left",
+            maintain_order="left",
+        )
+        if table["weight"].has_nulls():
+            raise KeyError(table.filter(pl.col("weight").is_null())["session_id"][0])
+        boost = (
+            pl.col("techniques")
+            .list.eval(pl.element().replace_strict(dict(boosts), default=0.0, return_dtype=pl.Float64))
+            .list.max()
+            .fill_null(0.0)
+        )
+        weights: npt.NDArray[np.float64] = table.select(pl.col("weight") * (1.0 + boost)).to_series().to_numpy()
+        return weights
+
+    def by_source(self) -> dict[str, dict[str, float]]:
+        """Source set -> sessions, counted events, and the least, middle and greatest weight."""
+        table = self.sessions.group_by("source_set", maintain_order=True).agg(
+            pl.len().alias("sessions"),
+            pl.col("counted").sum(),
+            pl.col("weight").min().alias("least"),
+            pl.col("weight").median().alias("median"),
+            pl.col("weight").max().alias("most"),
+        )
+        return {row.pop("source_set"): row for row in table.iter_rows(named=True)}
+
+
+def load_profile(name: str, sources: Mapping[str, Mapping[str, float]] | None = None) -> SamplingProfile:
     """A profile of `sampling.toml`.
 
+    Args:
+        name: Which.
+        sources: Source set -> values that replace the profile's.
+
     Raises:
-        SettingsError: There is none of that name.
+        SettingsError: There is none of that name, or a value has no such name or makes no sense.
     """
     text = resources.files("beatsight_core.manifest").joinpath("sampling.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)
     if name not in tables:
         raise SettingsError(f"There is no sampling profile {name!r}", do=f"use one of {', '.join(sorted(tables))}")
     table: dict[str, Any] = tables[name]
-    boosts, sources = table.pop("boosts", {}), table.pop("sources", {})
+    boosts, own = table.pop("boosts", {}), table.pop("sources", {})
+    given = {source: values for source, values in (sources or {}).items() if values}
+    merged = {source: own.get(source, {}) | dict(given.get(source, {})) for source in {**own, **given}}
     return SamplingProfile(
         name,
         SourceSampling(**table),
-        {source: SourceSampling(**table | values) for source, values in sources.items()},
+        {source: _source_sampling(source, table | values) for source, values in sorted(merged.items())},
         boosts,
     )
 
 
-def session_weights(catalog: Catalog, profile: SamplingProfile) -> pl.DataFrame:
-    """The weight of every session.
-
-    Returns:
-        One row per source set and session, in that order: `source_set`, `session_id`, `events`, `duplicates` (events
-        that repeat another), `counted` (events that bear on the weight), `weight`.
-    """
-    strokes = (
-        pl.scan_parquet(catalog.events_path)
-        .select(
-            "source_set",
-            "session_id",
-            "audio_path",
-            "onset_time",
-            pl.col("labels").list.unique().list.sort().list.join("+").alias("strokes"),
-        )
-        .group_by("source_set", "session_id", "onset_time", "strokes")
-        .agg(pl.len().alias("events"), pl.col("audio_path").min())
-    )
-    files = strokes.group_by("source_set", "session_id", "audio_path").agg(
-        pl.col("events").sum().cast(pl.Int64), pl.len().cast(pl.Int64).alias("different")
-    )
-    table = files.collect(engine="streaming")
-    limits = [profile.source(source).events_per_file for source in table["source_set"]]
-    capped = pl.Series("counted", limits, pl.Int64).fill_null(np.iinfo(np.int64).max)
-    sessions = (
-        table.with_columns(pl.min_horizontal("different", capped).alias("counted"))
-        .group_by("source_set", "session_id")
-        .agg(pl.col("events").sum(), pl.col("different").sum(), pl.col("counted").sum())
-        .sort("source_set", "session_id")
-    )
-    return _weighted(sessions, profile)
-
-
-def hit_weights(hits: pl.DataFrame, sessions: pl.DataFrame, profile: SamplingProfile) -> npt.NDArray[np.float64]:
-    """The weight of every hit: its session's, more for techniques that the profile boosts; the largest boost applies.
-
-    Args:
-        hits: Columns source_set, session_id and techniques.
-        sessions: As `session_weights` gives them.
-        profile: Its boosts.
-
-    Returns:
-        Shape (hits,).
+def profile_of(settings: Settings) -> SamplingProfile:
+    """The profile that settings ask for.
 
     Raises:
-        KeyError: A hit's session has no weight.
+        SettingsError: `dataset.sampling` or a source set's `sampling` is wrong.
     """
-    weights = {(source, session): weight for source, session, weight in sessions.select(
-        "source_set", "session_id", "weight").iter_rows()}  # fmt: skip
-    boosts = profile.boosts
-    rows = hits.select("source_set", "session_id", "techniques").iter_rows()
-    return np.array(
-        [
-            weights[source, session] * (1.0 + max((boosts.get(name, 0.0) for name in techniques), default=0.0))
-            for source, session, techniques in rows
-        ],
-        np.float64,
-    )
+    return load_profile(settings.dataset.sampling, {name: source.sampling for name, source in settings.sources.items()})
 
 
-def _weighted(sessions: pl.DataFrame, profile: SamplingProfile) -> pl.DataFrame:
-    rows = [profile.source(source) for source in sessions["source_set"]]
-    counted = np.array(
-        [min(count, row.events_per_session or count) for count, row in zip(sessions["counted"], rows, strict=True)],
-        np.int64,
-    )
-    exponents, least, most = (
-        np.array([getattr(row, name) for row in rows], np.float64) for name in ("exponent", "least", "most")
-    )
-    return sessions.select(
-        "source_set",
-        "session_id",
-        "events",
-        (pl.col("events") - pl.col("different")).alias("duplicates"),
-        pl.Series("counted", counted),
-        pl.Series("weight", np.clip(counted.astype(np.float64) ** exponents, least, most)),
-    )
+def write_sampling(catalog: Catalog, parts: Iterable[SessionPart], profile: SamplingProfile) -> Sampling:
+    """Weigh the sessions of a catalog and put them beside it.
+
+    Raises:
+        StorageError: The file cannot be written. An earlier one is then as it was.
+    """
+    sessions = weigh(parts, profile)
+    table = sessions.to_arrow().cast(SESSION_SCHEMA)
+    said = dataclasses.asdict(profile) | {"digest": _digest(profile)}
+    said_bytes = orjson.dumps(said | {"seal": _seal(said, table)}, option=orjson.OPT_SORT_KEYS)
+    with atomic_path(catalog.sessions_path) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata({METADATA: said_bytes}),
+            temporary,
+            compression="zstd",
+            write_page_checksum=True,
+        )
+    return Sampling(profile, sessions)
+
+
+def read_sampling(settings: Settings, catalog: Catalog) -> Sampling:
+    """The weights of a catalog's sessions, by the profile of these settings.
+
+    A file that follows another profile, is damaged or is not there is replaced.
+
+    Raises:
+        SettingsError: The profile is wrong.
+        StorageError: The catalog cannot be read, or the file not be replaced.
+    """
+    profile = profile_of(settings)
+    try:
+        with pq.ParquetFile(catalog.sessions_path, page_checksum_verification=True) as file:
+            said = orjson.loads(file.schema_arrow.metadata[METADATA])
+            table = file.read()
+        whole = said.pop("seal") == _seal(said, table)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
+        whole = False
+    if not whole:
+        return write_sampling(catalog, count_sessions(catalog.events_path), profile)
+    sessions = pl.DataFrame(table)
+    if said["digest"] == _digest(profile):
+        return Sampling(profile, sessions)
+    return write_sampling(catalog, _parts(sessions), profile)
+
+
+def weigh(parts: Iterable[SessionPart], profile: SamplingProfile) -> pl.DataFrame:
+    """The weight of every session, in the columns of `SESSION_SCHEMA`.
+
+    Args:
+        parts: Ordered by source set, session and file.
+        profile: How to weigh.
+    """
+    rows = []
+    for (source, session), group in groupby(parts, lambda part: (part.source_set, part.session_id)):
+        members = list(group)
+        rule = profile.source(source)
+        counted = sum(min(part.different, _limit(rule.events_per_file)) for part in members)
+        counted = min(counted, _limit(rule.events_per_session))
+        events = sum(part.events for part in members)
+        rows.append(
+            {
+                "source_set": source,
+                "session_id": session,
+                "events": events,
+                "duplicates": events - sum(part.different for part in members),
+                "counted": counted,
+                "weight": float(np.clip(float(counted) ** rule.exponent, rule.least, rule.most)) if counted else 0.0,
+                "files": [part.audio_path for part in members],
+                "events_by_file": [part.events for part in members],
+                "strokes_by_file": [part.different for part in members],
+            }
+        )
+    return pl.DataFrame(pa.Table.from_pylist(rows, schema=SESSION_SCHEMA))
+
+
+def _parts(sessions: pl.DataFrame) -> list[SessionPart]:
+    columns = ("source_set", "session_id", "files", "events_by_file", "strokes_by_file")
+    return [
+        SessionPart(source, session, *part)
+        for source, session, *lists in sessions.select(columns).iter_rows()
+        for part in zip(*lists, strict=True)
+    ]
+
+
+def _source_sampling(source: str, values: dict[str, Any]) -> SourceSampling:
+    where = f"sources.{source}.sampling"
+    unknown = sorted(set(values) - {item.name for item in dataclasses.fields(SourceSampling)})
+    if unknown:
+        known = ", ".join(item.name for item in dataclasses.fields(SourceSampling))
+        raise SettingsError(f"{where} does not know {', '.join(unknown)}", do=f"use {known}")
+    sampling = SourceSampling(**values)
+    limits = (sampling.events_per_session, sampling.events_per_file)
+    if not 0 < sampling.least <= sampling.most or any(limit is not None and limit < 1 for limit in limits):
+        raise SettingsError(
+            f"{where} makes no sense", why=str(sampling), do="0 < least <= most, and limits of at least one event"
+        )
+    return sampling
+
+
+def _seal(said: dict[str, Any], table: pa.Table) -> str:
+    """What shows that a file is as it was written."""
+    return digest_json([said, table.to_pydict()])
+
+
+def _digest(profile: SamplingProfile) -> str:
+    return digest_json(dataclasses.asdict(profile))
+
+
+def _limit(limit: int | None) -> int:
+    return np.iinfo(np.int64).max if limit is None else int(limit)

@@ -84,7 +84,7 @@ def ranges(
     files: Sequence[tuple[File, int]],
     chunks: Sequence[Spilled | None],
     dropped: Mapping[int, npt.NDArray[np.int64]],
-    most: int = RANGE_EVENTS,
+    most: int | None = None,
 ) -> Iterator[list[Slice]]:
     """Cut all audio files into ranges, in order.
 
@@ -92,8 +92,9 @@ def ranges(
         files: Every audio file that has events, in order, and how many.
         chunks: What was spilled, by number of chunk.
         dropped: Number of chunk -> lines in it that are not to be used after all.
-        most: Events in a range.
+        most: Events in a range; `RANGE_EVENTS` unless given.
     """
+    most = most or RANGE_EVENTS
     first, events = 0, 0
     for place, (_, count) in enumerate(files):
         if events and events + count > most:

@@ -41,7 +41,9 @@ class Tally:
         """Count the events of a chunk."""
         tally = cls()
         if events.num_rows:
-            tally.performances = _performances(events)
+            performances, lengths = performance_runs(events)
+            for performance, length in zip(performances, lengths.tolist(), strict=True):
+                tally.performances[performance] += length
             tally.labels = count_values(events.column("labels"))
             tally.techniques = count_values(events.column("techniques"))
         return tally
@@ -86,17 +88,15 @@ def count_values(column: pa.Array) -> Counter[str]:
     return Counter({value: count for value, count in zip(values, counts, strict=True) if count})
 
 
-def _performances(events: pa.RecordBatch) -> Counter[Performance]:
-    """Counts by run: neighbouring events mostly belong to the same performance."""
+def performance_runs(events: pa.RecordBatch) -> tuple[list[Performance], npt.NDArray[np.int64]]:
+    """The performances of events in their order, and how many follow one another: mostly they are neighbours."""
+    if not events.num_rows:
+        return [], np.zeros(0, np.int64)
     parts = [dictionary_parts(events.column(name)) for name in Performance._fields]
     table = np.stack([codes for codes, _ in parts])
     starts = np.flatnonzero(np.concatenate([[True], (table[:, 1:] != table[:, :-1]).any(axis=0)]))
-    lengths = np.diff(np.append(starts, events.num_rows))
-    counts: Counter[Performance] = Counter()
     columns = [_named(codes[starts], values) for codes, values in parts]
-    for performance, length in zip(map(Performance._make, zip(*columns, strict=True)), lengths.tolist(), strict=True):
-        counts[performance] += length
-    return counts
+    return list(map(Performance._make, zip(*columns, strict=True))), np.diff(np.append(starts, events.num_rows))
 
 
 def _named(codes: npt.NDArray[np.int64], values: Sequence[str]) -> list[str | None]:

@@ -1,6 +1,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -11,13 +12,18 @@ import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 
 from beatsight_core.errors import DatasetError, ManifestError, StorageError, UsageError
-from beatsight_core.manifest import lines, reader
+from beatsight_core.manifest import lines, reader, spill
 from beatsight_core.manifest.events import EVENT_SCHEMA, HIT_SCHEMA
+from beatsight_core.manifest.hits import HitRules, coalesce
 from beatsight_core.manifest.reader import build_catalog, manifest_key, open_catalog, resolve_manifest
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import load_settings
+from beatsight_core.taxonomy import CORE
 
 
 def rejected(catalog):
@@ -57,7 +63,7 @@ def test_a_catalog_holds_what_the_manifest_says(settings, manifest, event):
     assert catalog.key == manifest_key(path)
     assert catalog.folder == settings.catalog_dir / catalog.key
     assert sorted(entry.name for entry in catalog.folder.iterdir()) == [
-        "events.parquet", "hits.parquet", "rejected.jsonl", "summary.json",
+        "chunks.jsonl", "events.parquet", "hits.parquet", "rejected.jsonl", "sessions.parquet", "summary.json",
     ]  # fmt: skip
     assert pq.read_schema(catalog.events_path).equals(EVENT_SCHEMA)
     assert pq.read_schema(catalog.hits_path).equals(HIT_SCHEMA)
@@ -118,7 +124,7 @@ def test_a_cut_last_line_is_a_reject_and_a_whole_one_without_line_end_is_not(set
 
 def test_long_lines_are_kept_up_to_their_bound(settings, manifest, event, monkeypatch):
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 3 << 20)
-    monkeypatch.setattr("beatsight_core.manifest.columns.MAX_LINE_BYTES", 3 << 20)
+    monkeypatch.setattr("beatsight_core.manifest.parsing.MAX_LINE_BYTES", 3 << 20)
     monkeypatch.setattr(lines, "CHUNK_BYTES", 1 << 20)
     path = manifest([event(), event(note="x" * (1 << 20)), event(note="y" * (4 << 20)), event()])
     catalog = build_catalog(settings, path)
@@ -225,7 +231,8 @@ def test_how_the_work_is_cut_changes_nothing(settings, manifest, event, monkeypa
     for name in ("events_path", "hits_path"):
         assert pl.read_parquet(getattr(whole, name)).equals(pl.read_parquet(getattr(cut, name)))
     assert rejected(whole) == rejected(cut)
-    assert cut.summary.to_json() | {"sizes": None} == whole.summary.to_json() | {"sizes": None}
+    of_bytes = dict.fromkeys(("sizes", "sha256s", "seal"))
+    assert cut.summary.to_json() | of_bytes == whole.summary.to_json() | of_bytes
 
 
 def test_an_unchanged_manifest_is_not_read_again(settings, manifest, event):
@@ -425,3 +432,32 @@ def test_a_data_root_that_cannot_be_written_is_a_storage_error(tmp_path, manifes
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError):
         build_catalog(load_settings(tmp_path), manifest([event()]), folder=tmp_path / "file" / "deep" / "catalog")
+
+
+@examples(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_hits_are_exact_at_chunk_borders_and_independent_of_the_order_of_lines(tmp_path, monkeypatch, data):
+    """Many chunks and many ranges of shuffled lines give the hits of all events at once."""
+    numbers = data.draw(st.lists(st.integers(0, 120), min_size=1, max_size=60))
+    rows = [
+        {
+            "event_id": f"e{place}", "session_id": f"s{place % 3}", "source_set": "gw"[place % 2],
+            "audio_path": f"{place % 5}.wav", "onset_time": number / 100,
+            "techniques": [["a"], ["b", "a"], []][place % 3],
+            "components": [{"label": ("kick", "snare", "china2")[place % 3], "velocity": number / 120}],
+            "kit_id": (None, "k", "l")[number % 3],
+        }
+        for place, number in enumerate(numbers)
+    ]  # fmt: skip
+    data_root = tmp_path / "data"
+    shutil.rmtree(data_root, ignore_errors=True)
+    data_root.mkdir()
+    settings = load_settings(data_root)
+    (data_root / "m.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data.draw(st.permutations(rows))))
+    monkeypatch.setattr(lines, "CHUNK_BYTES", data.draw(st.integers(200, 1500)))
+    monkeypatch.setattr(spill, "RANGE_EVENTS", data.draw(st.integers(1, 30)))
+    catalog = build_catalog(settings, data_root / "m.jsonl", folder=data_root / "c")
+    rules = HitRules(CORE, {}, {})
+    whole = pl.DataFrame(coalesce(pq.read_table(catalog.events_path), rules))
+    found = pl.read_parquet(catalog.hits_path)
+    assert found.drop("split", "split_group").equals(whole)
