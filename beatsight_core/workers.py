@@ -216,6 +216,7 @@ def _nothing() -> None:
 
 
 def _begin_worker() -> None:
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # as the command line does, for the same reason
     pa.set_cpu_count(1)
     _keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -59,6 +59,8 @@ def beatsight(ctx: click.Context, data_root: str | None) -> None:
 
 def main() -> None:
     """Run the command line; the console script of the package."""
+    # pyarrow imports pandas when it is given a list, in case it holds pandas' values: a third of a second for nothing.
+    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # how Python is told that there is none
     try:
         sys.exit(beatsight.main(standalone_mode=False))
     except click.Abort:

@@ -1,6 +1,7 @@
 """What is typed and what comes back: help, exit codes, one JSON object, messages."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -136,3 +137,19 @@ def test_a_port_that_is_taken_or_is_none_is_said_at_once(data_root):
 def test_doctor_finds_a_file_where_a_folder_is_needed(data_root):
     (data_root / "runs").write_text("")
     assert call("doctor", "--data-root", data_root).exit_code == 1
+
+
+def test_no_process_of_an_export_imports_pandas(data_root, tmp_path):
+    pytest.importorskip("pandas")
+    (tmp_path / "sitecustomize.py").write_text(  # runs in every process, the workers included
+        "import importlib.abc, os, sys\n"
+        "class Watch(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == 'pandas': open({str(tmp_path / 'imported')!r}, 'a').write(' '.join(sys.argv))\n"
+        "sys.meta_path.insert(0, Watch())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "BEATSIGHT_DATA_ROOT": str(data_root)}
+    command = [sys.executable, "-c", "from beatsight_core.cli.main import main; main()"]
+    subprocess.run([*command, "demo", str(data_root), "--size", "tiny", "--corpus-only"], env=environment, check=True)
+    subprocess.run([*command, "export", "demo", "--workers", "2"], env=environment, check=True)
+    assert not (tmp_path / "imported").exists()
