@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from beatsight_core.errors import BeatSightError
+from beatsight_core.imports import leave_pandas_out
 
 Key = TypeVar("Key")
 Job = TypeVar("Job")
@@ -216,7 +217,7 @@ def _nothing() -> None:
 
 
 def _begin_worker() -> None:
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # as the command line does, for the same reason
+    leave_pandas_out()
     pa.set_cpu_count(1)
     _keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,6 +9,8 @@ import sys
 
 import click
 
+from beatsight_core.imports import leave_pandas_out
+
 INTERRUPTED = 130
 
 _VERBS = {
@@ -59,8 +61,7 @@ def beatsight(ctx: click.Context, data_root: str | None) -> None:
 
 def main() -> None:
     """Run the command line; the console script of the package."""
-    # pyarrow imports pandas when it is given a list, in case it holds pandas' values: a third of a second for nothing.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]  # how Python is told that there is none
+    leave_pandas_out()
     try:
         sys.exit(beatsight.main(standalone_mode=False))
     except click.Abort:

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
-    "errors", "units", "toml", "settings", "files", "progress", "workers", "taxonomy", "metrics", "pages", "manifest",
-    "audio", "dataset", "health", "features", "compute", "training", "evaluation", "promotion", "shelf", "demo",
+    "errors", "units", "toml", "settings", "files", "progress", "imports", "workers", "taxonomy", "metrics", "pages",
+    "manifest", "audio", "dataset", "health", "features", "compute", "training", "evaluation", "promotion", "shelf", "demo",
     "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""
