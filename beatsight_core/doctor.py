@@ -13,9 +13,10 @@ from typing import Any
 from beatsight_core.audio.roots import mounted_roots
 from beatsight_core.compute.devices import discover_devices, driver_versions
 from beatsight_core.dataset.index import index_paths
+from beatsight_core.dataset.space import estimated_bytes
 from beatsight_core.errors import BeatSightError
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.manifest.lines import SUFFIXES
+from beatsight_core.manifest.identity import inbox_manifests
 from beatsight_core.manifest.reader import manifest_key, open_catalog, resolve_manifest
 from beatsight_core.settings import Settings
 from beatsight_core.units import milliseconds_to_samples
@@ -167,11 +168,7 @@ def _sources_of_catalogs(settings: Settings) -> set[str]:
 
 
 def _space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> dict[str, Any]:
-    inbox = settings.manifests_dir
-    if ref is not None:
-        manifests = [resolve_manifest(settings, ref)]
-    else:
-        manifests = sorted(path for path in inbox.glob("*") if path.is_file() and path.name.endswith(SUFFIXES))
+    manifests = inbox_manifests(settings) if ref is None else [resolve_manifest(settings, ref)]
     needs = {path.name: _estimated_need(settings, path) for path in manifests}
     free = shutil.disk_usage(_existing(settings.dataset_dir)).free
     need = sum(needs.values()) + _RUN_BYTES
@@ -193,7 +190,7 @@ def _estimated_need(settings: Settings, manifest: Path) -> int:
     data = settings.dataset
     clip = 2 * milliseconds_to_samples(data.pre_ms + data.tail_ms, data.sample_rate_hz)
     spec = FeatureSpec.from_settings(settings)
-    return int(events * (clip + spec.clip_bytes))
+    return estimated_bytes(events * clip, events, 0) + events * spec.clip_bytes
 
 
 def _devices() -> dict[str, Any]:

@@ -12,7 +12,6 @@ that nobody configured needs no change anywhere. A pair that does not occur mate
 import argparse
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from urllib.parse import quote, unquote
 
 import dagster as dg
@@ -96,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
+    from beatsight_core.manifest.identity import inbox_manifests
     from beatsight_core.manifest.reader import manifest_key, resolve_manifest
     from beatsight_dagster.instance import use_home
 
@@ -105,21 +105,13 @@ def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
             keys = [manifest_key(resolve_manifest(settings, name)) for name in manifests]
             register(instance, keys, _known_source_sets(settings, keys))
         elif verb == "sync":
-            keys = [manifest_key(path) for path in inbox(settings)]
+            keys = [manifest_key(path) for path in inbox_manifests(settings)]
             keys += [path.parent.name for path in settings.catalog_dir.glob("*/summary.json")]
             register(instance, sorted(set(keys)), _known_source_sets(settings, keys))
         for definition in (MANIFESTS, SOURCE_SETS):
             print(f"{definition.name}:")
             for key in instance.get_dynamic_partitions(definition.name):
                 print(f"  {key}")
-
-
-def inbox(settings: Settings) -> list[Path]:
-    """The manifest files of the inbox, by name."""
-    endings = (".jsonl", ".jsonl.gz", ".jsonl.zst")
-    found = settings.manifests_dir.glob("*") if settings.manifests_dir.is_dir() else ()
-    named = (path for path in found if path.name.endswith(endings) and not path.name.startswith("."))
-    return sorted(path for path in named if path.is_file())
 
 
 def _known_source_sets(settings: Settings, keys: Iterable[str]) -> list[str]:

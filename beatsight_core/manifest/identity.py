@@ -3,7 +3,7 @@
 import hashlib
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -143,6 +143,13 @@ def digest_memory(settings: Settings) -> Path:
     return settings.catalog_dir / ".digests"
 
 
+def inbox_manifests(settings: Settings) -> list[Path]:
+    """The manifest files of the inbox, by name; hidden ones are on their way in."""
+    found = settings.manifests_dir.iterdir() if settings.manifests_dir.is_dir() else ()
+    named = (path for path in found if path.name.endswith(SUFFIXES) and not path.name.startswith("."))
+    return sorted(path for path in named if path.is_file())
+
+
 def resolve_manifest(settings: Settings, ref: str | Path) -> Path:
     """The manifest's file that `ref` means: a path, a name in the inbox, or a known key.
 
@@ -163,7 +170,7 @@ def resolve_manifest(settings: Settings, ref: str | Path) -> Path:
         f"There is no manifest {str(ref)!r}",
         where=places[0].absolute(),
         why=f"it is neither a file, nor one in {inbox}, nor the key of a catalog or of a manifest there",
-        do=f"check the name; the inbox holds {_inbox_text(inbox)}",
+        do=f"check the name; the inbox holds {_named(inbox_manifests(settings))}",
     )
 
 
@@ -171,8 +178,7 @@ def _by_key(settings: Settings, ref: str) -> Path | None:
     key, _ = split_limit(ref)
     candidates = [_recorded(settings, name) for name in dict.fromkeys((ref, key))]
     stem = key.rpartition("-")[0]
-    if settings.manifests_dir.is_dir():
-        candidates += [path for path in sorted(settings.manifests_dir.iterdir()) if manifest_stem(path) == stem]
+    candidates += inbox_manifests(settings)
     for path in candidates:
         if path is not None and path.is_file() and manifest_stem(path) == stem:
             sha256 = manifest_sha256(path, digest_memory(settings), remember=False)
@@ -198,12 +204,8 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _inbox_text(inbox: Path) -> str:
-    names = (
-        sorted(path.name for path in inbox.iterdir() if path.is_file() and path.name.endswith(SUFFIXES))
-        if inbox.is_dir()
-        else []
-    )
+def _named(manifests: Sequence[Path]) -> str:
+    names = [path.name for path in manifests]
     return ", ".join(names[:10]) + ("…" if len(names) > 10 else "") if names else "no manifest"
 
 

@@ -20,7 +20,6 @@ from beatsight_dagster.jobs import STAGE_TAG, export_data, judge_data, prepare_d
 from beatsight_dagster.partitions import (
     MANIFESTS,
     from_partition,
-    inbox,
     register,
     source_range,
     to_partition,
@@ -45,8 +44,10 @@ RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster
 )
 def manifest_inbox(context: dg.SensorEvaluationContext, settings: SettingsResource) -> dg.SensorResult:
     """Register and prepare manifests that are new, or new in content."""
+    from beatsight_core.manifest.identity import inbox_manifests
+
     remembered = json.loads(context.cursor) if context.cursor else {}
-    seen, fresh = _look(inbox(settings.load()), remembered, context.log)
+    seen, fresh = _look(inbox_manifests(settings.load()), remembered, context.log)
     partitions = [to_partition(key) for key in fresh]
     requests = [
         dg.RunRequest(run_key=f"manifest:{partition}", partition_key=partition, tags={CHAIN_TAG: partition})

@@ -14,7 +14,6 @@ from beatsight_dagster.partitions import (
     MANIFEST_SOURCES,
     by_manifest,
     from_partition,
-    inbox,
     pair_partition,
     register,
     source_range,
@@ -52,14 +51,6 @@ def test_the_range_of_a_manifest_spans_its_source_sets(instance: dg.DagsterInsta
     register(instance, ["a-1", "b-2"], ["x", "y", "z"])
     assert source_range(instance, "b-2", ["z", "x"]) == ("b-2|x", "b-2|z")
     assert source_range(instance, "b-2", ["y"]) == ("b-2|y", "b-2|y")
-
-
-def test_only_manifests_are_in_the_inbox(settings: Settings) -> None:
-    assert inbox(settings) == []
-    settings.manifests_dir.mkdir()
-    for name in ("b.jsonl", "a.jsonl.zst", ".hidden.jsonl", "notes.txt", "c.jsonl.part"):
-        (settings.manifests_dir / name).touch()
-    assert [path.name for path in inbox(settings)] == ["a.jsonl.zst", "b.jsonl"]
 
 
 def test_the_command_registers_manifests_with_the_source_sets_that_are_known(
