@@ -21,7 +21,6 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from beatsight_core.errors import BeatSightError
-from beatsight_core.imports import leave_pandas_out
 
 Key = TypeVar("Key")
 Job = TypeVar("Job")
@@ -217,7 +216,6 @@ def _nothing() -> None:
 
 
 def _begin_worker() -> None:
-    leave_pandas_out()
     pa.set_cpu_count(1)
     _keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,8 +9,6 @@ import sys
 
 import click
 
-from beatsight_core.imports import leave_pandas_out
-
 INTERRUPTED = 130
 
 _VERBS = {
@@ -61,7 +59,6 @@ def beatsight(ctx: click.Context, data_root: str | None) -> None:
 
 def main() -> None:
     """Run the command line; the console script of the package."""
-    leave_pandas_out()
     try:
         sys.exit(beatsight.main(standalone_mode=False))
     except click.Abort:

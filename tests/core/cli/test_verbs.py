@@ -1,7 +1,6 @@
 """What is typed and what comes back: help, exit codes, one JSON object, messages."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -137,17 +136,3 @@ def test_a_port_that_is_taken_or_is_none_is_said_at_once(data_root):
 def test_doctor_finds_a_file_where_a_folder_is_needed(data_root):
     (data_root / "runs").write_text("")
     assert call("doctor", "--data-root", data_root).exit_code == 1
-
-
-def test_no_process_of_an_export_loads_pandas(data_root, tmp_path):
-    (tmp_path / "pandas.py").write_text(
-        f"open({str(tmp_path / 'loaded')!r}, 'a').write('once more')\n__version__ = '3.0'\n"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "BEATSIGHT_DATA_ROOT": str(data_root)}
-    asks = [sys.executable, "-c", "import pyarrow; pyarrow.array([1])"]
-    subprocess.run(asks, env=environment, check=False, capture_output=True)
-    (tmp_path / "loaded").unlink()  # pyarrow does load it, left to itself
-    command = [sys.executable, "-c", "from beatsight_core.cli.main import main; main()"]
-    subprocess.run([*command, "demo", str(data_root), "--size", "tiny", "--corpus-only"], env=environment, check=True)
-    subprocess.run([*command, "export", "demo", "--workers", "2"], env=environment, check=True)
-    assert not (tmp_path / "loaded").exists()
