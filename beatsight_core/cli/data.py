@@ -48,7 +48,6 @@ def export(
     """Export the clips of MANIFEST as Parquet shards; only what is not there yet is written."""
     from beatsight_core.dataset.export import export_dataset
     from beatsight_core.dataset.index import dataset_key
-    from beatsight_core.dataset.page import page_after_export
     from beatsight_core.dataset.verify import check_dataset
 
     if check or heal:
@@ -60,8 +59,7 @@ def export(
         session.settings, manifest, source_sets=sources or None, limit=limit, workers=workers, overwrite=overwrite,
         progress=session.progress,
     )  # fmt: skip
-    page = page_after_export(session.settings, result.key)
-    session.show(result.to_json() | {"page": str(page) if page else None}, _show_export)
+    session.show(result.to_json(), _show_export)
     return 0
 
 
@@ -144,7 +142,7 @@ def _show_export(result: dict[str, Any]) -> None:
             "size": text.size(result["bytes"]) if "bytes" in result else None,
             "seconds": result["seconds"],
             "index": "\n".ljust(20).join(map(str, result["index_paths"])),
-            "page": result["page"],
+            "to hear and see": f"beatsight dataset show {result['key']} --html",
         }
     )
 
