@@ -13,7 +13,7 @@ from beatsight_core.dataset.examples import Example, choose_examples, example_so
 from beatsight_core.dataset.figures import SPLITS, dataset_figures, label_counts
 from beatsight_core.dataset.index import Index, index_paths, read_index
 from beatsight_core.errors import BeatSightError, DatasetError
-from beatsight_core.files import digest_json, file_name, read_json, write_json, write_text
+from beatsight_core.files import digest_json, file_name, read_json, remove_leftovers, write_json, write_text
 from beatsight_core.pages.formats import count, duration, shown
 from beatsight_core.pages.page import render_page
 from beatsight_core.pages.spectrogram import spectrogram
@@ -52,6 +52,7 @@ def write_dataset_page(settings: Settings, key: str) -> Path:
     content = digest_json([FORMAT, *(index.to_json() for index in indexes)])
     page, figures_file = page_paths(settings, key)
     if not (page.exists() and _content(figures_file) == content):
+        remove_leftovers(page.parent)
         counts = label_counts(settings, indexes)
         figures = dataset_figures(key, indexes, counts)
         chosen = choose_examples(settings, counts, [row["label"] for row in figures["labels"]], PER_LABEL)

@@ -52,6 +52,9 @@ COMPONENT_RANGES = ("velocity", "openness")
 NESTED = {"context_ms": ("pre", "post"), "loudness": ("LUFS_i", "peak_dbfs")}
 """Optional objects of numbers that have columns of their own."""
 
+LARGEST = 3.4e38
+"""Numbers of these objects are kept in single precision, which holds no larger one."""
+
 _OBJECT, _NUMBER, _TEXT = "an object", "a number", "a string"
 _WHITESPACE = b" \t\r\n"
 
@@ -269,8 +272,9 @@ def _check_nested(name: str, value: Any, keys: tuple[str, ...]) -> None:
     if type(value) is not dict:
         raise _wrong(name, _OBJECT, value)
     for key in keys:
-        if value.get(key) is not None and type(value[key]) not in (int, float):
-            raise _wrong(f"{name}.{key}", _NUMBER, value[key])
+        number = value.get(key)
+        if number is not None and (type(number) not in (int, float) or not abs(number) <= LARGEST):
+            raise _wrong(f"{name}.{key}", _NUMBER, number)
 
 
 def _not_json(line: bytes, error: Exception) -> RejectedError:

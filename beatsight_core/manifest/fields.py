@@ -231,7 +231,8 @@ def nested_numbers(
         return {f"{name}.{key}": np.full(len(objects), np.nan) for key in keys}
     if not set(map(type, objects)) <= _MAYBE_OBJECTS:
         raise DoubtError
-    found = {f"{name}.{key}": numbers([item.pop(key, None) if item else None for item in objects]) for key in keys}
+    columns = {key: [item.pop(key, None) if item else None for item in objects] for key in keys}
+    found = {f"{name}.{key}": numbers(column, -checks.LARGEST, checks.LARGEST) for key, column in columns.items()}
     if any(objects):
         for event, item in zip(events, objects, strict=True):
             if item:

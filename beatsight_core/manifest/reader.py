@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError, ManifestError, UsageError
-from beatsight_core.files import atomic_folder, exclusive_lock, remove_leftovers, sha256_file, write_json
+from beatsight_core.files import (
+    atomic_folder,
+    exclusive_lock,
+    find_leftovers,
+    remove_leftovers,
+    sha256_file,
+    write_json,
+)
 from beatsight_core.manifest.assembly import Assembly
 from beatsight_core.manifest.catalog import (
     CHUNKS,
@@ -120,7 +127,8 @@ def build_catalog(
             return _fresh(folder, request) or _build(request, folder, pool, progress, None)
         request = _request(settings, ref, path, limit, pool, remember=True)
         target = settings.catalog_dir / request.key
-        return _fresh(target, request) or _build_locked(request, target, pool, progress)
+        left = find_leftovers(settings.catalog_dir)  # a killed writer's; they go even if there is nothing to make
+        return (None if left else _fresh(target, request)) or _build_locked(request, target, pool, progress)
 
 
 def _build_locked(request: _Request, target: Path, pool: _Pool, progress: Progress) -> Catalog:

@@ -2,6 +2,7 @@ import contextlib
 import dataclasses
 import os
 import shutil
+import subprocess
 
 import numpy as np
 import polars as pl
@@ -12,6 +13,7 @@ from beatsight_core.audio.digests import content_digest
 from beatsight_core.audio.inventory import build_inventory, open_inventory, survey_audio
 from beatsight_core.audio.survey import NOT_MOUNTED
 from beatsight_core.errors import AudioError, DatasetError
+from beatsight_core.files import host_mark
 from beatsight_core.manifest.reader import build_catalog
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import SourceSet
@@ -261,3 +263,19 @@ def test_the_inventory_goes_with_the_catalog_that_it_counted(settings, data_root
     with pytest.raises(DatasetError, match="made anew since"):
         open_inventory(apart, anew)
     assert build_inventory(apart, anew).to_json()["hits"] == 2
+
+
+def test_what_a_killed_writer_left_beside_the_inventory_is_removed(settings, catalog, write_audio):
+    write_audio(settings.data_root / "raw/kits/a.wav")
+    made = catalog(("kits", "a.wav", 0.0))
+    build_inventory(settings, made)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = [
+        path.with_name(f"{path.name}.tmp-{host_mark()}-{dead.pid}-0")
+        for path in (made.folder / "inventory.parquet", settings.catalog_dir / "audio" / "kits.parquet")
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+    build_inventory(settings, made)
+    assert not [path for path in left if path.exists()]

@@ -76,6 +76,7 @@ def test_lines_that_are_no_object(line, reason):
         ({"context_ms": [80, 200]}, "wrong_type", "context_ms must be an object"),
         ({"context_ms": {"pre": "80"}}, "wrong_type", "context_ms.pre"),
         ({"loudness": {"LUFS_i": "quiet"}}, "wrong_type", "loudness.LUFS_i"),
+        ({"loudness": {"LUFS_i": -1e300}}, "wrong_type", "loudness.LUFS_i"),  # single precision would make it infinite
     ],
 )
 def test_every_fault_has_its_reason(event, changes, reason, said):

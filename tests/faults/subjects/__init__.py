@@ -1,0 +1,1 @@
+"""What is hurt: one file each, with a list `SUBJECTS`."""
