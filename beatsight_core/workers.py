@@ -56,7 +56,8 @@ def prepare_workers(function: Callable[[Any], Any]) -> None:
     Args:
         function: What the workers will apply; the first call's counts.
     """
-    _context().set_forkserver_preload([__name__, getattr(function, "func", function).__module__])
+    # pyarrow imports pandas, where it is installed, when it is given a list: once here rather than in each worker.
+    _context().set_forkserver_preload([__name__, getattr(function, "func", function).__module__, "pandas"])
     resource_tracker.ensure_running()  # it ends with interrupts let through, so it must not come later
     with _interrupts_held(), _set_for_children(ONE_THREAD), _anonymous_main():
         forkserver.ensure_running()
