@@ -5,6 +5,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from beatsight_core.audio.decode import decode, truncation
@@ -16,6 +17,9 @@ from beatsight_core.errors import AudioError
 from beatsight_core.units import samples_to_seconds
 
 Clip = NDArray[np.int16]
+
+_SPARSE = 64
+"""A clip that sounds shows it in every so many samples, and the others need not be looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ def _cut_parts(stream: BinaryIO, rows: pa.Table, spec: ClipSpec) -> Cut | None:
     samples = decode_ranges(stream, ranges)
     if samples is None:
         return None
-    return Cut(kept, views(samples, spans_within(spans, ranges)), pre, _past_end(rows, frames, rate_hz))
+    cut = Cut(kept, views(samples, spans_within(spans, ranges)), pre, _past_end(rows, frames, rate_hz))
+    return _without_silence(cut)
 
 
 def _cut_whole(file: SourceFile, rows: pa.Table, spec: ClipSpec) -> Cut:
@@ -97,7 +102,23 @@ def _cut_whole(file: SourceFile, rows: pa.Table, spec: ClipSpec) -> Cut:
     pre, tail = _sides(kept, spec)
     room = Window(rate_hz, int(pre.max(initial=0)), int(tail.max(initial=0)))
     clips = views(pad(decoded.at_rate(rate_hz), room), _spans(kept, rate_hz, pre, tail) + room.pre)
-    return Cut(kept, clips, pre, _past_end(rows, decoded.frames, decoded.rate_hz))
+    return _without_silence(Cut(kept, clips, pre, _past_end(rows, decoded.frames, decoded.rate_hz)))
+
+
+def _without_silence(cut: Cut) -> Cut:
+    """Take out clips in which nothing at all sounds, though their labels say that something was struck.
+
+    A muted track or an empty stem would teach that silence is a drum. A hit without labels may be silent.
+    """
+    mute = np.array([not (clip[::_SPARSE].any() or clip.any()) for clip in cut.clips], np.bool_)
+    if not mute.any():
+        return cut
+    mute &= pc.list_value_length(cut.rows["labels"]).to_numpy() > 0
+    if not mute.any():
+        return cut
+    silent = Loss("silent_audio", cut.rows.filter(pa.array(mute)), "every sample of the clip is zero")
+    clips = [clip for clip, is_mute in zip(cut.clips, mute, strict=True) if not is_mute]
+    return Cut(cut.rows.filter(pa.array(~mute)), clips, cut.pre[~mute], (*cut.lost, silent))
 
 
 def _spans(rows: pa.Table, rate_hz: int, pre: NDArray[Any], tail: NDArray[Any]) -> Spans:

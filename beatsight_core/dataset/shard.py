@@ -35,7 +35,7 @@ from beatsight_core.dataset.writeback import early_writing
 from beatsight_core.errors import StorageError
 from beatsight_core.files import atomic_path, put_if_absent, sha256_file
 
-REASONS = ("missing_audio", "unreadable_audio", "truncated_audio", "past_end")
+REASONS = ("missing_audio", "unreadable_audio", "truncated_audio", "past_end", "silent_audio")
 """Why a hit has no clip, each counted by itself."""
 
 _TEXT = [

@@ -35,6 +35,8 @@ def broken(corpus):
     corpus.path("text.wav").write_text("no audio")
     for onset in (0.5, 0.51, 0.9):
         corpus.add_event("gone.wav", onset)
+    corpus.add_file("mute.wav", [0.1, 0.3, 0.6])
+    sf.write(corpus.path("mute.wav"), np.concatenate([np.zeros(33075), np.full(11025, 0.5)]), 44100)
     corpus.path("folder.wav").mkdir()
     corpus.add_event("folder.wav", 0.1)
     return corpus
@@ -56,7 +58,7 @@ def test_every_event_is_in_a_clip_or_has_a_reason(broken):
         lost += events
     assert said["events"] == said["events_in_clips"] + lost
     assert said["rejects_by_reason"] == {
-        "missing_audio": 2, "past_end": 2, "truncated_audio": 4, "unreadable_audio": 5,
+        "missing_audio": 2, "past_end": 2, "silent_audio": 2, "truncated_audio": 4, "unreadable_audio": 5,
     }  # fmt: skip
     again = broken.export()
     assert again.indexes == result.indexes

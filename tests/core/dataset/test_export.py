@@ -99,6 +99,7 @@ def test_defect_5_a_second_run_counts_nothing_twice_and_each_loss_has_its_own_co
     assert first["rejects_by_reason"] == {
         "missing_audio": 1,
         "past_end": 2,
+        "silent_audio": 0,
         "truncated_audio": 2,
         "unreadable_audio": 3,
     }
@@ -160,7 +161,7 @@ def test_levels_and_gaps_are_measured(corpus):
     corpus.add_file("a.wav", [0.2, 0.5])
     corpus.path("silent.wav").parent.mkdir(exist_ok=True)
     sf.write(corpus.path("silent.wav"), np.zeros(44100, np.int16), 44100)
-    corpus.add_event("silent.wav", 0.5)
+    corpus.add_event("silent.wav", 0.5, negative_example=True)  # a hit without labels may be silent
     frame = open_dataset(corpus.settings, corpus.export().key).metadata()
     loud, other, silent = frame.select("peak", "rms", "previous_gap", "next_gap").rows()
     assert loud[0] == pytest.approx(20 * np.log10(0.5), abs=0.05)

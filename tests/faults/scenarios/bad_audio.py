@@ -85,7 +85,7 @@ KINDS: dict[str, tuple[str, str, Make]] = {
     "a link that leads nowhere": ("wav", "missing_audio", lambda path, _: path.symlink_to("nowhere.wav")),
     "another rate": ("wav", "", lambda path, rng: sf.write(path, _samples(rng, rate=11025), 11025)),
     "six channels": ("wav", "", lambda path, rng: sf.write(path, _samples(rng, 6), RATE_HZ)),
-    "silence": ("wav", "", lambda path, _: sf.write(path, np.zeros(round(SECONDS * RATE_HZ)), RATE_HZ)),
+    "silence": ("wav", "silent_audio", lambda path, _: sf.write(path, np.zeros(round(SECONDS * RATE_HZ)), RATE_HZ)),
 }
 """Kind -> suffix, the reason that its hits are counted under (none: they become clips), how it is made."""
 
