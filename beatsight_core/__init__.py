@@ -6,3 +6,7 @@ import os
 # training several times slower (24 against 80 clips/s beside four other processes on two cores); waiting threads sleep
 # instead. The runtime reads this once, when torch is loaded, so it is set before anything here can load it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# Recent wheels of onnxruntime write a device's id into the user's folders and report their use to its maker, from their
+# import on, unless the environment forbids it. Nothing here tells anybody what a user listens to.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")

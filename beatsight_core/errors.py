@@ -11,6 +11,7 @@
     │   └── ModelError              3   a run, checkpoint or model is missing, stale or broken
     ├── DeviceError                 2   a device that was asked for is not there
     ├── TrainingError               1   training diverged or cannot be continued
+    ├── TimeLimitError             75   work stopped before its time limit; the same command goes on
     └── StorageError                4   the disk is full, read-only, or gone
 
 An error says what happened, where, why, and what to do about it. `str(error)` is that paragraph.
@@ -98,6 +99,12 @@ class DeviceError(BeatSightError):
 
 class TrainingError(BeatSightError):
     """Training diverged or cannot be continued."""
+
+
+class TimeLimitError(BeatSightError):
+    """Work stopped before its time limit; the same command goes on. 75 is EX_TEMPFAIL: try again."""
+
+    exit_code = 75
 
 
 class StorageError(BeatSightError):

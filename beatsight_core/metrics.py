@@ -16,6 +16,9 @@ from numpy.typing import ArrayLike, NDArray
 MIN_POSITIVES = 20
 """A component struck in fewer hits is shown and not averaged."""
 
+NOTHING = "nothing"
+"""The column of what was missed while no other component was invented."""
+
 CLIP = 1e-7
 """Probabilities are kept this far from 0 and 1 before their logarithm is taken."""
 
@@ -96,6 +99,58 @@ def average_precision(probabilities: ArrayLike, targets: ArrayLike) -> float | N
     hits = np.cumsum(struck[order])[last_of_ties]
     precision = hits / (last_of_ties + 1)
     return float(np.sum(np.diff(hits, prepend=0) * precision) / positives)
+
+
+def precision_recall(probabilities: ArrayLike, targets: ArrayLike, points: int = 50) -> dict[str, list[float]]:
+    """One component's precision and recall by threshold, thinned to steps of equal recall.
+
+    Args:
+        probabilities: (N,).
+        targets: (N,) of 0 and 1.
+        points: At most so many.
+
+    Returns:
+        `recall` (rising), `precision` and `threshold`, of equal length; empty if the component was never struck.
+    """
+    sure, struck = np.asarray(probabilities), np.asarray(targets).astype(bool)
+    positives = int(struck.sum())
+    if positives == 0:
+        return {"recall": [], "precision": [], "threshold": []}
+    order = np.argsort(-sure)
+    ranked, hits = sure[order], np.cumsum(struck[order])
+    last_of_ties = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(ranked) - 1)
+    recall = hits[last_of_ties] / positives
+    wanted = np.unique(np.searchsorted(recall, np.linspace(0, 1, points) * recall[-1]))
+    kept = last_of_ties[wanted]
+    return {
+        "recall": recall[wanted].tolist(),
+        "precision": (hits[kept] / (kept + 1)).tolist(),
+        "threshold": ranked[kept].astype(np.float64).tolist(),
+    }
+
+
+def confusion_counts(probabilities: ArrayLike, struck: ArrayLike, said: ArrayLike) -> NDArray[np.int64]:
+    """What was said instead of what was struck, for hits of several components.
+
+    A hit may miss several components and invent several. Each missed component is counted once: against the surest of
+    the invented ones, or against nothing if none was invented. A row's sum is thus how often it was missed.
+
+    Args:
+        probabilities: (N, C).
+        struck: (N, C) of 0 and 1.
+        said: (N, C) of 0 and 1.
+
+    Returns:
+        (C, C + 1) of how often the component of a row was missed and that of a column, last "nothing", said instead.
+    """
+    sure, hit, told = np.asarray(probabilities), np.asarray(struck).astype(bool), np.asarray(said).astype(bool)
+    classes = hit.shape[1]
+    invented = told & ~hit
+    surest = np.where(invented, sure, -1.0).argmax(axis=1)
+    instead = np.where(invented.any(axis=1), surest, classes)
+    rows, missed = np.nonzero(hit & ~told)
+    pairs = missed * (classes + 1) + instead[rows]
+    return np.bincount(pairs, minlength=classes * (classes + 1)).reshape(classes, classes + 1).astype(np.int64)
 
 
 def legacy_view(probabilities: ArrayLike, targets: ArrayLike) -> dict[str, float | None]:

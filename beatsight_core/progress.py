@@ -27,6 +27,9 @@ class Task(Protocol):
     def advance(self, count: float = 1, **numbers: float) -> None:
         """Add `count` to what is done; `numbers` replace those shown beside it."""
 
+    def skip(self, count: float) -> None:
+        """Count what was done before, by an earlier sitting: it is done, and says nothing about the rate."""
+
     def set_total(self, total: float) -> None:
         """Say how much there is, once it is known."""
 
@@ -96,7 +99,7 @@ class _LoggedTask:
         self, name: str, total: float | None, unit: str, listener: Listener | None, *, level: int = logging.INFO
     ):
         self._name, self._total, self._unit, self._listener, self._level = name, total, unit, listener, level
-        self._done = 0.0
+        self._done = self._skipped = 0.0
         self._numbers: dict[str, float] = {}
         self._parts: Breakdown = {}
         self._began = self._reported = time.monotonic()
@@ -107,6 +110,10 @@ class _LoggedTask:
         if time.monotonic() - self._reported >= LOG_INTERVAL_S:
             self.report()
 
+    def skip(self, count: float) -> None:
+        self._done += count
+        self._skipped += count
+
     def set_total(self, total: float) -> None:
         self._total = total
 
@@ -116,7 +123,7 @@ class _LoggedTask:
     def report(self, *, final: bool = False) -> None:
         self._reported = time.monotonic()
         elapsed = self._reported - self._began
-        rate = self._done / elapsed if elapsed > 0 else 0.0
+        rate = (self._done - self._skipped) / elapsed if elapsed > 0 else 0.0
         digits = 1 if self._total and self._total < 100 and self._total % 1 else 0
         amount = f"{self._done:,.{digits}f}" + (f" of {self._total:,.{digits}f}" if self._total else "")
         line = f"{self._name}: {amount} {self._unit}".rstrip() + f", {rate:,.0f}/s"
@@ -147,6 +154,9 @@ class _BarTask:
             self._bars.update(self._bar, rate=f"{task.speed:,.0f}/s")
         if time.monotonic() - self._heard >= LOG_INTERVAL_S:
             self.tell()
+
+    def skip(self, count: float) -> None:
+        self._bars.reset(self._bar, completed=int(self._bars.tasks[self._bar].completed + count))
 
     def set_total(self, total: float) -> None:
         self._bars.update(self._bar, total=total)

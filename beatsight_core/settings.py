@@ -139,13 +139,24 @@ class GateSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrackingSettings:
-    """Weights & Biases: `[tracking]`. `WANDB_MODE` and `WANDB_RUN_GROUP` beat mode and group."""
+    """Weights & Biases: `[tracking]`. `WANDB_MODE` and `WANDB_RUN_GROUP` beat mode and group.
+
+    Attributes:
+        mode: "disabled", "offline" or "online".
+        project: Of W&B.
+        entity: Whose it is; without one, that of the account.
+        group: Runs that belong together, as those of an ensemble.
+        tags: Beside the tag of manifest and day, and the preset.
+        sync: The sensor `wandb_sync`, once it is turned on, sends what was kept offline; with mode "online" it does
+            so in any case.
+    """
 
     mode: str = "disabled"
     project: str = "beatsight"
     entity: str | None = None
     group: str | None = None
     tags: tuple[str, ...] = ()
+    sync: bool = False
 
 
 @dataclass(frozen=True, slots=True)

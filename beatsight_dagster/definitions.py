@@ -8,6 +8,7 @@ from beatsight_dagster.jobs import JOBS
 from beatsight_dagster.resources.settings import SettingsResource
 from beatsight_dagster.sensors.datasets import dataset_indexes, feature_warming
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
+from beatsight_dagster.sensors.wandb_sync import wandb_sync
 
 ASSETS = [
     manifest.manifest,
@@ -26,7 +27,7 @@ ASSETS = [
 defs = dg.Definitions(
     assets=ASSETS,
     jobs=JOBS,
-    sensors=[manifest_inbox, prepare_data_continues, dataset_indexes, feature_warming],
+    sensors=[manifest_inbox, prepare_data_continues, dataset_indexes, feature_warming, wandb_sync],
     resources={"settings": SettingsResource()},
     executor=device_executor,
 )

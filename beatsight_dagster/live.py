@@ -7,7 +7,7 @@ import dagster as dg
 from beatsight_core.progress import Progress
 
 OBSERVED_EVERY_S = 60.0
-"""Observations are kept for ever, so that a step of hours gets a few hundred, not thousands."""
+"""Observations are kept for ever, so that a step of hours gets a few hundred, not thousands. One more per epoch."""
 
 
 def live_progress(context: dg.AssetExecutionContext, *tasks: str) -> Progress:
@@ -15,19 +15,25 @@ def live_progress(context: dg.AssetExecutionContext, *tasks: str) -> Progress:
 
     Args:
         context: Of the step.
-        tasks: The tasks whose numbers describe the asset.
+        tasks: The tasks whose numbers describe the asset; "train warmup" is shown as "train/...".
     """
-    told: dict[str, tuple[float, float]] = {}
+    told: dict[str, tuple[float, float, float]] = {}
 
     def listen(task: str, numbers: dict[str, float]) -> None:
-        now, done = time.monotonic(), numbers["done"]
-        last, last_done = told.get(task, (now - OBSERVED_EVERY_S, -1.0))
-        due = now - last >= OBSERVED_EVERY_S or done >= numbers["total"]
-        if task not in tasks or done == last_done or not due:
+        now, done, epoch = time.monotonic(), numbers["done"], numbers.get("epoch", 0.0)
+        last, last_done, last_epoch = told.get(task, (now - OBSERVED_EVERY_S, -1.0, 0.0))
+        due = now - last >= OBSERVED_EVERY_S or done >= numbers["total"] or epoch != last_epoch
+        if task not in tasks or (done, epoch) == (last_done, last_epoch) or not due:
             return
-        told[task] = now, done
-        metadata = {f"{task}/{name.replace(': ', '/')}": round(value, 3) for name, value in numbers.items()}
+        told[task] = now, done, epoch
+        kind = task.split(maxsplit=1)[0]
+        metadata = {f"{kind}/{name.replace(': ', '/')}": _short(value) for name, value in numbers.items()}
         for partition in context.partition_keys:
             context.log_event(dg.AssetObservation(context.asset_key, partition=partition, metadata=metadata))
 
     return Progress(listen)
+
+
+def _short(value: float) -> float:
+    """Three decimals of a large number, six digits of a small one: a learning rate is small."""
+    return round(value, 3) if abs(value) >= 1 else float(f"{value:.6g}")

@@ -31,6 +31,7 @@ from beatsight_dagster.executor.run_here import asset_graph_job, run_here
 from beatsight_dagster.instance import use_home
 from beatsight_dagster.jobs import STAGE_TAG
 from beatsight_dagster.partitions import register, source_range, to_partition
+from beatsight_dagster.preset_config import from_text
 from beatsight_dagster.sensors.manifests import RANGE_END_TAG, RANGE_START_TAG
 
 MODELS = {"warmup": "warmup_probe", "baseline": "baseline_model", "long_run": "long_run_model"}
@@ -187,11 +188,12 @@ class _Drive:
 
     def _config(self, assets: Sequence[str], path: Path | None) -> dict[str, Any]:
         request = self.request
-        model = {"overrides": dict(request.overrides), "device": request.device, "fresh": request.fresh}
+        model = {"overrides": from_text(request.overrides), "device": request.device, "fresh": request.fresh}
         ops: dict[str, dict[str, Any]] = {
             "manifest": {"path": str(path)},
             "feature_cache": {"device": request.device},
             "evaluation_report": {"device": request.device},
+            "promoted_model": {"device": request.device},
             **dict.fromkeys(MODELS.values(), model),
         }
         return {

@@ -179,27 +179,6 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
     }
 
 
-def training_metadata(result: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Metadata:
-    """A run's figures and its curves."""
-    from beatsight_core.pages.pictures import curves
-
-    metrics = result["metrics"]
-    shown = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy")
-    found = {
-        "run_id": dg.MetadataValue.text(result["run_id"]),
-        **numbers(metrics, shown),
-        **numbers(result, ("epochs", "best_epoch", "seconds", "clips_per_second")),
-        "resumed": dg.MetadataValue.bool(result["resumed"]),
-        "F1 by component": counts(metrics["f1"], "component", "f1"),
-        "run": path(result["folder"]),
-    }
-    if history:
-        found["losses"] = picture(curves(history, ("train_loss", "val_loss"), title="Loss"), "losses by epoch")
-        kinds = ("val_accuracy", "val_exact_match", "val_macro_f1")
-        found["curves"] = picture(curves(history, kinds, title="Validation"), "validation metrics by epoch")
-    return found
-
-
 def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
     """An evaluation's figures and its confusions."""
     from beatsight_core.files import read_json

@@ -35,14 +35,14 @@ def _shuffled_epochs(root: str, manifest: str, batch: int, clips_of: Any) -> dic
     from beatsight_core.dataset.index import dataset_key
     from beatsight_core.features.cache import open_features
     from beatsight_core.settings import load_settings
-    from beatsight_core.training.batches import epoch_order
+    from beatsight_core.training.order import epoch_order
 
     settings = load_settings(root)
     features = open_features(settings, dataset_key(settings, manifest))
     clips = clips_of(features, features.rows_of("all"), torch.device("cpu"))
     watch = Stopwatch()
     for number in range(1 + EPOCHS):
-        order = epoch_order(len(clips), 0, number, clips.device)
+        order = clips.place(epoch_order(len(clips), 0, number))
         with watch.running():
             for rows in order.split(batch):
                 clips.batch(rows)
@@ -86,25 +86,26 @@ def epoch(clips: str, *assignments: str) -> dict[str, Any]:
         return {"seconds": 0.0, "device": None}
     from beatsight_core.settings import load_settings
     from beatsight_core.training.batches import ResidentClips
-    from beatsight_core.training.cuda import compile_forward, training_context
+    from beatsight_core.training.cuda import compile_training, training_context
     from beatsight_core.training.loop import Trainer
     from beatsight_core.training.model import build_model
+    from beatsight_core.training.plan import resolve
     from beatsight_core.training.presets import load_preset
 
     device, spec = torch.device("cuda", torch.cuda.current_device()), default_spec()
     count = min(int(clips), torch.cuda.mem_get_info(device)[1] // (3 * spec.clip_bytes))
     with training_context(device):
         overrides = dict(text.split("=", 1) for text in assignments)
-        config = load_preset(load_settings(Path.cwd()), "baseline", overrides)
+        config = resolve(load_preset(load_settings(Path.cwd()), "baseline", overrides), count, on_cuda=True)
         shape = (count, spec.n_mels, spec.frames)
         stored = torch.empty(shape, dtype=getattr(torch, spec.storage), device=device)
         for part in stored.split(1 << 16):
             part.random_(256) if spec.storage == "uint8" else part.uniform_(spec.floor_db, 0.0)
         targets = (torch.rand(count, CLASSES, device=device) < 0.1).to(torch.uint8)
-        net = build_model(config.model, spec.n_mels, spec.frames, CLASSES).to(device)
+        net = build_model(config.model, spec, CLASSES).to(device)
         trainer = Trainer(config, net, ResidentClips(stored, targets, spec.floor_db), spec.floor_db)
         if config.compile:
-            compile_forward(trainer, spec.n_mels, spec.frames)
+            compile_training(trainer, spec.n_mels, spec.frames)
         trainer.train_epoch(lambda _: None)
         trainer.end_epoch(0.0)
         torch.cuda.set_sync_debug_mode("warn")

@@ -177,10 +177,10 @@ class _Files:
 
 
 def _net() -> Any:
-    from beatsight_core.training.model import build_model
+    from beatsight_core.training.model import DrumNet
     from benchmarks.playing import COMPONENTS
 
-    return build_model("cnn_small", 128, STRETCHED, len(COMPONENTS))
+    return DrumNet(128, STRETCHED, len(COMPONENTS))
 
 
 if __name__ == "__main__":

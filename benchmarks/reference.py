@@ -106,14 +106,12 @@ def memmap(clips: str, batch: str, folder: str) -> dict[str, Any]:
 def model(clips: str) -> dict[str, Any]:
     import torch
 
-    from beatsight_core.training.losses import multilabel_loss
-
     net, pictures = _net().train(), _noise(TRAIN_BATCH)
     targets = (torch.rand(TRAIN_BATCH, CLASSES) < 0.1).float()
     watch, batches = Stopwatch(), -(-int(clips) // TRAIN_BATCH)
 
     def step() -> None:
-        multilabel_loss(net(pictures), targets).backward()
+        torch.nn.functional.binary_cross_entropy_with_logits(net(pictures), targets).backward()
         net.zero_grad(set_to_none=True)
 
     for _ in range(5):
@@ -153,7 +151,7 @@ def _net() -> Any:
 
     torch.manual_seed(0)
     spec = default_spec()
-    net = build_model("cnn_small", spec.n_mels, spec.frames, CLASSES)
+    net = build_model("cnn_small", spec, CLASSES)
     return net.to(memory_format=torch.channels_last)
 
 

@@ -1,6 +1,7 @@
 """The `beatsight` command: finds the verb, turns errors into a paragraph and an exit code.
 
-Exit codes: 0 done; 1 a gate or check failed; 2 usage or settings; 3 input data; 4 storage; 130 interrupted.
+Exit codes: 0 done; 1 a gate or check failed; 2 usage or settings; 3 input data; 4 storage; 75 stopped before a time
+limit, run it again; 130 interrupted.
 """
 
 import importlib
@@ -15,6 +16,7 @@ _VERBS = {
     "doctor": "beatsight_core.cli.doctor:doctor",
     "demo": "beatsight_core.cli.platform:demo",
     "dev": "beatsight_core.cli.platform:dev",
+    "devices": "beatsight_core.cli.devices:devices",
     "manifest": "beatsight_core.cli.manifest:manifest",
     "verify": "beatsight_core.cli.data:verify",
     "export": "beatsight_core.cli.data:export",

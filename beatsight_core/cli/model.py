@@ -1,5 +1,6 @@
 """Verbs of the model: train, evaluate, classify."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,13 @@ _device = click.option("--device", default="auto", show_default=True, help="auto
 @click.option("--preset", default="warmup", show_default=True, help="warmup, baseline or long_run.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a value of the preset.")
 @click.option("--fresh", is_flag=True, help="Start again instead of going on with the same run.")
+@click.option("--extend", metavar="RUN", help="Go on from RUN's newest checkpoint with more epochs, as a new run.")
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(0, min_open=True),
+    metavar="N",
+    help="End before N seconds are over, with a checkpoint; exit 75 if there is more to do.",
+)
 @click.option("--despite", metavar="REASON", help="Go on although health or probe forbid it; the reason is logged.")
 @_device
 @click.argument("manifest")
@@ -27,16 +35,19 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     from beatsight_core.compute.hold import device_for
     from beatsight_core.dataset.index import dataset_key
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
+    from beatsight_core.training.presets import load_preset
+    from beatsight_core.training.run import Terms
     from beatsight_core.training.run import train as run
 
+    began, limit = time.monotonic(), options["max_seconds"]
     settings, overrides = session.settings, _overrides(assignments)
     key = dataset_key(settings, manifest)
     waived = require_clearance(settings, key, preset, despite=dict.fromkeys((HEALTH, PROBE), options["despite"]))
-    with device_for(options["device"], {"verb": "train", "manifest": key}) as device:
-        result = run(
-            settings, key, preset, overrides=overrides, device=device, fresh=options["fresh"],
-            progress=session.progress,
-        )  # fmt: skip
+    count = max(load_preset(settings, preset, overrides).processes, 1)
+    with device_for(options["device"], {"verb": "train", "manifest": key}, count=count, timeout_s=limit) as device:
+        left = None if limit is None else max(limit - (time.monotonic() - began), 0.0)
+        terms = Terms(options["fresh"], options["extend"], left)
+        result = run(settings, key, preset, overrides=overrides, device=device, terms=terms, progress=session.progress)
     session.show(result.to_json() | ({"despite": waived} if waived else {}), _show_train)
     return 0
 
@@ -61,20 +72,25 @@ def evaluate(session: Session, run: str, on: str | None, split: str, fraction: f
 
 
 @click.option("--onsets", type=click.Path(path_type=Path), help="Onsets in seconds: CSV, text or JSON.")
-@click.option("--model", help="A version or run instead of the champion.")
+@click.option("--model", help="A version, a run, or a model's folder, instead of the champion.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write here: .json, .csv or .mid.")
+@click.option("--backend", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True)
 @_device
 @click.argument("audio", type=click.Path(path_type=Path))
 @verb
-def classify(
-    session: Session, audio: Path, onsets: Path | None, model: str | None, out: Path | None, device: str
-) -> int:
+def classify(session: Session, audio: Path, onsets: Path | None, out: Path | None, **options: Any) -> int:
     """Name the drums struck in AUDIO, at given onsets or at those found in it."""
-    from beatsight_core.evaluation.classify import classify_audio
+    from beatsight_core.compute.hold import device_for
+    from beatsight_core.inference import load
+    from beatsight_core.inference.classification import checked_suffix
 
-    if out is not None and out.suffix.lower() not in (".json", ".csv", ".mid", ".midi"):
-        raise UsageError(f"{out.name} is not a kind that can be written", do="name it .json, .csv or .mid")
-    result = classify_audio(session.settings, audio, onsets=onsets, model=model, device=device)
+    if out is not None:
+        checked_suffix(out)
+    backend = options["backend"]
+    wanted = "cpu" if backend == "onnx" and options["device"] == "auto" else options["device"]
+    with device_for(wanted, {"verb": "classify", "audio": audio.name}) as device:
+        classifier = load(options["model"], backend=backend, device=device, data_root=session.data_root)
+        result = classifier.classify_file(audio, onsets)
     if out is not None:
         result.write(out)
         click.echo(f"Written: {out}", err=True)

@@ -1,5 +1,6 @@
 """Verbs of the release: promote, rollback, models, archive."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,18 +10,21 @@ from beatsight_core.cli.verb import Session, verb
 
 
 @click.option("--force", metavar="REASON", help="Promote although a criterion fails; the reason is kept for ever.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.argument("run")
 @verb
-def promote(session: Session, run: str, force: str | None) -> int:
+def promote(session: Session, run: str, force: str | None, device: str) -> int:
     """Judge RUN by the promotion criteria and make it the champion if it passes; exit 1 if it does not."""
+    from beatsight_core.compute.hold import device_for
     from beatsight_core.promotion.criteria import judged
     from beatsight_core.promotion.registry import promote as release
 
-    judgement = judged(session.settings, run, progress=session.progress)
-    if not judgement.passed and force is None:
-        session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
-        return 1
-    result = release(session.settings, run, force=force, progress=session.progress).to_json()
+    with device_for(device, {"verb": "promote", "run": run}) as held:
+        judgement = judged(session.settings, run, device=held, progress=session.progress)
+        if not judgement.passed and force is None:
+            session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
+            return 1
+        result = release(session.settings, run, force=force, device=held, progress=session.progress).to_json()
     session.show(result, _show_promotion)
     return 0
 
@@ -36,12 +40,36 @@ def rollback(session: Session, version: str | None) -> int:
 
 
 @verb
-def models(session: Session) -> int:
-    """List the versions, which one is the champion, and how good each is."""
+def ls(session: Session) -> int:
+    """List the versions, which one is the champion, and how good each is; or hand one over."""
     from beatsight_core.promotion.registry import list_models
 
     session.show(list_models(session.settings).to_json(), _show_models)
     return 0
+
+
+@click.pass_context
+def _list_unless_told(ctx: click.Context, /, **options: Any) -> None:
+    ctx.obj = {"data_root": options["data_root"] or (ctx.obj or {}).get("data_root")}
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(ls, **options)
+
+
+models = click.Group("models", callback=_list_unless_told, params=ls.params, help=ls.help, invoke_without_command=True)
+
+
+@click.option("--to", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.argument("model", required=False)
+@verb
+def export(session: Session, model: str | None, to: Path) -> int:
+    """Write MODEL (a version or a run; default: the champion) as safetensors, .pth and ONNX, and check each form."""
+    from beatsight_core.promotion.delivery import export_model
+
+    session.show(export_model(session.settings, model, to).to_json(), _show_delivery)
+    return 0
+
+
+models.add_command(export)
 
 
 @click.argument("run", required=False)
@@ -77,6 +105,13 @@ def _show_models(result: dict[str, Any]) -> None:
         return
     columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "promoted_at", "notice"]
     text.table(result["models"], columns, "Models")
+
+
+def _show_delivery(result: dict[str, Any]) -> None:
+    text.headline(f"{result['model']} is in {result['folder']}" + ("" if result["promoted"] else " (not promoted)"))
+    rows = [{"form": name, "differs at most by": f"{value:.1e}"} for name, value in result["differences"].items()]
+    text.table(rows, ["form", "differs at most by"], f"Asked in a fresh process about {result['clips']} real clips")
+    text.figures({"size": text.size(result["bytes"])})
 
 
 def _show_archive(result: dict[str, Any]) -> None:

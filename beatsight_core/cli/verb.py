@@ -11,7 +11,7 @@ import click
 import orjson
 
 from beatsight_core.cli.main import INTERRUPTED
-from beatsight_core.errors import BeatSightError, StorageError, UsageError
+from beatsight_core.errors import BeatSightError, StorageError, TimeLimitError, UsageError
 from beatsight_core.progress import Progress, progress_for_terminal
 from beatsight_core.settings import Settings, load_settings
 
@@ -92,7 +92,8 @@ def _fail(error: BeatSightError, session: Session, debug: bool) -> int:
     if session.as_json:
         said = {"kind": type(error).__name__, "what": error.what, "where": error.where, "why": error.why}
         click.echo(_json({"error": {**said, "do": error.do}, "exit_code": error.exit_code}))
-    click.echo(f"{click.style('Error', fg='red', bold=True)}: {error}", err=True)
+    kind, colour = ("Stopped", "yellow") if isinstance(error, TimeLimitError) else ("Error", "red")
+    click.echo(f"{click.style(kind, fg=colour, bold=True)}: {error}", err=True)
     return error.exit_code
 
 

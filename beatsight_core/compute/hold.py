@@ -7,13 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from beatsight_core.compute.devices import Device, discover_devices
-from beatsight_core.compute.leases import LEASED_VARIABLE, wait_lease
+from beatsight_core.compute.leases import LEASED_VARIABLE
+from beatsight_core.compute.waiting import wait_lease
 
 logger = logging.getLogger("beatsight")
 
 
 @contextlib.contextmanager
-def device_for(wanted: str, note: Mapping[str, Any] | None = None) -> Iterator[str]:
+def device_for(
+    wanted: str, note: Mapping[str, Any] | None = None, *, count: int = 1, timeout_s: float | None = None
+) -> Iterator[str]:
     """Hold what `wanted` stands for while the block runs, and wait in turn for it, saying for what.
 
     Nothing is leased on the CPU, on a machine without devices, or in a process that was started with a lease. Enter it
@@ -22,9 +25,15 @@ def device_for(wanted: str, note: Mapping[str, Any] | None = None) -> Iterator[s
     Args:
         wanted: auto, cpu, cuda or cuda:<n>, the n-th of the devices that this process may see.
         note: Who asks, for people who wait.
+        count: Devices wanted, all or none; `cuda:<n>` names one.
+        timeout_s: How long to wait at most.
 
     Yields:
-        What to ask for instead: "cuda" where a device is held and is the only one visible, else `wanted`.
+        What to ask for instead: "cuda" where devices are held and are the only ones visible, else `wanted`.
+
+    Raises:
+        DeviceError: The machine has fewer devices than `count`.
+        TimeLimitError: They did not come free in time.
     """
     fitting = _fitting(wanted)
     if not fitting:
@@ -32,7 +41,7 @@ def device_for(wanted: str, note: Mapping[str, Any] | None = None) -> Iterator[s
         return
     told = {"process": os.getpid(), **(note or {})}
     among = [device.index for device in fitting]
-    with contextlib.closing(wait_lease(1, told, waiting=_say, among=among)) as lease:
+    with contextlib.closing(wait_lease(count, told, timeout_s=timeout_s, waiting=_say, among=among)) as lease:
         before = {name: os.environ.get(name) for name in lease.environment}
         os.environ.update(lease.environment)
         try:

@@ -13,14 +13,14 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from beatsight_core.compute.devices import DEVICES_VARIABLE, Device, discover_devices
+from beatsight_core.compute.devices import DEVICES_VARIABLE, Device
 from beatsight_core.compute.tickets import (
     Request,
     Ticket,
@@ -30,7 +30,6 @@ from beatsight_core.compute.tickets import (
     take_ticket,
     waiting_requests,
 )
-from beatsight_core.errors import DeviceError
 from beatsight_core.files import storage_errors
 
 FOLDER_VARIABLE = "BEATSIGHT_LEASE_DIR"
@@ -104,7 +103,7 @@ def join_queue(
     count: int, devices: Sequence[Device], note: Mapping[str, Any] | None = None, folder: Path | None = None
 ) -> Ticket:
     """Take a ticket for `count` of these devices; pass it to `try_lease` until that succeeds, then close it."""
-    return take_ticket(folder or lease_folder(), count, tuple(_key(device) for device in devices), note or {})
+    return take_ticket(folder or lease_folder(), count, tuple(device_key(device) for device in devices), note or {})
 
 
 def try_lease(
@@ -146,83 +145,29 @@ def try_lease(
             return Lease(chosen, tuple(_keep(free, device, note or {}) for device in chosen))
 
 
-def wait_lease(
-    count: int,
-    note: Mapping[str, Any] | None = None,
-    *,
-    timeout_s: float | None = None,
-    poll_s: float = 0.5,
-    waiting: Callable[[str], None] | None = None,
-    among: Collection[str] | None = None,
-    folder: Path | None = None,
-) -> Lease:
-    """Wait in turn for `count` devices.
-
-    Args:
-        count: Devices wanted, at least 1.
-        note: Who asks, for people.
-        timeout_s: How long to wait at most.
-        poll_s: Seconds between attempts.
-        waiting: Told what it waits for, at first and whenever that changes.
-        among: Indices of the devices that will do; default: all that this process may use.
-        folder: Instead of `lease_folder()`.
-
-    Raises:
-        DeviceError: The machine has fewer devices, or they did not come free in time.
-    """
-    began = asked = time.monotonic()
-    devices, said = _discover(among), ""
-    if count > len(devices):
-        raise DeviceError(
-            f"{count} device(s) were asked for and this machine has {len(devices)}", do="use --device cpu"
-        )
-    with contextlib.closing(join_queue(count, devices, note, folder)) as ticket:
-        while (lease := try_lease(count, devices, note, ticket=ticket, folder=folder)) is None:
-            story = explain_wait(devices, ticket, folder=folder)
-            if waiting is not None and story != said:
-                waiting(said := story)
-            if timeout_s is not None and time.monotonic() - began > timeout_s:
-                raise DeviceError(f"No device came free within {timeout_s:g} s", why=story, do="try again later")
-            time.sleep(poll_s)
-            if time.monotonic() - asked > REFRESH_S:
-                devices, asked = _discover(among), time.monotonic()
-    return lease
-
-
-def _discover(among: Collection[str] | None) -> list[Device]:
-    return [device for device in discover_devices() if among is None or device.index in among]
-
-
 def device_states(
     devices: Sequence[Device], *, max_memory_share: float = MAX_MEMORY_SHARE, folder: Path | None = None
 ) -> list[DeviceState]:
     """What each device is doing."""
     place = folder or lease_folder()
-    with queue_lock(place), storage_errors(place), _locked_free(place, devices, max_memory_share) as (_, states):
-        return [states[_key(device)] for device in devices]
-
-
-def explain_wait(
-    devices: Sequence[Device],
-    ticket: Ticket | None = None,
-    *,
-    max_memory_share: float = MAX_MEMORY_SHARE,
-    folder: Path | None = None,
-) -> str:
-    """One line about why a request waits: what each device is doing, and who asked before."""
-    place = folder or lease_folder()
-    states = device_states(devices, max_memory_share=max_memory_share, folder=place)
-    parts = [_story(state) for state in states]
     with queue_lock(place):
-        ahead = [other for other in waiting_requests(place) if ticket and other.number < ticket.request.number]
-    if ahead:
-        parts.append(f"{len(ahead)} asked before: " + ", ".join(_who(other.note) for other in ahead[:5]))
-    return "; ".join(parts)
+        return locked_states(place, devices, max_memory_share)
 
 
-def _key(device: Device) -> str:
+def locked_states(folder: Path, devices: Sequence[Device], max_memory_share: float) -> list[DeviceState]:
+    """The same for somebody who holds `queue_lock`."""
+    with storage_errors(folder), _locked_free(folder, devices, max_memory_share) as (_, states):
+        return [states[device_key(device)] for device in devices]
+
+
+def device_key(device: Device) -> str:
     """The name of a device's lock: its UUID where known, so that it has one name under any numbering."""
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in device.uuid or device.index)
+
+
+def lock_path(folder: Path, key: str) -> Path:
+    """The lock file of a device, by its key."""
+    return folder / f"device-{key}.lock"
 
 
 @contextlib.contextmanager
@@ -235,18 +180,18 @@ def _locked_free(
     try:
         for device in devices:
             make_folder(folder)
-            descriptor = open_shared(folder / f"device-{_key(device)}.lock")
+            descriptor = open_shared(lock_path(folder, device_key(device)))
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                states[_key(device)] = DeviceState(device, "leased", _read_note(descriptor))
+                states[device_key(device)] = DeviceState(device, "leased", _read_note(descriptor))
                 os.close(descriptor)
                 continue
             if device.used_share > max_memory_share:
-                states[_key(device)] = DeviceState(device, "filled", {})
+                states[device_key(device)] = DeviceState(device, "filled", {})
                 os.close(descriptor)
             else:
-                states[_key(device)] = DeviceState(device, "free", {})
+                states[device_key(device)] = DeviceState(device, "free", {})
                 free[device] = descriptor
         yield free, states
     finally:
@@ -261,7 +206,7 @@ def _saved_for(ahead: Sequence[Request], free: list[Device], states: Mapping[str
         reachable = [key for key in request.devices if key not in states or states[key].state != "filled"]
         if request.stale or len(reachable) < request.count:
             continue  # it cannot run now whatever others do, so it holds nobody up
-        mine = [device for device in left if _key(device) in request.devices]
+        mine = [device for device in left if device_key(device) in request.devices]
         for device in mine[: request.count]:
             left.remove(device)
     return left
@@ -281,21 +226,3 @@ def _read_note(descriptor: int) -> dict[str, Any]:
     except ValueError:
         return {}
     return note if isinstance(note, dict) else {}
-
-
-def _who(note: Mapping[str, Any]) -> str:
-    said = {key: value for key, value in note.items() if key != "since"}
-    return " ".join(f"{key} {value}" for key, value in said.items()) or "somebody"
-
-
-def _story(state: DeviceState) -> str:
-    device = state.device
-    if state.state == "leased":
-        since = state.note.get("since")
-        clock = time.strftime(" since %H:%M:%S", time.localtime(since)) if isinstance(since, int | float) else ""
-        return f"device {device.index} is held by {_who(state.note)}{clock}"
-    if state.state == "filled":
-        gib = 1024**3
-        memory = f"{device.memory_used / gib:.1f} of {device.memory_total / gib:.1f} GiB"
-        return f"device {device.index} is filled by another program ({memory} in use)"
-    return f"device {device.index} is free"

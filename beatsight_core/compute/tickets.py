@@ -34,6 +34,7 @@ class Request:
         devices: Keys of the devices it can use.
         note: Who asks, for people.
         stale: It has not asked again for `STALE_AFTER_S`.
+        since: When it began to wait, seconds of the epoch; None if the ticket does not say.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Request:
     devices: tuple[str, ...]
     note: Mapping[str, Any]
     stale: bool = False
+    since: float | None = None
 
 
 class Ticket:
@@ -96,13 +98,14 @@ def take_ticket(folder: Path, count: int, devices: tuple[str, ...], note: Mappin
         assert lock is not None
         number = int(os.pread(lock, 32, 0) or b"0") + 1
         os.pwrite(lock, b"%020d" % number, 0)
-        request = Request(number, count, devices, dict(note))
+        request = Request(number, count, devices, dict(note), since=time.time())
         path = folder / f"{number:020d}{_TICKET}"
         # Locked before it has its name, so nobody sees it without its lock and takes it for dead.
         unnamed = folder / f".{number:020d}.{os.getpid()}"
         descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, orjson.dumps({"count": count, "devices": devices, "note": request.note}, default=str))
+        said = {"count": count, "devices": devices, "note": request.note, "since": request.since}
+        os.write(descriptor, orjson.dumps(said, default=str))
         unnamed.rename(path)
     return Ticket(path, descriptor, request)
 
@@ -129,8 +132,9 @@ def _read(path: Path) -> Request | None:
             return None
         table = orjson.loads(os.pread(descriptor, 1 << 16, 0))
         stale = time.time() - os.fstat(descriptor).st_mtime > STALE_AFTER_S
-        return Request(int(path.name.partition(".")[0]), table["count"], tuple(table["devices"]), table["note"], stale)
-    except (ValueError, KeyError):  # not one of ours
+        number, wanted = int(path.name.partition(".")[0]), tuple(table["devices"])
+        return Request(number, table["count"], wanted, table["note"], stale, table.get("since"))
+    except (ValueError, KeyError, TypeError, AttributeError):  # not one of ours
         return None
     finally:
         os.close(descriptor)

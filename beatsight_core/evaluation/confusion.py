@@ -1,8 +1,4 @@
-"""What is said instead of what was struck, for hits of several components.
-
-A hit may miss several components and invent several. Each missed component is counted once: against the surest of the
-invented ones, or against "nothing" if none was invented. A row's sum is thus how often that component was missed.
-"""
+"""What is said instead of what was struck, as a report shows it; `metrics.confusion_counts` counts it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,9 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.metrics import ratio
-
-NOTHING = "nothing"
+from beatsight_core.metrics import NOTHING, confusion_counts, ratio
 
 WATCHED_PAIRS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("kick and ride_bow", ("kick",), ("ride_bow",)),
@@ -24,14 +18,7 @@ WATCHED_PAIRS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
 
 def missed_as(predictions: Predictions) -> NDArray[np.int64]:
     """(C, C + 1) of how often the component of a row was missed and that of a column, last "nothing", said instead."""
-    said, struck = predictions.said, predictions.struck
-    classes = len(predictions.classes)
-    invented = said & ~struck
-    surest = np.where(invented, predictions.probabilities, -1.0).argmax(axis=1)
-    instead = np.where(invented.any(axis=1), surest, classes)
-    rows, missed = np.nonzero(struck & ~said)
-    pairs = missed * (classes + 1) + instead[rows]
-    return np.bincount(pairs, minlength=classes * (classes + 1)).reshape(classes, classes + 1).astype(np.int64)
+    return confusion_counts(predictions.probabilities, predictions.struck, predictions.said)
 
 
 def confusion(predictions: Predictions) -> dict[str, Any]:

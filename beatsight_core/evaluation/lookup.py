@@ -1,27 +1,48 @@
 """Which model is meant: the champion, a promoted version by its number, or a run by its id.
 
 `models/champion.json` is the one pointer to the champion; the room `promotion` writes it. A version's folder is
-verified by its `checksums.json` each time it is found, which costs a few milliseconds.
+verified by its `checksums.json` each time it is found, which costs a few milliseconds. What a model's folder says of
+itself (`read_info`) is read without torch.
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from beatsight_core.errors import ModelError
+import numpy as np
+import numpy.typing as npt
+
+from beatsight_core.errors import DatasetError, ModelError
+from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import read_json, sha256_file
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
 POINTER = "champion.json"
 CHECKSUMS, VERSION = "checksums.json", "version.json"
-WEIGHTS, ABOUT, COMPONENTS, SPEC, THRESHOLDS = (
-    "model.pth",
-    "config.json",
-    "components.json",
-    "feature_spec.json",
-    "thresholds.json",
-)
-"""The files of a version that a predictor needs."""
+WEIGHTS, SAFE_WEIGHTS, ONNX = "model.pth", "model.safetensors", "model.onnx"
+"""The three forms of a model."""
+ABOUT, COMPONENTS, SPEC, THRESHOLDS = "config.json", "components.json", "feature_spec.json", "thresholds.json"
+"""What each of them needs beside it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelInfo:
+    """What a model is, and what its answers mean.
+
+    Attributes:
+        name: The run or version it came from.
+        architecture: Of its net (see `training.model.build_model`).
+        spec: How its features are made.
+        classes: Labels in class order.
+        thresholds: (C,) a component is said from here on.
+    """
+
+    name: str
+    architecture: str
+    spec: FeatureSpec
+    classes: tuple[str, ...]
+    thresholds: npt.NDArray[np.float32]
 
 
 def find_model(settings: Settings, name: str | None = None) -> Run | Path:
@@ -77,3 +98,53 @@ def verified_version(settings: Settings, version: int) -> Path:
                 do="restore it from a backup, or roll back: beatsight rollback",
             )
     return folder
+
+
+def verified_folder(folder: Path) -> Path:
+    """A model's folder that lies anywhere, after the files in it were found as they were written.
+
+    A copy may leave files out; without its `checksums.json` it is taken as it is.
+
+    Raises:
+        ModelError: There is no such folder, or a file in it was altered.
+    """
+    if not folder.is_dir():
+        why = "that is a file; a model is the folder around it" if folder.exists() else None
+        raise ModelError("There is no such model folder", where=folder, why=why, do="check the path")
+    listed = read_json(folder / CHECKSUMS)["sha256"] if (folder / CHECKSUMS).is_file() else {}
+    for name, digest in listed.items():
+        if (folder / name).is_file() and sha256_file(folder / name) != digest:
+            raise ModelError(f"{name} was altered after it was written", where=folder / name, do="copy it again")
+    return folder
+
+
+def read_info(folder: Path) -> ModelInfo:
+    """What a model's folder says of itself.
+
+    Raises:
+        ModelError: A file is missing or broken.
+    """
+    for name in (ABOUT, COMPONENTS, SPEC, THRESHOLDS):
+        if not (folder / name).is_file():
+            raise ModelError(
+                f"A model lacks {name}", where=folder, do="copy the whole folder, or promote its run again"
+            )
+    try:
+        about = read_json(folder / ABOUT)
+        classes = tuple(read_json(folder / COMPONENTS)["components"])
+        named = read_json(folder / THRESHOLDS)["thresholds"]
+        return ModelInfo(
+            name=_version_name(folder) or about["run_id"],
+            architecture=about["model"],
+            spec=FeatureSpec.from_json(read_json(folder / SPEC)["spec"]),
+            classes=classes,
+            thresholds=np.array([named[label] for label in classes], dtype=np.float32),
+        )
+    except (DatasetError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            "A model's files are broken", where=folder, why=repr(error), do="copy it again, or roll back"
+        ) from error
+
+
+def _version_name(folder: Path) -> str | None:
+    return f"version {read_json(folder / VERSION)['version']}" if (folder / VERSION).is_file() else None

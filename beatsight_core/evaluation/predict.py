@@ -1,6 +1,8 @@
-"""A trained net, ready to be asked: from a run or from a promoted version, with its spec, classes and thresholds."""
+"""A trained net, ready to be asked: from a run or from a model's folder, with its spec, classes and thresholds."""
 
-from collections.abc import Mapping, Sequence
+import pickle
+import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +13,15 @@ import torch
 from torch import nn
 
 from beatsight_core.errors import ModelError
-from beatsight_core.evaluation.lookup import ABOUT, COMPONENTS, SPEC, THRESHOLDS, WEIGHTS
+from beatsight_core.evaluation.lookup import SAFE_WEIGHTS, WEIGHTS, ModelInfo, read_info
 from beatsight_core.features.cache import Features
 from beatsight_core.features.device import torch_device
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.files import read_json
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.training import checkpoint
 from beatsight_core.training.batches import ResidentClips
-from beatsight_core.training.loop import predict_clips
 from beatsight_core.training.model import build_model
+from beatsight_core.training.predicting import predict_clips
 from beatsight_core.training.records import Run
 
 CHUNK_ROWS = 8192
@@ -32,34 +33,48 @@ class Predictor:
     """A net and all that its answers mean.
 
     Attributes:
-        name: The run or version it came from.
+        info: What it is and what its answers mean.
         model: In evaluation mode, on `device`.
-        spec: How its features are made.
-        classes: Labels in class order.
-        thresholds: (C,) a component is said from here on.
         device: Where it computes.
     """
 
-    name: str
+    info: ModelInfo
     model: nn.Module
-    spec: FeatureSpec
-    classes: tuple[str, ...]
-    thresholds: npt.NDArray[np.float32]
     device: torch.device
+
+    @property
+    def name(self) -> str:
+        """The run or version it came from."""
+        return self.info.name
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """How its features are made."""
+        return self.info.spec
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Labels in class order."""
+        return self.info.classes
+
+    @property
+    def thresholds(self) -> npt.NDArray[np.float32]:
+        """(C,) a component is said from here on."""
+        return self.info.thresholds
 
     @classmethod
     def load(cls, source: Run | Path, device: str = "auto") -> "Predictor":
-        """The net of a run (its best weights) or of a version's folder.
+        """The net of a run (its best weights) or of a model's folder.
 
         Args:
-            source: A run, or the folder of a version.
+            source: A run, or the folder of a model.
             device: auto, cpu, cuda or cuda:<n>.
 
         Raises:
             ModelError: A file is missing or broken, or the weights do not fit the net.
             DeviceError: The device is not there.
         """
-        return _of_run(source, device) if isinstance(source, Run) else _of_version(source, device)
+        return _of_run(source, device) if isinstance(source, Run) else _of_folder(source, device)
 
     def predict(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Probabilities of clips.
@@ -100,40 +115,47 @@ def weights_of(run: Run) -> dict[str, torch.Tensor]:
 
 
 def _of_run(run: Run, device: str) -> Predictor:
-    thresholds = run.thresholds
-    return _assembled(run.run_id, run.config.model, weights_of(run), run.spec, run.classes, thresholds, device)
+    thresholds = run.thresholds.astype(np.float32)
+    info = ModelInfo(run.run_id, run.config.model, run.spec, run.classes, thresholds)
+    return _assembled(info, weights_of(run), device)
 
 
-def _of_version(folder: Path, device: str) -> Predictor:
-    for name in (WEIGHTS, ABOUT, COMPONENTS, SPEC, THRESHOLDS):
-        if not (folder / name).is_file():
-            raise ModelError(f"A version lacks {name}", where=folder, do="promote its run again, or roll back")
+def _of_folder(folder: Path, device: str) -> Predictor:
+    info = read_info(folder)
+    found = next((folder / name for name in (SAFE_WEIGHTS, WEIGHTS) if (folder / name).is_file()), None)
+    if found is None:
+        raise ModelError(f"A model has neither {SAFE_WEIGHTS} nor {WEIGHTS}", where=folder, do="copy the whole folder")
+    return _assembled(info, read_weights(found), device)
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """The weights in a `.safetensors` or `.pth` file, by their key names, on the CPU; no code in it is run.
+
+    Raises:
+        ModelError: It is broken.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
-        weights = torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True)
-        architecture = read_json(folder / ABOUT)["model"]
-        classes = tuple(read_json(folder / COMPONENTS)["components"])
-        spec = FeatureSpec.from_json(read_json(folder / SPEC)["spec"])
-        named = read_json(folder / THRESHOLDS)["thresholds"]
-        thresholds = np.array([named[label] for label in classes])
-    except (KeyError, TypeError, RuntimeError, ValueError, EOFError) as error:
-        raise ModelError("A version's files are broken", where=folder, why=repr(error), do="roll back") from error
-    return _assembled(f"version {folder.name}", architecture, weights, spec, classes, thresholds, device)
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        if not zipfile.is_zipfile(path):
+            raise pickle.UnpicklingError("not what torch.save writes")
+        weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, RuntimeError, ValueError, EOFError, LookupError, pickle.UnpicklingError) as error:
+        raise ModelError("A model's weights are broken", where=path, why=repr(error), do="copy it again") from error
+    return weights
 
 
-def _assembled(
-    name: str,
-    architecture: str,
-    weights: Mapping[str, torch.Tensor],
-    spec: FeatureSpec,
-    classes: Sequence[str],
-    thresholds: npt.NDArray[Any],
-    device: str,
-) -> Predictor:
+def _assembled(info: ModelInfo, weights: Mapping[str, torch.Tensor], device: str) -> Predictor:
     place = torch_device(device)
-    model = build_model(architecture, spec.n_mels, spec.frames, len(classes))
+    model = build_model(info.architecture, info.spec, len(info.classes))
     try:
         model.load_state_dict(weights, strict=True)
     except RuntimeError as error:
-        raise ModelError(f"The weights of {name} do not fit the net {architecture!r}", why=str(error)) from error
+        raise ModelError(
+            f"The weights of {info.name} do not fit the net {info.architecture!r}", why=str(error)
+        ) from error
     model = model.to(place, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    return Predictor(name, model, spec, tuple(classes), np.asarray(thresholds, dtype=np.float32), place)
+    return Predictor(info, model, place)

@@ -107,6 +107,11 @@ class FeatureSpec:
         return 1 + self.clip_samples // self.hop_length
 
     @property
+    def onset_frame(self) -> int:
+        """The frame whose centre is nearest to the onset."""
+        return round(int(milliseconds_to_samples(self.pre_ms, self.sample_rate_hz)) / self.hop_length)
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """What pictures are stored as."""
         return np.dtype(self.storage)

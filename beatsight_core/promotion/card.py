@@ -39,8 +39,8 @@ def model_card(about: Mapping[str, Any], content: Mapping[str, Any], record: Map
         f"# Drum-hit classifier, version {about['version']}",
         *_warnings(about, record),
         "Names the drums struck in a clip around an onset: several at once if several were. Input: log-mel decibels "
-        "(`feature_spec.json`). Output: one probability per component (`components.json`). A component is said from "
-        "its threshold on (`thresholds.json`).",
+        "(`feature_spec.json`); for `model.onnx` samples. Output: one probability per component (`components.json`). "
+        "A component is said from its threshold on (`thresholds.json`).",
         "## What it learned from",
         _data_table(about["data"]),
         "## How it was trained",

@@ -115,7 +115,7 @@ def judge(settings: Settings, run: str, *, device: str = "auto", progress: Progr
         task.advance()
         rows.append(rules.evaluation_matches(_mismatches(trained, features, folder, content, predictions)))
         task.advance()
-        export = export_run(trained, features)
+        export = export_run(settings, trained)
         rows.append(_exported(export))
         task.advance()
     record = seal(
@@ -194,7 +194,7 @@ def _grounds(
     export: Path | None = None,
 ) -> dict[str, Any]:
     """Everything a verdict rests on, by digest, as it is now."""
-    export = export or export_run(trained, features)
+    export = export or export_run(settings, trained)
     forms = {name: sha256_file(export / name) if (export / name).is_file() else None for name in FORMS}
     return {
         "digests": {

@@ -2,11 +2,11 @@
 
     model.pth            a plain state dict, `torch.load(weights_only=True)`
     model.safetensors    the same tensors under the same names
-    model.onnx           decibels (clips, n_mels, frames) float32 -> probabilities (clips, components) float32
+    model.onnx           samples (clips, samples) float32 -> probabilities (clips, components) float32
     components.json feature_spec.json thresholds.json config.json    what the numbers mean
-    selftest.npz         some validation clips and what the trained net says about them
+    selftest.npz         some validation clips (int16) and what the trained net says about them
 
-All forms carry the training hits' normalisation inside the net.
+All forms carry the training hits' normalisation inside the net; the ONNX graph holds the log-mel as well.
 """
 
 import json
@@ -15,52 +15,61 @@ import os
 import shutil
 import subprocess
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from beatsight_core.evaluation.lookup import ABOUT, CHECKSUMS, COMPONENTS, SPEC, THRESHOLDS, WEIGHTS
-from beatsight_core.features.cache import Features
+from beatsight_core.dataset.reader import Dataset, open_dataset, shard_audio
+from beatsight_core.errors import DatasetError
+from beatsight_core.evaluation.lookup import (
+    ABOUT,
+    CHECKSUMS,
+    COMPONENTS,
+    ONNX,
+    SAFE_WEIGHTS,
+    SPEC,
+    THRESHOLDS,
+    WEIGHTS,
+    ModelInfo,
+)
 from beatsight_core.files import atomic_folder, read_json, sha256_file, storage_errors, write_json
+from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import TAXONOMIES
 from beatsight_core.training.records import Run
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
-
-    from beatsight_core.evaluation.predict import Predictor
 
 logger = logging.getLogger("beatsight")
 
 SELFTEST = "selftest.npz"
 SELFTEST_CLIPS = 32
-FORMS = ("model.pth", "model.safetensors", "model.onnx")
-ONNX_OPSET = 18
+FORMS = (WEIGHTS, SAFE_WEIGHTS, ONNX)
+FORMAT = 2
+"""2: the graph takes samples, and the self-test holds them."""
 CHECK_SECONDS = 300
 
 
-def export_run(trained: Run, features: Features) -> Path:
+def export_run(settings: Settings, trained: Run) -> Path:
     """The export of a run's best weights: made once per checkpoint, in the run's folder.
 
     Args:
+        settings: Say where its dataset lies, for the self-test's clips.
         trained: A finished run.
-        features: Of its dataset, for the self-test's clips.
 
     Returns:
-        `runs/<run id>/export/<12 hex of the checkpoint's digest>/`, complete.
+        `runs/<run id>/export/<12 hex of the checkpoint's digest>-<format>/`, complete.
 
     Raises:
-        ModelError: The checkpoint is missing or broken.
+        ModelError: The checkpoint is missing or broken, or the run is not finished.
+        DatasetError: The dataset is missing, or was exported anew with other clips.
     """
-    folder = trained.folder / "export" / sha256_file(trained.checkpoint)[:12]
+    folder = trained.folder / "export" / f"{sha256_file(trained.checkpoint)[:12]}-{FORMAT}"
     if not _is_whole(folder):
         with atomic_folder(folder) as temporary:
-            _write(temporary, trained, features)
+            _write(temporary, trained, _some_clips(settings, trained))
             write_json(temporary / CHECKSUMS, {"sha256": checksums(temporary)})
     return folder
 
@@ -78,7 +87,8 @@ def check_in_fresh_process(folder: Path) -> dict[str, Any]:
         folder: An export, or a version.
 
     Returns:
-        `differences` {form: greatest difference of a probability}; or `error`, what kept one from loading.
+        `differences` {form: greatest difference of a probability}; or `error`, what kept one from loading. They are to
+        stay within `rules.TOLERANCE_EXPORT`.
     """
     program = Path(__file__).resolve().parents[2]
     paths = os.pathsep.join([str(program), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -109,26 +119,51 @@ def _is_whole(folder: Path) -> bool:
     return False
 
 
-def _write(folder: Path, trained: Run, features: Features) -> None:
+def _write(folder: Path, trained: Run, clips: NDArray[np.int16]) -> None:
     import torch
     from safetensors.torch import save_file
 
-    from beatsight_core.evaluation.predict import Predictor
+    from beatsight_core.inference.torch_backend import TorchBackend
+    from beatsight_core.promotion.onnx_graph import write_onnx
 
-    predictor = Predictor.load(trained, "cpu")
-    weights = {name: tensor.detach().clone(memory_format=torch.contiguous_format) for name, tensor in _state(predictor)}
+    backend = TorchBackend(trained, "cpu")
+    info, state = backend.info, backend.predictor.model.state_dict()
+    weights = {name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
     torch.save(weights, folder / WEIGHTS)
-    save_file(weights, folder / "model.safetensors", metadata={"run_id": trained.run_id})
-    _write_onnx(predictor, folder / "model.onnx")
-    write_json(folder / ABOUT, {"model": trained.config.model, "run_id": trained.run_id, "preset": trained.preset})
-    write_json(folder / COMPONENTS, components(trained.classes))
-    write_json(folder / SPEC, spec_with_normalisation(predictor))
-    named = {label: float(value) for label, value in zip(trained.classes, trained.thresholds, strict=True)}
+    save_file(weights, folder / SAFE_WEIGHTS, metadata={"run_id": trained.run_id})
+    write_onnx(backend.predictor, folder / ONNX)
+    write_json(folder / ABOUT, {"model": info.architecture, "run_id": trained.run_id, "preset": trained.preset})
+    write_json(folder / COMPONENTS, components(info.classes))
+    write_json(folder / SPEC, spec_with_normalisation(info, weights))
+    named = {label: float(value) for label, value in zip(info.classes, trained.thresholds, strict=True)}
     write_json(folder / THRESHOLDS, {"thresholds": named})
-    rows = features.rows_of("val")
+    np.savez(folder / SELFTEST, clips=clips, probabilities=backend.probabilities(clips))
+
+
+def _some_clips(settings: Settings, trained: Run) -> NDArray[np.int16]:
+    """Validation clips from all over the run's dataset, (n, samples)."""
+    dataset = open_dataset(settings, trained.key, trained.source_sets)
+    rows = np.flatnonzero((dataset.metadata()["split"] == "val").to_numpy())
     chosen = rows[np.unique(np.linspace(0, len(rows) - 1, SELFTEST_CLIPS).astype(np.int64))]
-    stored = features.read(chosen)
-    np.savez(folder / SELFTEST, decibels=predictor.spec.to_decibels(stored), probabilities=predictor.predict(stored))
+    clips = _clips_of(dataset, chosen)
+    if clips.shape[1] != trained.spec.clip_samples:
+        raise DatasetError(
+            f"Clips of {clips.shape[1]} samples are no longer those that run {trained.run_id} learned from",
+            where=trained.key,
+            why=f"it learned from clips of {trained.spec.clip_samples}",
+            do="set the dataset's settings back and export it again",
+        )
+    return clips
+
+
+def _clips_of(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int16]:
+    ends = np.cumsum([shard.rows for shard in dataset.shards])
+    parts = []
+    for number in np.unique(np.searchsorted(ends, rows, side="right")).tolist():
+        shard = dataset.shards[number]
+        mine = rows - (ends[number] - shard.rows)
+        parts.append(shard_audio(shard)[mine[(mine >= 0) & (mine < shard.rows)]])
+    return np.concatenate(parts)
 
 
 def components(classes: tuple[str, ...]) -> dict[str, Any]:
@@ -141,55 +176,15 @@ def components(classes: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def spec_with_normalisation(predictor: "Predictor") -> dict[str, Any]:
+def spec_with_normalisation(info: ModelInfo, weights: "dict[str, torch.Tensor]") -> dict[str, Any]:
     """The feature spec, and the statistics that the net applies itself: (decibels - mean) * scale, per band."""
-    weights = dict(_state(predictor))
     return {
-        "spec": predictor.spec.to_json(),
-        "digest": predictor.spec.digest,
-        "frames": predictor.spec.frames,
+        "spec": info.spec.to_json(),
+        "digest": info.spec.digest,
+        "frames": info.spec.frames,
         "normalisation": {
             "applied_by": "the model",
             "mean_db": weights["normalisation.mean"].tolist(),
             "scale": weights["normalisation.scale"].tolist(),
         },
     }
-
-
-def _state(predictor: "Predictor") -> "Iterator[tuple[str, torch.Tensor]]":
-    yield from predictor.model.state_dict().items()
-
-
-def _write_onnx(predictor: "Predictor", path: Path) -> None:
-    import torch
-
-    net = _with_sigmoid(predictor.model).eval()
-    example = torch.zeros(2, predictor.spec.n_mels, predictor.spec.frames)
-    with _quiet():
-        program = torch.onnx.export(
-            net, (example,), input_names=["decibels"], output_names=["probabilities"],
-            dynamic_shapes=({0: torch.export.Dim("clips")},), opset_version=ONNX_OPSET, dynamo=True, verbose=False,
-        )  # fmt: skip
-    assert program is not None  # it is None only for the exporter of old, which dynamo=True is not
-    program.save(path, external_data=False)
-
-
-def _with_sigmoid(model: "nn.Module") -> "nn.Module":
-    from torch import nn
-
-    return nn.Sequential(model, nn.Sigmoid())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's notes about its own insides and about packages that are not needed to itself."""
-    notes = logging.getLogger("torch.onnx")
-    level = notes.level
-    notes.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            warnings.simplefilter("ignore", DeprecationWarning)
-            yield
-    finally:
-        notes.setLevel(level)

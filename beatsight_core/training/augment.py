@@ -12,8 +12,11 @@ from beatsight_core.features.logmel import relative_decibels
 from beatsight_core.training.presets import TrainingConfig
 
 QUIETEST_NOISE_DB = -70.0
-MIX_RANGE_DB = 6.0
-"""A second clip is mixed in at most this much softer or louder than the first."""
+NEIGHBOUR_DB = (-20.0, 6.0)
+"""How loud another stroke may be beside the one that is meant."""
+
+NEAREST_NEIGHBOUR_FRAMES = 3
+"""Another stroke is at least this far away: nearer ones belong to the same hit."""
 
 _EQ_WAVES = 3
 _TO_NEPERS = math.log(10.0) / 10.0
@@ -49,7 +52,9 @@ class Augmentation:
             decibels = decibels + random_equaliser(decibels, config.augment_eq_db)
         power = (decibels * _TO_NEPERS).exp_()
         if config.augment_mix_probability:
-            power, targets = mix_with_neighbour(power, targets, config.augment_mix_probability)
+            power, targets = mix_with_other(power, targets, config.augment_mix_probability, config.augment_mix_db)
+        if config.augment_neighbour_probability:
+            power = add_neighbour(power, config.augment_neighbour_probability)
         if config.augment_noise_probability:
             power = add_noise(power, config.augment_noise_probability, config.augment_noise_db)
         decibels = relative_decibels(power, self._floor_db)
@@ -75,12 +80,30 @@ def random_equaliser(decibels: torch.Tensor, most_db: float) -> torch.Tensor:
     return (amounts @ waves)[:, :, None]
 
 
-def mix_with_neighbour(power: torch.Tensor, targets: torch.Tensor, probability: float) -> Pair:
+def mix_with_other(power: torch.Tensor, targets: torch.Tensor, probability: float, range_db: float) -> Pair:
     """Add to some clips the one before in the batch, louder or softer: what simultaneous strokes are. Labels unite."""
     chosen = (torch.rand(len(power), 1, device=power.device) < probability).to(power.dtype)
-    gain_db = (2.0 * torch.rand_like(chosen) - 1.0) * MIX_RANGE_DB
+    gain_db = (2.0 * torch.rand_like(chosen) - 1.0) * range_db
     gain = (chosen * torch.exp(gain_db * _TO_NEPERS))[:, :, None]
     return torch.addcmul(power, gain, power.roll(1, 0)), torch.maximum(targets, chosen * targets.roll(1, 0))
+
+
+def add_neighbour(power: torch.Tensor, probability: float) -> torch.Tensor:
+    """Add to some clips another of the batch, some frames earlier or later: the strokes before and after the one meant.
+
+    What rang at the end of an earlier clip dies away from there on.
+    """
+    batch, bands, frames = power.shape
+    draws = torch.rand(4, batch, 1, device=power.device)
+    room = max(1, frames - 2 - NEAREST_NEIGHBOUR_FRAMES)
+    distance = NEAREST_NEIGHBOUR_FRAMES + (draws[0] * room).floor()
+    moved = torch.arange(frames, device=power.device) - torch.where(draws[1] < 0.5, -distance, distance)
+    beyond = (moved - (frames - 1)).clamp_min(0.0)
+    heard = torch.where(moved < 0, 0.0, torch.exp(-0.15 * beyond))  # (batch, frames)
+    source = moved.clamp(0, frames - 1).long()[:, None, :].expand(batch, bands, frames)
+    softest_db, loudest_db = NEIGHBOUR_DB
+    gain = torch.exp((softest_db + draws[2] * (loudest_db - softest_db)) * _TO_NEPERS) * (draws[3] < probability)
+    return torch.addcmul(power, (gain * heard)[:, None, :], power.roll(5, 0).gather(2, source))
 
 
 def add_noise(power: torch.Tensor, probability: float, loudest_db: float) -> torch.Tensor:

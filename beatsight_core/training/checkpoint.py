@@ -1,14 +1,19 @@
 """Checkpoints: a ring of the last few, and the best. Written whole, digested, and never read unless the digest agrees.
 
-A checkpoint is a dict that `torch.load(weights_only=True)` reads: `model` (weights by their key names), `optimizer`,
-`scaler`, `average`, `rng`, `progress`, `plateau`, and what it belongs to: `config`, `classes`, `spec`, `digests`,
-`format`. `best.pt` has `model` with the same key names, what it belongs to, and the metrics it was chosen by.
+A checkpoint is a dict that `torch.load(weights_only=True)` reads, and holds all that a run needs to go on: `model`
+(weights by their key names), `average`, `optimizer`, `scaler`, `plateau`, `rng` (of every kind), `progress` (epoch and
+step, which with the seed give the place in the data's order), `steps` (batch, rate and the like, as decided when the
+run began), `steps_per_epoch`, `history`, `best` and `kept` (the best weights so far); and what it belongs to: `config`,
+`classes`, `spec`, `digests` of dataset and spec, `run_id`, `format`. `best.pt` has `model` with the same key names,
+what it belongs to, and the metrics it was chosen by.
 """
 
 import hashlib
 import io
 import logging
 import re
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +28,23 @@ FORMAT = "beatsight-checkpoint/1"
 KEEP = 3
 BEST = "best.pt"
 LATEST = "latest"
+
+PARTS = (
+    "model",
+    "average",
+    "optimizer",
+    "scaler",
+    "plateau",
+    "rng",
+    "progress",
+    "steps_per_epoch",
+    "steps",
+    "rng_of_others",
+    "history",
+    "best",
+    "kept",
+)
+"""What a run needs to go on."""
 
 _NAME = re.compile(r"^epoch-(\d+)-step-(\d+)\.pt$")
 
@@ -56,6 +78,14 @@ def save_best(folder: Path, state: State) -> Path:
     path = folder / BEST
     _write(path, state)
     return path
+
+
+def is_best(folder: Path, kept: State) -> bool:
+    """Whether `best.pt` is whole and of the step that `kept` is of."""
+    try:
+        return bool(load(folder / BEST)["step"] == kept["step"])
+    except ModelError:
+        return False
 
 
 def ring(folder: Path) -> list[tuple[int, Path]]:
@@ -101,12 +131,52 @@ def load(path: Path, device: str = "cpu") -> State:
     return state
 
 
+def check_belongs(state: State, identity: Mapping[str, Any], path: Path) -> None:
+    """Refuse a checkpoint of another run, naming what differs, or one that lacks what is needed to go on.
+
+    Raises:
+        ModelError: It is one of these.
+    """
+    check_complete(state, path)
+    if wrong := differences({name: state.get(name) for name in identity}, identity):
+        why = "differ: " + "; ".join(wrong)
+        raise ModelError("A checkpoint is of another run", where=path, why=why, do="start again with --fresh")
+
+
+def check_complete(state: State, path: Path) -> None:
+    """Refuse a checkpoint that lacks a part that a run needs to go on.
+
+    Raises:
+        ModelError: It does.
+    """
+    if lacking := [name for name in PARTS if name not in state]:
+        why = f"an earlier version wrote it: {', '.join(lacking)} are not in it"
+        raise ModelError("A checkpoint is not complete", where=path, why=why, do="start again with --fresh")
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """The keys in which two tables differ, with both values, as "config.lr (0.002 there, 0.001 here)"."""
+    found = []
+    for name in dict.fromkeys([*there, *here]):
+        old, new = there.get(name), here.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += differences(old, new, f"{prefix}{name}.")
+        elif old != new:
+            found.append(f"{prefix}{name} ({_brief(old)} there, {_brief(new)} here)")
+    return found
+
+
+def _brief(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
 _DO = "resume from another one, or start the run again with --fresh"
 
 
 def _write(path: Path, state: State) -> None:
     buffer = io.BytesIO()
-    torch.save({"format": FORMAT, **state}, buffer)
+    torch.save(_plain({"format": FORMAT, **state}), buffer)
     data = buffer.getvalue()
     digest = hashlib.sha256(data).hexdigest()
     # Between these writes the file is the old one or the new one, and the sidecar vouches for both.
@@ -117,6 +187,17 @@ def _write(path: Path, state: State) -> None:
         write_text(_sidecar(path), f"{digest}  {path.name}\n")
     write_bytes(path, data)
     write_text(_sidecar(path), f"{digest}  {path.name}\n")
+
+
+def _plain(value: Any) -> Any:
+    """The same in plain dicts and lists, equal texts being one object: then the same content is the same bytes."""
+    if isinstance(value, str):
+        return sys.intern(str(value))
+    if isinstance(value, Mapping):
+        return {_plain(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
 
 
 def _sidecar(path: Path) -> Path:

@@ -5,8 +5,9 @@ seed and epoch only, the rate on the step only; the rest (weights, moments, aver
 """
 
 import copy
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,21 +16,23 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from beatsight_core.errors import TrainingError
-from beatsight_core.features.cores import on_all_cores
+from beatsight_core.errors import SettingsError
 from beatsight_core.training.augment import Augmentation
-from beatsight_core.training.batches import Clips, epoch_order, in_batches
-from beatsight_core.training.losses import multilabel_loss
+from beatsight_core.training.batches import Clips
+from beatsight_core.training.feeding import Feed, Pair
+from beatsight_core.training.losses import MultilabelLoss, struck_share
+from beatsight_core.training.memory import MemoryShortError, too_little_memory
+from beatsight_core.training.optimisation import amp_dtype, decay_groups, move_average
+from beatsight_core.training.order import epoch_order
+from beatsight_core.training.plan import resolved_values
 from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.training.randomness import random_state, restore_random_state, seed_all
+from beatsight_core.training.ranks import ALONE, Ranks
 from beatsight_core.training.schedule import Plateau, learning_rate
+from beatsight_core.training.tally import Tally
+from beatsight_core.training.whole_batch_norm import normalise_whole_batches
 
-DIVERGED_LOSS = 10.0
-"""A mean cross-entropy per component above this (chance is 0.69) has diverged."""
-
-CUDA_CHECK_STEPS = 200
-"""Steps between looks at the device for divergence; on the CPU every step is looked at."""
-
-CPU_EVAL_BATCH, CUDA_EVAL_BATCH = 64, 4096
+logger = logging.getLogger("beatsight")
 
 
 @dataclass(slots=True)
@@ -53,40 +56,83 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class EpochNumbers:
-    """What an epoch's training came to; `seconds` and `clips` are of this sitting, the loss is of the whole epoch."""
+    """What an epoch's training came to; the loss is of the whole epoch, all but it and the rate are of this sitting.
+
+    Attributes:
+        train_loss: Mean over its clips.
+        lr: Rate of its last step.
+        clips: Clips trained on.
+        seconds: That it took.
+        data_wait_seconds: Of these, those in which the loop stood still for data.
+    """
 
     train_loss: float
     lr: float
     clips: int
     seconds: float
+    data_wait_seconds: float
 
 
 class Trainer:
     """A net in training.
 
     Args:
-        config: The values.
+        config: The values, resolved for these clips (see `plan.resolve`).
         model: The net, on the device of `clips`, with its normalisation set.
         clips: The training hits.
         floor_db: Of the feature spec.
+        weights: How much each clip weighs in the draw of an epoch, (N,); None: each comes once.
+        ranks: The processes that share the run.
+
+    Attributes:
+        pieces: How many a batch is cut into because the device has too little memory for the whole.
+
+    Raises:
+        SettingsError: A batch has too few clips for that many processes.
     """
 
-    def __init__(self, config: TrainingConfig, model: nn.Module, clips: Clips, floor_db: float):
-        self.config, self.clips, self.device = config, clips, clips.device
+    def __init__(
+        self,
+        config: TrainingConfig,
+        model: nn.Module,
+        clips: Clips,
+        floor_db: float,
+        *,
+        weights: npt.NDArray[np.float64] | None = None,
+        ranks: Ranks = ALONE,
+    ):
+        self.config, self.clips, self.device, self.ranks = config, clips, clips.device, ranks
+        if not ranks.alone:
+            normalise_whole_batches(model)
+            ranks.same_start(model)
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model: nn.Module = model.to(memory_format=layout)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else None
-        self.optimizer = torch.optim.AdamW(_decay_groups(model, config.weight_decay), lr=config.lr, fused=True)
-        self.amp_dtype = _amp_dtype(config, self.device)
+        self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), lr=config.lr, fused=True)
+        self.amp_dtype = amp_dtype(config, self.device)
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.amp_dtype is torch.float16)
         self.position, self.plateau = Position(), Plateau()
         self.micro_batches = max(1, len(clips) // config.batch)
-        self.accumulation = fitting_accumulation(config, self.micro_batches)
-        self.steps_per_epoch = -(-self.micro_batches // self.accumulation)
+        self.steps_per_epoch = -(-self.micro_batches // config.accumulation)
+        self.pieces = 1
+        if self.smallest_part < 1:
+            why = f"a batch has {min(config.batch, len(clips))} clips"
+            raise SettingsError(f"A run cannot be shared by {ranks.count} processes", why=why, do="use fewer processes")
+        self._weights = weights
         self._forward: Callable[[torch.Tensor], torch.Tensor] = self.model
-        self._augment = Augmentation(config, floor_db)
-        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
-        self._bad_step = torch.full((), -1, dtype=torch.int64, device=self.device)
+        self.augment: Callable[[torch.Tensor, torch.Tensor], Pair] = Augmentation(config, floor_db)
+        self._loss = MultilabelLoss(config, struck_share(clips.targets)).to(self.device)
+        self._tally = Tally(self.device)
+
+    @property
+    def clips_per_epoch(self) -> int:
+        """Clips of an epoch: all that fill a batch."""
+        return min(self.micro_batches * self.config.batch, len(self.clips))
+
+    @property
+    def smallest_part(self) -> int:
+        """Clips of the smallest forward pass of any process."""
+        return min(self.config.batch, len(self.clips)) // (self.ranks.count * self.pieces)
 
     @property
     def judged(self) -> nn.Module:
@@ -97,9 +143,18 @@ class Trainer:
         """Reduced precision for a forward pass, where the configuration and the device have it."""
         return torch.autocast(self.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None)
 
+    @property
+    def largest_part(self) -> int:
+        """Clips of the largest forward pass of any process."""
+        return -(-min(self.config.batch, len(self.clips)) // (self.ranks.count * self.pieces))
+
     def use_forward(self, forward: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Train through `forward`, a compiled form of the net, which shares its weights."""
         self._forward = forward
+
+    def use_augmentation(self, augment: Callable[[torch.Tensor, torch.Tensor], Pair]) -> None:
+        """Augment by a compiled form of `augment`."""
+        self.augment = augment
 
     def train_epoch(self, after_step: Callable[[int], None]) -> EpochNumbers:
         """Carry the epoch under way to its end.
@@ -108,25 +163,27 @@ class Trainer:
             after_step: Called after each step with the clips it took. It may save `state()` and may raise to stop.
 
         Raises:
-            TrainingError: The loss became infinite, not a number, or absurd.
+            TrainingError: The loss became infinite, not a number, or absurd; or the device has too little memory for
+                even the smallest part of a batch.
         """
-        began, seen = time.monotonic(), 0
+        began, position, seen, waited_s = time.monotonic(), self.position, 0, 0.0
         self.model.train()
-        order = epoch_order(len(self.clips), self.config.seed, self.position.epoch, self.device)
-        size, per_step = self.config.batch, self.accumulation
-        parts = [order[start : start + size] for start in range(0, self.micro_batches * size, size)]
-        for index in range(self.position.epoch_step, self.steps_per_epoch):
-            group = parts[index * per_step : (index + 1) * per_step]
-            clips = self._step(group, self.rate(self.position.step))
-            seen += clips
-            self.position.step += 1
-            self.position.epoch_step += 1
-            if self.device.type == "cpu" or self.position.step % CUDA_CHECK_STEPS == 0:
-                self.check_sanity()
-            after_step(clips)
-        self.check_sanity()
-        loss = float(self._loss_sum.item()) / max(self.position.loss_clips, 1)
-        return EpochNumbers(loss, self.rate(self.position.step - 1), seen, time.monotonic() - began)
+        order = epoch_order(len(self.clips), self.config.seed, position.epoch, self._weights)
+        while position.epoch_step < self.steps_per_epoch:
+            steps = self._steps_left(order)
+            with Feed(self.clips, (part for parts, _ in steps for part in parts)) as batches:
+                for parts, clips in steps:
+                    if not self._fits(batches, len(parts), clips):
+                        break
+                    seen += clips
+                    position.step += 1
+                    position.epoch_step += 1
+                    self._tally.look(position.step)
+                    after_step(clips)
+            waited_s += batches.waited_s
+        self._tally.check()
+        loss = float(self.ranks.total(self._tally.sum).item()) / max(self._tally.clips, 1)
+        return EpochNumbers(loss, self.rate(position.step - 1), seen, time.monotonic() - began, waited_s)
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -136,38 +193,28 @@ class Trainer:
         """Count the epoch as complete, after its validation."""
         self.plateau.observe(validation_loss, self.config)
         self.position = Position(epoch=self.position.epoch + 1, step=self.position.step)
-        self._loss_sum.zero_()
-
-    def check_sanity(self) -> None:
-        """Wait for the device and raise if a loss went wrong since the start.
-
-        Raises:
-            TrainingError: Names the first step of a bad loss.
-        """
-        step = int(self._bad_step.item())
-        if step >= 0:
-            raise TrainingError(
-                f"Training diverged at step {step + 1} (epoch {self.position.epoch + 1}): the loss was infinite, not a "
-                f"number, or above {DIVERGED_LOSS:g}",
-                do="lower the learning rate (--set lr=...) or look at the data of that epoch; this is another run",
-            )
+        self._tally.begin(self.position.epoch)
 
     def state(self) -> dict[str, Any]:
-        """Everything that the next step depends on."""
-        self.check_sanity()
-        self.position.loss_sum = float(self._loss_sum.item())
+        """Everything that the next step depends on; every process asks for it, and gets the same."""
+        self._tally.check()
+        self.position.loss_sum = float(self.ranks.total(self._tally.sum).item())
+        self.position.loss_clips = self._tally.clips
+        first, *others = self.ranks.gather(random_state())
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
-            "rng": _random_state(self.device),
+            "rng": first,
+            "rng_of_others": others,
             "progress": asdict(self.position),
             "plateau": asdict(self.plateau),
+            "steps": {**resolved_values(self.config), "pieces": self.pieces},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave."""
+        """Take up what `state` gave, with the same steps (`plan.with_resolved`)."""
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -175,19 +222,68 @@ class Trainer:
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.position, self.plateau = Position(**state["progress"]), Plateau(**state["plateau"])
-        self._loss_sum.fill_(self.position.loss_sum)
-        _set_random_state(state["rng"], self.device)
+        self._tally.begin(
+            self.position.epoch, self.position.loss_sum if self.ranks.first else 0.0, self.position.loss_clips
+        )
+        self.pieces = state["steps"]["pieces"]
+        random_states = [state["rng"], *state["rng_of_others"]]
+        if self.ranks.number < len(random_states):
+            restore_random_state(random_states[self.ranks.number])
+        else:
+            seed_all(self.config.seed + 1_000_003 * self.position.step + self.ranks.number)
 
-    def _step(self, group: list[torch.Tensor], rate: float) -> int:
-        """One step of the optimizer over a group of batches. Returns its clips."""
-        clips = sum(len(rows) for rows in group)
-        for rows in group:
-            decibels, targets = self._augment(*self.clips.batch(rows))
+    def _steps_left(self, order: torch.Tensor) -> list[tuple[list[torch.Tensor], int]]:
+        """The steps to the epoch's end: rows of the parts that this process takes, and the clips of all processes."""
+        batches = torch.split(order[: self.micro_batches * self.config.batch], self.config.batch)
+        first, per_step = self.position.epoch_step, self.config.accumulation
+        left = batches[first * per_step :]
+        shares = [self.ranks.share(batch) for batch in left]
+        mine = torch.split(self.clips.place(torch.cat(shares)), [len(share) for share in shares])
+        parts = [part for share in mine for part in share.tensor_split(self.pieces)]
+        per_group = per_step * self.pieces
+        return [
+            (parts[step * per_group : (step + 1) * per_group], sum(map(len, left[step * per_step :][:per_step])))
+            for step in range(self.steps_per_epoch - first)
+        ]
+
+    def _fits(self, batches: Iterator[Pair], parts: int, clips: int) -> bool:
+        """Take a step, or cut batches smaller for another attempt if the device has too little memory for it."""
+        try:
+            self._step(batches, parts, clips)
+            return True
+        except torch.OutOfMemoryError as error:
+            why = str(error)
+        # Only now nothing refers to what the attempt had made.
+        self.optimizer.zero_grad(set_to_none=True)
+        if not self.ranks.alone:
+            raise too_little_memory(self.device, why, MemoryShortError)
+        self.cut_batches(2 * self.pieces, why)
+        return False
+
+    def cut_batches(self, pieces: int, why: str) -> None:
+        """From here on take every batch in so many parts, with gradients added up over them: the same step."""
+        self.pieces = pieces
+        if self.smallest_part < 1:
+            raise too_little_memory(self.device, why)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        logger.warning(
+            "device %s has too little memory: step %d goes on with %d clips at a time, %d times a step",
+            self.device, self.position.step + 1, self.smallest_part, self.config.accumulation * pieces,
+        )  # fmt: skip
+
+    def _step(self, batches: Iterator[Pair], parts: int, clips: int) -> None:
+        """One step of the optimizer over some parts of `clips` clips in all processes."""
+        losses = []
+        for _ in range(parts):
+            decibels, targets = self.augment(*next(batches))
             with self.autocast():
                 logits = self._forward(decibels)
-            loss = multilabel_loss(logits, targets, self.config.label_smoothing)
-            self.scaler.scale(loss * (len(rows) / clips)).backward()  # type: ignore[no-untyped-call]
-            self._take_note(loss.detach(), len(rows))
+            loss = self._loss(logits, targets)
+            self.scaler.scale(loss * (len(targets) / clips)).backward()
+            losses.append((loss.detach(), len(targets)))
+        self.ranks.sum_gradients(self.model.parameters())
+        rate = self.rate(self.position.step)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate
         self.scaler.unscale_(self.optimizer)
@@ -197,81 +293,5 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
             done = self.position.step  # young averages follow faster, as the first weights mean little
-            _move_average(self.average, self.model, min(self.config.ema_decay, (1 + done) / (10 + done)))
-        return clips
-
-    def _take_note(self, loss: torch.Tensor, clips: int) -> None:
-        """Sum losses up on the device, and remember there the first step whose loss is bad."""
-        self._loss_sum += loss * clips
-        self.position.loss_clips += clips
-        bad = ~(loss <= DIVERGED_LOSS) & (self._bad_step < 0)
-        self._bad_step.masked_fill_(bad, self.position.step)
-
-
-def fitting_accumulation(config: TrainingConfig, micro_batches: int) -> int:
-    """Forward passes per step: the configured number, lowered until an epoch has `least_steps` or one is left.
-
-    A preset is made for millions of clips. On thousands its steps would be too few to learn from.
-    """
-    if not config.least_steps:
-        return config.accumulation
-    return max(1, min(config.accumulation, micro_batches // config.least_steps))
-
-
-def predict_clips(model: nn.Module, clips: Clips) -> npt.NDArray[np.float32]:
-    """Probabilities (N, classes) of all clips, in order, in full precision."""
-    model.eval()
-    on_cpu = clips.device.type == "cpu"
-    batches = in_batches(clips, CPU_EVAL_BATCH if on_cpu else CUDA_EVAL_BATCH)
-    parts = [torch.empty(0)] * len(batches)
-
-    def compute(index: int) -> None:
-        with torch.inference_mode():
-            parts[index] = torch.sigmoid(model(clips.batch(batches[index])[0]))
-
-    if on_cpu:
-        on_all_cores(compute, range(len(batches)))
-    else:
-        for index in range(len(batches)):
-            compute(index)
-    result: npt.NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
-    return result
-
-
-def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay is for matrices and kernels; biases and norms go without."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
-    ]
-
-
-def _amp_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | None:
-    if device.type != "cuda" or config.amp == "off":
-        return None
-    if config.amp == "auto":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return torch.bfloat16 if config.amp == "bfloat16" else torch.float16
-
-
-@torch.no_grad()
-def _move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    ours: list[torch.Tensor] = list(average.parameters())
-    theirs: list[torch.Tensor] = list(model.parameters())
-    torch._foreach_lerp_(ours, theirs, 1.0 - decay)
-    for mine, other in zip(average.buffers(), model.buffers(), strict=True):
-        mine.copy_(other)
-
-
-def _random_state(device: torch.device) -> dict[str, torch.Tensor]:
-    state = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        state["cuda"] = torch.cuda.get_rng_state(device)
-    return state
-
-
-def _set_random_state(state: dict[str, torch.Tensor], device: torch.device) -> None:
-    torch.set_rng_state(state["cpu"].cpu())
-    if device.type == "cuda" and "cuda" in state:
-        torch.cuda.set_rng_state(state["cuda"].cpu(), device)
+            move_average(self.average, self.model, min(self.config.ema_decay, (1 + done) / (10 + done)))
+        self._tally.add(losses, clips, self.position.step)

@@ -1,17 +1,61 @@
-"""What training minimises."""
+"""What training minimises: a cross-entropy per component, weighted as the configuration says.
+
+Conventions: a target is 1 (struck), 0 (not struck) or one half: nobody knows, because the source set of the clip never
+labels that component. What nobody knows does not count.
+"""
 
 import torch
+from torch import nn
 from torch.nn import functional
 
+from beatsight_core.training.presets import TrainingConfig
 
-def multilabel_loss(logits: torch.Tensor, targets: torch.Tensor, smoothing: float = 0.0) -> torch.Tensor:
-    """Mean binary cross-entropy per component, unweighted.
+UNKNOWN = 0.5
+LARGEST_POSITIVE_WEIGHT = 20.0
+ASYMMETRIC_MARGIN = 0.05
+
+
+class MultilabelLoss(nn.Module):
+    """Mean loss per component that is known.
+
+    "cross_entropy" is binary cross-entropy. "focal" weighs it by how wrong the answer is, to the power `loss_gamma`
+    (Lin et al. 2017). "asymmetric" does so only for components that were not struck, and forgets those whose
+    probability is below a margin (Ridnik et al. 2021).
 
     Args:
-        logits: (batch, classes).
-        targets: (batch, classes) of 0 and 1, float.
-        smoothing: Targets are drawn this far towards one half.
+        config: Says which, with its values.
+        share: (classes,) how often each component is struck, of the clips that know it; for `positive_weight`.
     """
-    if smoothing:
-        targets = targets * (1.0 - smoothing) + 0.5 * smoothing
-    return functional.binary_cross_entropy_with_logits(logits.float(), targets)
+
+    weight: torch.Tensor
+
+    def __init__(self, config: TrainingConfig, share: torch.Tensor):
+        super().__init__()
+        self._kind, self._gamma, self._smoothing = config.loss, config.loss_gamma, config.label_smoothing
+        odds = (1.0 - share) / share.clamp_min(1e-6)
+        self.register_buffer("weight", odds.pow(config.positive_weight).clamp(max=LARGEST_POSITIVE_WEIGHT))
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """The loss, (), of logits and targets (batch, classes)."""
+        logits, known = logits.float(), (targets != UNKNOWN).float()
+        wanted = targets * (1.0 - self._smoothing) + 0.5 * self._smoothing
+        if self._kind == "asymmetric":
+            each = _asymmetric(logits, wanted, self.weight, self._gamma)
+        else:
+            each = functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=self.weight, reduction="none")
+            if self._kind == "focal":
+                each = each * (torch.sigmoid(logits) - targets).abs().pow(self._gamma)
+        return (each * known).mean()
+
+
+def struck_share(targets: torch.Tensor) -> torch.Tensor:
+    """(classes,) how often each component is struck, of the rows of targets (N, classes) that know it."""
+    struck = torch.stack([(column == 1).sum() / (column != UNKNOWN).sum().clamp_min(1) for column in targets.T])
+    return struck.float().clamp_max(1.0 - 1e-6)
+
+
+def _asymmetric(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor, gamma: float) -> torch.Tensor:
+    """Positives as in cross-entropy; the others by their probability beyond the margin, to the power gamma."""
+    beyond = (torch.sigmoid(logits) - ASYMMETRIC_MARGIN).clamp_min(0.0)
+    not_struck = -beyond.pow(gamma) * torch.log1p(-beyond)
+    return -weight * wanted * functional.logsigmoid(logits) + (1.0 - wanted) * not_struck

@@ -1,7 +1,8 @@
-"""The nets. A net takes decibels as the cache gives them and carries the training hits' normalisation in itself.
+"""The nets by name, and the smallest of them.
 
-Conventions: input (batch, n_mels, frames) float decibels, output (batch, classes) logits, one per component; a
-probability is its sigmoid. Keys of a state dict are the same wherever it is saved.
+Conventions: a net takes (batch, n_mels, frames) float decibels as the cache gives them, carries what it needs of the
+training hits' normalisation in itself, and gives (batch, classes) logits, one per component; a probability is its
+sigmoid. Keys of a state dict are the same wherever it is saved.
 """
 
 from collections.abc import Callable
@@ -10,6 +11,8 @@ import torch
 from torch import nn
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.training.onset_net import OnsetNet
 
 CHANNELS = (32, 64, 128, 256)
 
@@ -64,6 +67,10 @@ class DrumNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width_in, n_classes)
 
+    def set_statistics(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
+        """Take the training hits' statistics, (n_mels,) each, in decibels."""
+        self.normalisation.set_statistics(mean, deviation)
+
     def forward(self, decibels: torch.Tensor) -> torch.Tensor:
         """Logits (batch, n_classes) of decibels (batch, n_mels, frames)."""
         pictures = self.normalisation(decibels).unsqueeze(1)
@@ -72,25 +79,35 @@ class DrumNet(nn.Module):
         return logits
 
 
-def build_model(name: str, n_mels: int, frames: int, n_classes: int, dropout: float = 0.3) -> nn.Module:
+Net = DrumNet | OnsetNet
+
+
+def build_model(name: str, spec: FeatureSpec, n_classes: int, dropout: float = 0.3) -> Net:
     """An untrained net.
 
     Args:
-        name: "cnn_small": `DrumNet` of 0.39 M parameters.
-        n_mels: Bands of a picture.
-        frames: Frames of a picture.
+        name: "cnn": `OnsetNet`, or "cnn_small": `DrumNet` of 0.39 M parameters.
+        spec: Of the pictures that it takes.
         n_classes: Components.
-        dropout: Share of channels dropped before the last layer.
+        dropout: Share of features dropped before the last layer.
 
     Raises:
         SettingsError: There is no net of that name.
     """
     if name not in MODELS:
         raise SettingsError(f"There is no model {name!r}", do=f"use one of {', '.join(sorted(MODELS))}")
-    return MODELS[name](n_mels, frames, n_classes, dropout)
+    return MODELS[name](spec, n_classes, dropout)
 
 
-MODELS: dict[str, Callable[[int, int, int, float], nn.Module]] = {"cnn_small": DrumNet}
+def _drum_net(spec: FeatureSpec, n_classes: int, dropout: float) -> Net:
+    return DrumNet(spec.n_mels, spec.frames, n_classes, dropout)
+
+
+def _onset_net(spec: FeatureSpec, n_classes: int, dropout: float) -> Net:
+    return OnsetNet(spec.n_mels, spec.frames, spec.onset_frame, n_classes, dropout)
+
+
+MODELS: dict[str, Callable[[FeatureSpec, int, float], Net]] = {"cnn": _onset_net, "cnn_small": _drum_net}
 
 
 def _block(width_in: int, width_out: int, pool: tuple[int, int]) -> nn.Sequential:

@@ -1,5 +1,6 @@
 """What a run came to: thresholds tuned on the calibration split, metrics on all of val, both of the best weights."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,15 @@ from torch import nn
 
 from beatsight_core.features.cache import Features
 from beatsight_core.files import sha256_file, write_json
-from beatsight_core.metrics import multilabel_metrics
+from beatsight_core.metrics import NOTHING, confusion_counts, multilabel_metrics, precision_recall, said_components
 from beatsight_core.training import checkpoint, records
 from beatsight_core.training.batches import Clips, load_clips
-from beatsight_core.training.loop import predict_clips
+from beatsight_core.training.predicting import predict_clips
 from beatsight_core.training.thresholds import DEFAULT, tune_thresholds
 
 
 def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: Features) -> dict[str, Any]:
-    """Judge the best weights and write `thresholds.json`, then `metrics.json`, which makes the run a finished one.
+    """Judge the best weights; write `thresholds.json`, `curves.json`, and last `metrics.json`: that finishes the run.
 
     Args:
         folder: Of the run.
@@ -34,7 +35,10 @@ def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: F
     net.load_state_dict(best["model"])
     device = next(net.parameters()).device
     thresholds = _thresholds(folder, net, features, device)
-    metrics = clip_metrics(net, load_clips(features, features.rows_of("val"), device, "val"), thresholds, features)
+    rows = features.rows_of("val")
+    probabilities, struck = predict_clips(net, load_clips(features, rows, device, "val")), features.targets[rows]
+    write_json(folder / records.CURVES, _curves(probabilities, struck, thresholds, features.classes))
+    metrics = multilabel_metrics(probabilities, struck, thresholds, features.classes)
     history = records.read_history(folder)
     trained_s = sum(record["train_seconds"] for record in history)
     result = {
@@ -55,6 +59,23 @@ def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: F
 def clip_metrics(net: nn.Module, clips: Clips, thresholds: npt.ArrayLike, features: Features) -> dict[str, Any]:
     """Every metric of a net on some clips."""
     return multilabel_metrics(predict_clips(net, clips), clips.targets.cpu().numpy(), thresholds, features.classes)
+
+
+def _curves(
+    probabilities: npt.NDArray[np.float32],
+    struck: npt.NDArray[np.uint8],
+    thresholds: npt.NDArray[np.float64],
+    classes: Sequence[str],
+) -> dict[str, Any]:
+    """Confusions at the tuned thresholds, and how precision and recall trade at others."""
+    said = said_components(probabilities, thresholds)
+    traded = {label: precision_recall(probabilities[:, n], struck[:, n]) for n, label in enumerate(classes)}
+    return {
+        "classes": list(classes),
+        "columns": [*classes, NOTHING],
+        "confusion": confusion_counts(probabilities, struck, said).tolist(),
+        "precision_recall": traded,
+    }
 
 
 def _thresholds(folder: Path, net: nn.Module, features: Features, device: torch.device) -> npt.NDArray[np.float64]:

@@ -16,6 +16,14 @@ from beatsight_core.settings import PRESETS, Settings
 from beatsight_core.toml import nearest, values_of
 
 AMP_MODES = ("auto", "bfloat16", "float16", "off")
+ENLARGE_MODES = ("auto", "always", "never")
+BALANCES = ("none", "sessions", "classes")
+RESIDENCES = ("auto", "device", "host", "map")
+LOSSES = ("cross_entropy", "focal", "asymmetric")
+UNLABELLED = ("ignore", "absent")
+
+MEANS = ("residence", "processes")
+"""Values that say how a run is carried out and not what it is: it may go on with others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +47,18 @@ class TrainingConfig:
         clip_norm: Greatest norm of a step's gradient.
         ema_decay: Of the moving average of weights that is then validated and kept; 0 means none.
         label_smoothing: Targets are drawn this far towards one half.
+        loss: "cross_entropy", "focal" or "asymmetric" (see `losses.MultilabelLoss`).
+        loss_gamma: Of the last two: how much more a wrong answer counts than a right one.
+        positive_weight: Strokes of a component count as the odds against it, to this power; 0: like their absence.
+        unlabelled: Components that a source set never labels are, for its clips, "ignore"d by the loss or "absent".
         model: Architecture (see `model.build_model`).
         dropout: Before the last layer.
         seed: Of initial weights, order, dropout and augmentation.
         amp: Reduced precision on CUDA: "auto" (bfloat16, else float16), "bfloat16", "float16" or "off".
         channels_last: Memory layout of the convolutions; faster everywhere.
         compile: Compile the net, on CUDA only.
+        cuda_graphs: Let the compiled net replay recorded kernels instead of launching each.
+        deterministic: Only kernels that give the same bits every time; slower, and only needed on CUDA.
         val_fraction: Share of the validation hits looked at after each epoch; the final metrics use all.
         val_minimum: Hits looked at even so, if there are as many.
         checkpoint_epochs: Epochs from checkpoint to checkpoint.
@@ -57,6 +71,16 @@ class TrainingConfig:
         augment_frames: Widest masked stripe of frames.
         augment_mask_probability: Share of clips with such stripes.
         augment_mix_probability: Share of clips that a second one is mixed into, with the union of their labels.
+        augment_mix_db: It is at most this much softer or louder than the first.
+        augment_neighbour_probability: Share of clips that another is added to as an earlier or later stroke,
+            without its labels.
+        enlarge_batch: Larger batches at a scaled rate where there are very many clips (see `plan.resolve`): "auto" (on
+            CUDA), "always" or "never".
+        largest_batch: Clips that a step is enlarged to at most, per process.
+        balance: How an epoch draws its clips: "none" (each once), "sessions" (by the sampling profile's weights) or
+            "classes" (more often the rarer their rarest component).
+        residence: Where training clips lie: "auto" (where they fit), "device", "host" or "map". It changes no result.
+        processes: That share the run, one device each; 0: one per device leased to the run.
     """
 
     preset: str
@@ -74,12 +98,18 @@ class TrainingConfig:
     clip_norm: float = 1.0
     ema_decay: float = 0.0
     label_smoothing: float = 0.0
+    loss: str = "cross_entropy"
+    loss_gamma: float = 2.0
+    positive_weight: float = 0.0
+    unlabelled: str = "absent"
     model: str = "cnn_small"
     dropout: float = 0.3
     seed: int = 1337
     amp: str = "auto"
     channels_last: bool = True
     compile: bool = False
+    cuda_graphs: bool = False
+    deterministic: bool = False
     val_fraction: float = 1.0
     val_minimum: int = 2000
     checkpoint_epochs: int = 1
@@ -92,10 +122,21 @@ class TrainingConfig:
     augment_frames: int = 4
     augment_mask_probability: float = 0.3
     augment_mix_probability: float = 0.1
+    augment_mix_db: float = 6.0
+    augment_neighbour_probability: float = 0.0
+    enlarge_batch: str = "auto"
+    largest_batch: int = 1024
+    balance: str = "none"
+    residence: str = "auto"
+    processes: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """All values."""
         return dataclasses.asdict(self)
+
+    def identity(self) -> dict[str, Any]:
+        """All values but `MEANS`: what makes a run another run."""
+        return {name: value for name, value in self.to_json().items() if name not in MEANS}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "TrainingConfig":
@@ -139,12 +180,24 @@ def preset_values(name: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+_WORDS = {
+    "amp": AMP_MODES, "enlarge_batch": ENLARGE_MODES, "balance": BALANCES, "residence": RESIDENCES, "loss": LOSSES,
+    "unlabelled": UNLABELLED,
+}  # fmt: skip
+
+
+def _not_one_of(config: TrainingConfig, name: str, words: tuple[str, ...]) -> tuple[bool, str]:
+    value = getattr(config, name)
+    return value not in words, f"{name} must be one of {', '.join(words)}, not {value!r}"
+
+
 def _contradictions(config: TrainingConfig) -> list[str]:
-    counts = ("epochs", "batch", "accumulation", "plateau_patience", "checkpoint_epochs")
+    counts = ("epochs", "batch", "largest_batch", "accumulation", "plateau_patience", "checkpoint_epochs")
     shares = ("dropout", "ema_decay", "label_smoothing", "augment_noise_probability", "augment_mask_probability",
-              "augment_mix_probability")  # fmt: skip
-    not_negative = ("warmup_epochs", "min_lr", "weight_decay", "seed", "val_minimum", "least_steps",
-                    "augment_shift_frames", "augment_eq_db", "augment_bands", "augment_frames")  # fmt: skip
+              "augment_mix_probability", "augment_neighbour_probability")  # fmt: skip
+    not_negative = ("warmup_epochs", "min_lr", "weight_decay", "seed", "val_minimum", "least_steps", "processes",
+                    "augment_shift_frames", "augment_eq_db", "augment_bands", "augment_frames", "augment_mix_db",
+                    "loss_gamma", "positive_weight")  # fmt: skip
     positive = ("lr", "clip_norm", "checkpoint_minutes")
     problems = [f"{name} must be at least 1" for name in counts if getattr(config, name) < 1]
     problems += [f"{name} must lie in [0, 1]" for name in shares if not 0 <= getattr(config, name) <= 1]
@@ -152,7 +205,7 @@ def _contradictions(config: TrainingConfig) -> list[str]:
     problems += [f"{name} must be positive" for name in positive if not getattr(config, name) > 0]
     checks = [
         (config.schedule not in ("cosine", "plateau"), f"schedule must be cosine or plateau, not {config.schedule!r}"),
-        (config.amp not in AMP_MODES, f"amp must be one of {', '.join(AMP_MODES)}, not {config.amp!r}"),
+        *(_not_one_of(config, name, words) for name, words in _WORDS.items()),
         (not config.min_lr <= config.lr < 10, "min_lr <= lr < 10 must hold"),
         (not 0 < config.val_fraction <= 1, "val_fraction must lie in (0, 1]"),
         (not 0 < config.plateau_factor < 1, "plateau_factor must lie between 0 and 1"),

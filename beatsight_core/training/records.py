@@ -1,9 +1,11 @@
 """A run's folder: what it is, how it went, where its best weights are.
 
     runs/<run id>/config.json        identity: preset, values, dataset, spec, classes
-                 environment.json    of the last sitting
+                 environment.json    of the last sitting, and of earlier ones that differ
                  history.jsonl       one line per epoch: the truth that tracking mirrors
+                 tracking.json       where W&B shows the run, if it does
                  thresholds.json     per class, from the calibration split
+                 curves.json         confusions, precision and recall of the finished run on val
                  metrics.json        of the finished run on val; its presence means finished
                  failure.json        why the last sitting gave up, if it did
                  checkpoints/        a ring of three, best.pt, and the name of the latest
@@ -28,6 +30,7 @@ from beatsight_core.training.presets import TrainingConfig
 
 CONFIG, HISTORY, METRICS, THRESHOLDS = "config.json", "history.jsonl", "metrics.json", "thresholds.json"
 ENVIRONMENT, FAILURE, CHECKPOINTS = "environment.json", "failure.json", "checkpoints"
+TRACKING, CURVES = "tracking.json", "curves.json"
 LATEST_RUN = "latest"
 
 logger = logging.getLogger("beatsight")

@@ -4,29 +4,47 @@ A run's id follows from what determines it (preset and overrides, dataset, spec,
 same run: a finished one is returned at once, an unfinished one goes on.
 """
 
+import dataclasses
+import functools
 import logging
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beatsight_core.dataset.index import dataset_key
-from beatsight_core.errors import TrainingError
+from beatsight_core.errors import TrainingError, UsageError
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.device import torch_device
-from beatsight_core.files import digest_json, exclusive_lock, read_json, remove_leftovers, storage_errors, write_json
+from beatsight_core.files import (
+    digest_bytes,
+    digest_json,
+    exclusive_lock,
+    read_json,
+    remove_leftovers,
+    storage_errors,
+    write_json,
+)
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 from beatsight_core.training import records
-from beatsight_core.training.environment import describe_environment
+from beatsight_core.training.distributed import process_count, share_run
+from beatsight_core.training.environment import record_environment
 from beatsight_core.training.presets import TrainingConfig, load_preset
 from beatsight_core.training.records import Run, list_runs, open_run
-from beatsight_core.training.tracking import open_tracker
+from beatsight_core.training.time_limit import TimeLimit
+from beatsight_core.training.tracking import FINISH_WAIT_S, Tracker, open_tracker
 
-__all__ = ["Run", "TrainResult", "list_runs", "open_run", "train"]
+if TYPE_CHECKING:
+    from beatsight_core.training.ranks import Ranks
+
+__all__ = ["Run", "Terms", "TrainResult", "list_runs", "open_run", "train"]
 
 logger = logging.getLogger("beatsight")
+
+WIND_DOWN_S = 1.0
+"""From the last checkpoint to the end of the process, without tracking."""
 
 _SHOWN = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy", "legacy_ceiling",
           "hits")  # fmt: skip
@@ -63,6 +81,40 @@ class TrainResult:
         return {**asdict(self), "folder": str(self.folder)}
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a run is begun and carried out.
+
+    Attributes:
+        fresh: Throw away what is there of it and start again.
+        extend: A run whose newest checkpoint it goes on from, as a new run with more epochs.
+        max_seconds: How long the call may take; before that it ends with a checkpoint.
+    """
+
+    fresh: bool = False
+    extend: str | None = None
+    max_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """With what a run is carried out.
+
+    Attributes:
+        config: Its values.
+        place: The torch device; of several processes each takes its own of that kind.
+        limit: When the sitting must end.
+        processes: That share it.
+        pieces: How many a batch is cut into at least.
+    """
+
+    config: TrainingConfig
+    place: Any
+    limit: TimeLimit
+    processes: int = 1
+    pieces: int = 1
+
+
 def train(
     settings: Settings,
     ref: str | Path,
@@ -70,7 +122,7 @@ def train(
     *,
     overrides: Mapping[str, Any] | None = None,
     device: str = "auto",
-    fresh: bool = False,
+    terms: Terms = Terms(),
     progress: Progress | None = None,
 ) -> TrainResult:
     """Train a preset on a manifest's features, or go on with it, or find it finished.
@@ -81,70 +133,143 @@ def train(
         preset: warmup, baseline or long_run.
         overrides: Values that beat the preset's; text is read as the value's type.
         device: auto, cpu, cuda, or cuda:<n>.
-        fresh: Throw away what is there of this run and start again.
+        terms: Whether to start again, from what, and for how long.
         progress: Hears of clips.
 
     Raises:
         SettingsError: Preset or overrides are wrong.
         DatasetError: Features are missing or incomplete, or a split is empty.
         DeviceError: The device is not there.
+        ModelError: The run to extend has no whole checkpoint, or differs in more than the number of epochs.
         TrainingError: Training diverged; says at which step and where the last good checkpoint is.
+        TimeLimitError: The limit is near; a checkpoint has been written, and the same call goes on from it.
         KeyboardInterrupt: Stopped by Ctrl-C or SIGTERM after a step, with a checkpoint.
     """
+    limit = TimeLimit(terms.max_seconds, WIND_DOWN_S + (FINISH_WAIT_S if settings.tracking.mode != "disabled" else 0.0))
     config = load_preset(settings, preset, overrides)
     place = torch_device(device)
     key = dataset_key(settings, ref)
     features = open_features(settings, key)
-    identity = run_identity(config, key, features)
+    identity = run_identity(config, key, features, extension_of(settings, terms.extend))
     folder = settings.run_root / identity["run_id"]
     with exclusive_lock(settings.run_root / ".locks" / identity["run_id"]):
-        if fresh:
+        if terms.fresh:
             _discard(folder)
         begun = (folder / records.CONFIG).exists()
         if not (folder / records.METRICS).exists():
-            _carry_out(settings, folder, identity, (config, features, place), progress or SilentProgress())
+            identity = _begun(settings, folder, identity)
+            means = Means(config, place, limit, process_count(config.processes, device, place.type == "cuda"))
+            _carry_out(settings, folder, identity, (means, features), progress or SilentProgress())
         return _result(folder, resumed=begun)
 
 
-def run_identity(config: TrainingConfig, key: str, features: Features) -> dict[str, Any]:
+def extension_of(settings: Settings, run: str | None) -> str | None:
+    """The id of the run to extend; "latest" will not do, as it means another run once this one has begun."""
+    if run == records.LATEST_RUN:
+        raise UsageError("A run to extend must be named by its id", do="see runs/ for the ids")
+    return open_run(settings, run).run_id if run else None
+
+
+def run_identity(config: TrainingConfig, key: str, features: Features, extends: str | None = None) -> dict[str, Any]:
     """What a run is, as its `config.json` and each of its checkpoints say; the run's id is a digest of it."""
     identity = {
         "preset": config.preset,
         "key": key,
         "source_sets": sorted(features.meta["source_set"].unique().to_list()),
-        "config": config.to_json(),
+        "config": config.identity(),
         "classes": list(features.classes),
         "spec": features.spec.to_json(),
         "digests": {"dataset": features.dataset_digest, "spec": features.spec.digest},
+        **({"extends": {"run_id": extends}} if extends else {}),
     }
     return {"run_id": f"{config.preset}-{key}-{digest_json(identity)[:8]}", **identity}
 
 
+def _begun(settings: Settings, folder: Path, identity: dict[str, Any]) -> dict[str, Any]:
+    """What `config.json` is to say: the identity and, if the run extends another, where it took over from that."""
+    from beatsight_core.training import extension
+
+    if (folder / records.CONFIG).exists():
+        extends = read_json(folder / records.CONFIG).get("extends")
+        return {**identity, **({"extends": extends} if extends else {})}
+    if "extends" in identity:
+        _discard(folder)  # of a call that was killed before it had written what the run is
+        return extension.begin(settings, identity, folder)
+    if other := extension.shorter(settings, identity):
+        logger.info("run %s is the same with fewer epochs; --extend %s would go on from there", other, other)
+    return identity
+
+
 def _carry_out(
+    settings: Settings, folder: Path, identity: dict[str, Any], means: tuple[Means, Features], progress: Progress
+) -> None:
+    """Train in this process, or in several that share the run; leave word if it fails."""
+    from beatsight_core.training.memory import MemoryShortError
+    from beatsight_core.training.ranks import ALONE
+
+    how, features = means
+    (folder / records.FAILURE).unlink(missing_ok=True)
+    try:
+        if how.processes == 1:
+            _train(settings, folder, identity, (how, features), ALONE, progress)
+            return
+        while True:
+            work = functools.partial(_train_share, settings, folder, identity, how)
+            try:
+                share_run(how.processes, work, progress, on_cuda=how.place.type == "cuda")
+            except MemoryShortError as error:
+                how = dataclasses.replace(how, pieces=2 * how.pieces)
+                logger.warning("%s Starts again from the last checkpoint, with half as many clips at a time", error)
+            else:
+                return
+    except TrainingError as error:
+        write_json(folder / records.FAILURE, {"error": str(error)})
+        raise
+
+
+def _train_share(
+    settings: Settings, folder: Path, identity: dict[str, Any], how: Means, ranks: "Ranks", progress: Progress
+) -> None:
+    """Train as one of the processes that share a run."""
+    import torch
+
+    features = open_features(settings, identity["key"])
+    if how.place.type == "cuda":
+        how = dataclasses.replace(how, place=torch.device("cuda", ranks.number))
+    _train(settings, folder, identity, (how, features), ranks, progress)
+
+
+def _train(
     settings: Settings,
     folder: Path,
     identity: dict[str, Any],
-    means: tuple[TrainingConfig, Features, Any],
+    means: tuple[Means, Features],
+    ranks: "Ranks",
     progress: Progress,
 ) -> None:
+    from beatsight_core.training.balance import draw_weights
     from beatsight_core.training.fit import Sitting, fit
 
-    config, features, device = means
-    write_json(folder / records.CONFIG, identity)
-    write_json(folder / records.ENVIRONMENT, describe_environment(str(device), config.seed))
-    remove_leftovers(folder)
-    remove_leftovers(folder / records.CHECKPOINTS)
-    (folder / records.FAILURE).unlink(missing_ok=True)
-    tracker = open_tracker(settings, identity["run_id"], identity, (config.preset, identity["key"]))
-    sitting = Sitting(folder, identity, config, features, device, tracker, progress)
-    finished: dict[str, Any] = {}
+    how, features = means
+    weights = draw_weights(settings, identity["key"], features, how.config.balance)
+    if weights is not None:  # a sampling profile may change, and the order of a run must not
+        identity = {**identity, "draws": digest_bytes(weights.tobytes())}
+    tracker = Tracker()
+    if ranks.first:
+        write_json(folder / records.CONFIG, identity)
+        record_environment(folder, str(how.place), how.config)
+        remove_leftovers(folder)
+        remove_leftovers(folder / records.CHECKPOINTS)
+        tracker = open_tracker(settings, folder, identity)
     try:
-        finished = fit(sitting)
-    except TrainingError as error:
-        write_json(folder / records.FAILURE, {"error": str(error), "step": sitting.resumed_step})
-        raise
+        fit(
+            Sitting(
+                folder, identity, how.config, features, how.place, tracker, progress,
+                limit=how.limit, weights=weights, ranks=ranks, pieces=how.pieces,
+            )
+        )  # fmt: skip
     finally:
-        tracker.finish(finished.get("metrics", {}), failed=not finished)
+        tracker.finish()
 
 
 def _discard(folder: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import promotion as checks
+from beatsight_dagster.executor.step_handler import GPU_TAG
 from beatsight_dagster.lineage import EVALUATED, RELEASED, upstream_run
 from beatsight_dagster.metadata import archive_metadata, promotion_metadata
 from beatsight_dagster.partitions import MANIFESTS, from_partition
@@ -24,6 +25,7 @@ class PromotionConfig(dg.Config):
     force: str | None = Field(
         default=None, description="Promote although a criterion fails; the reason, kept for ever."
     )
+    device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
 
 
 class ArchiveConfig(dg.Config):
@@ -41,6 +43,7 @@ class ArchiveConfig(dg.Config):
     kinds={"pytorch"},
     owners=OWNERS,
     code_version="1",
+    op_tags={GPU_TAG: "1"},
     check_specs=checks.SPECS,
 )
 def promoted_model(
@@ -61,13 +64,13 @@ def promoted_model(
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, EVALUATED))
-    judgement = judged(current, run.run_id, progress=Progress())
+    judgement = judged(current, run.run_id, device=config.device, progress=Progress())
     results = checks.results(judgement.to_json(), forced=config.force)
     if not judgement.passed and not config.force:
         yield from results
         refused = "; ".join(row["message"] for row in judgement.failed)
         raise dg.Failure(f"{run.run_id} is refused: {refused}", allow_retries=False)
-    result = promote(current, run.run_id, force=config.force, progress=Progress()).to_json()
+    result = promote(current, run.run_id, force=config.force, device=config.device, progress=Progress()).to_json()
     yield dg.MaterializeResult(
         metadata=promotion_metadata(result, judgement.path),
         check_results=results,

@@ -6,23 +6,39 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import training as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
-from beatsight_dagster.metadata import training_metadata
+from beatsight_dagster.live import live_progress
 from beatsight_dagster.partitions import BY_MANIFEST, MANIFESTS, from_partition
+from beatsight_dagster.preset_config import PresetValues, given
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.training_metadata import training_metadata
 
 DATA = [dg.AssetDep("feature_cache", partition_mapping=BY_MANIFEST), dg.AssetDep("dataset_health")]
+
+AFTER_A_CRASH = dg.RetryPolicy(max_retries=2)
+"""A step whose process was killed starts again, on a device leased anew, and goes on from its last checkpoint."""
 
 
 class TrainingConfig(dg.Config):
     """What differs from the preset."""
 
-    overrides: dict[str, Any] = Field(default={}, description='Values of the preset to change, as {"epochs": 4}.')
+    overrides: PresetValues = Field(  # type: ignore[valid-type]
+        default_factory=PresetValues, description="Values of the preset to change, as epochs: 4; all others stay."
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
     fresh: bool = Field(default=False, description="Start again instead of going on with, or keeping, this run.")
+    extend: str | None = Field(
+        default=None, description="A run whose newest checkpoint a new run, with more epochs, goes on from."
+    )
+    max_seconds: float | None = Field(
+        default=None,
+        description="End a sitting before so many seconds are over, with a checkpoint, and free the device.",
+    )
+    sittings: int = Field(
+        default=1, description="Sittings of max_seconds in this launch; between two of them the step queues again."
+    )
 
 
 class GuardedConfig(TrainingConfig):
@@ -38,7 +54,7 @@ def training_asset(**options: Any) -> Any:
     tags = {GPU_TAG: "1"}
     return dg.asset(
         partitions_def=MANIFESTS, group_name="training", kinds={"pytorch"}, owners=OWNERS, code_version="1",
-        op_tags=tags, **options,
+        op_tags=tags, retry_policy=AFTER_A_CRASH, **options,
     )  # fmt: skip
 
 
@@ -112,18 +128,29 @@ def _train(
     settings: SettingsResource,
     waived: Mapping[str, str] | None = None,
 ) -> dg.MaterializeResult:
-    from beatsight_core.training.run import open_run, train
+    from beatsight_core.errors import BeatSightError, TimeLimitError
+    from beatsight_core.training.run import Terms, open_run, train
 
     current = settings.load()
-    fresh = config.fresh and context.run.parent_run_id is None  # a retry goes on with what its run began
-    result = train(
-        current, from_partition(context.partition_key), preset,
-        overrides=config.overrides, device=config.device, fresh=fresh, progress=Progress(),
-    )  # fmt: skip
+    # A retry, of the step or of the run, goes on with what was begun.
+    fresh = config.fresh and context.run.parent_run_id is None and context.retry_number == 0
+    try:
+        result = train(
+            current, from_partition(context.partition_key), preset,
+            overrides=given(config.overrides), device=config.device, progress=live_progress(context, f"train {preset}"),
+            terms=Terms(fresh, config.extend, config.max_seconds),
+        )  # fmt: skip
+    except TimeLimitError as error:
+        if context.retry_number + 1 < config.sittings:
+            context.log.info(f"Sitting {context.retry_number + 1} of {config.sittings}: {error}")
+            raise dg.RetryRequested(max_retries=config.sittings - 1) from error
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except BeatSightError as error:  # it would end the same way again
+        raise dg.Failure(str(error), allow_retries=False) from error
     run = open_run(current, result.run_id)
     metrics = (run.metrics or {})["metrics"]
     return dg.MaterializeResult(
-        metadata={**training_metadata(result.to_json(), run.history), **(waived or {})},
+        metadata={**training_metadata(result.to_json(), run), **(waived or {})},
         check_results=checks.results(run.history, metrics, current, probe=preset == "warmup"),
         data_version=dg.DataVersion(result.run_id),
     )

@@ -4,13 +4,14 @@ Config, under `execution.config` of a run:
 
     max_cpu_steps      steps without a device at once; null: one per two cores
     no_device          "cpu" or "fail": what a step that wants a device does on a machine without
+    devices            {step: number}: how many devices a step gets, instead of what its tag says
     max_memory_share   a device with more of its memory in use by others is left alone (0.5)
     grace_s            seconds from asking a step to end until killing it (15)
     poll_s             seconds between looks at the steps (0.1)
     retries            as for Dagster's own executors
     tag_concurrency_limits   likewise
 
-A step says how many devices it wants by the op tag `beatsight/gpu`.
+A step says how many devices it wants by the op tag `beatsight/gpu`. See docs/devices.md.
 """
 
 import os
@@ -40,6 +41,12 @@ _CONFIG = {
         default_value="cpu",
         is_required=False,
         description="On a machine without devices a step that wants one runs on the CPU, or fails.",
+    ),
+    "devices": dg.Field(
+        dg.Map(str, int, key_label_name="step"),
+        default_value={},
+        is_required=False,
+        description="Devices for a step, by its name, instead of what its tag says: {long_run_model: 2}.",
     ),
     "max_memory_share": dg.Field(
         float,
@@ -82,6 +89,7 @@ def device_executor(init_context: dg.InitExecutorContext) -> DeviceExecutor:
         HandlerConfig(
             max_cpu_steps=config["max_cpu_steps"] or max(2, (os.cpu_count() or 1) // 2),
             no_device=config["no_device"],
+            devices=config["devices"],
             max_memory_share=config["max_memory_share"],
             grace_s=config["grace_s"],
         )

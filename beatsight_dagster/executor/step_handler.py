@@ -9,7 +9,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dagster import DagsterEvent, DagsterEventType
@@ -17,8 +17,9 @@ from dagster._core.events import EngineEventData
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
 
 from beatsight_core.compute.devices import Device, discover_devices
-from beatsight_core.compute.leases import REFRESH_S, Lease, device_environment, explain_wait, join_queue, try_lease
+from beatsight_core.compute.leases import REFRESH_S, Lease, device_environment, join_queue, try_lease
 from beatsight_core.compute.tickets import Ticket
+from beatsight_core.compute.waiting import explain_wait
 from beatsight_core.errors import BeatSightError
 from beatsight_dagster.executor.step_processes import StepProcesses
 
@@ -38,12 +39,14 @@ class HandlerConfig:
         no_device: What a step that wants devices does on a machine without: "cpu" (run there) or "fail".
         max_memory_share: A device with more memory in use by others is left alone.
         grace_s: Seconds between SIGTERM and SIGKILL.
+        devices: Step -> how many devices it gets, instead of what its tag says.
     """
 
     max_cpu_steps: int
     no_device: str
     max_memory_share: float
     grace_s: float
+    devices: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -92,7 +95,8 @@ class DeviceStepHandler(StepHandler):
         key = _step_key(step_handler_context)
         step = self._steps[key] = _Step(key, 0, step_handler_context)
         try:
-            step.wanted = self._devices_for(step_handler_context.step_tags[key].get(GPU_TAG, "0"))
+            tag = step_handler_context.step_tags[key].get(GPU_TAG, "0")
+            step.wanted = self._devices_for(self._config.devices.get(key, int(tag)))
             if step.wanted:
                 step.ticket = join_queue(step.wanted, self._devices, step.note)
         except (ValueError, BeatSightError) as error:
@@ -153,9 +157,8 @@ class DeviceStepHandler(StepHandler):
                 _wait_for_end(step.process, deadline)
             self._forget(step)
 
-    def _devices_for(self, tag: str) -> int:
-        """How many devices to wait for: what the tag says, or none on a machine without, if that is allowed."""
-        wanted = int(tag)
+    def _devices_for(self, wanted: int) -> int:
+        """How many devices to wait for: as many as wanted, or none on a machine without, if that is allowed."""
         if wanted > 0 and not self._devices:
             if self._config.no_device == "fail":
                 raise ValueError(f"it wants {wanted} device(s) and this machine has none (no_device is 'fail')")
@@ -222,6 +225,8 @@ class DeviceStepHandler(StepHandler):
         if step.wanted:
             share = self._config.max_memory_share
             story = explain_wait(self._devices, step.ticket, max_memory_share=share)
+            if len(self._devices) < step.wanted:
+                story = f"the machine has only {len(self._devices)} now; {story}"
             message = f"Waits for {step.wanted} device(s): {story}."
         else:
             message = f"Waits for one of {self._config.max_cpu_steps} CPU slot(s)."

@@ -13,8 +13,8 @@ CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
     "errors", "units", "toml", "settings", "files", "progress", "workers", "taxonomy", "metrics", "pages",
-    "manifest", "audio", "dataset", "health", "features", "compute", "training", "evaluation", "promotion", "shelf",
-    "demo", "doctor", "cli",
+    "manifest", "audio", "dataset", "health", "features", "compute", "training", "evaluation", "inference", "promotion",
+    "shelf", "demo", "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""
 

@@ -9,7 +9,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from beatsight_core.metrics import average_precision, binary_cross_entropy, multilabel_metrics, said_components
+from beatsight_core.metrics import (
+    average_precision,
+    binary_cross_entropy,
+    multilabel_metrics,
+    precision_recall,
+    said_components,
+)
 
 CLASSES = ["kick", "snare", "hihat_closed", "crash", "china"]
 THRESHOLDS = np.array([0.5, 0.4, 0.6, 0.3, 0.5])
@@ -145,3 +151,18 @@ def test_a_threshold_tuned_to_a_single_precision_probability_still_says_it():
 def test_wrong_input_is_refused(probabilities, targets):
     with pytest.raises(ValueError, match="probabilities"):
         multilabel_metrics(probabilities, targets, THRESHOLDS, CLASSES)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_the_curve_of_precision_and_recall_lies_on_that_of_scikit_learn(ties):
+    probabilities, targets = random_case(7, ties=ties)
+    precision, recall, thresholds = reference.precision_recall_curve(targets[:, 1], probabilities[:, 1])
+    known = dict(zip(thresholds, zip(precision, recall, strict=False), strict=False))
+    found = precision_recall(probabilities[:, 1], targets[:, 1], points=20)
+    assert 3 <= len(found["threshold"]) <= 20
+    assert found["recall"] == sorted(found["recall"])
+    assert found["recall"][-1] == 1.0
+    for threshold, at_precision, at_recall in zip(*(found[name] for name in ("threshold", "precision", "recall")),
+                                                  strict=True):  # fmt: skip
+        assert (at_precision, at_recall) == pytest.approx(known[threshold])
+    assert precision_recall(probabilities[:, 4], targets[:, 4]) == {"recall": [], "precision": [], "threshold": []}

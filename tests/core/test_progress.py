@@ -1,4 +1,7 @@
 import logging
+import types
+
+import pytest
 
 from beatsight_core import progress
 from beatsight_core.progress import Progress, RichProgress, SilentProgress
@@ -47,3 +50,21 @@ def test_the_live_view_runs_without_a_terminal(capsys):
         task.set_total(4)
         task.advance(1)
     assert "decode" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("view", [Progress, RichProgress])
+def test_what_an_earlier_sitting_did_is_done_and_no_part_of_the_rate(view, caplog, monkeypatch):
+    heard = []
+    monkeypatch.setattr(progress, "LOG_INTERVAL_S", 0.0)
+    clock = iter(range(0, 1000, 10))
+    if view is Progress:
+        monkeypatch.setattr(progress, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    shown = view(lambda name, numbers: heard.append(numbers["done"]))
+    with caplog.at_level(logging.INFO, "beatsight"), shown.task("train", 1000, "clips") as task:
+        task.skip(900)
+        task.advance(50)
+    assert heard[0] == 950
+    if view is Progress:
+        assert caplog.messages[0].startswith("train: 950 of 1,000 clips, ")
+        rate = float(caplog.messages[0].split(", ")[1].removesuffix("/s"))
+        assert rate <= 5

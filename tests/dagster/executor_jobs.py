@@ -78,13 +78,40 @@ def mixed() -> dg.JobDefinition:
 
 
 def crowd() -> dg.JobDefinition:
-    """More requests than two devices can serve at once."""
-    steps = [step("one", ONE_DEVICE), step("both", TWO_DEVICES)]
+    """Six steps, with more requests than two devices can serve at once."""
+    narrow = [step(f"one_{number}", ONE_DEVICE, hold_s=0.1) for number in range(3)]
+    wide = [step(f"both_{number}", TWO_DEVICES, hold_s=0.1) for number in range(2)]
 
     @dg.job(name="crowd", executor_def=device_executor)
     def job() -> None:
-        for body in steps:
+        for body in (*narrow, *wide, step("plain", hold_s=0.1)):
             body()
+
+    return job
+
+
+def unfair() -> dg.JobDefinition:
+    """One step that wants both devices, and narrow ones that ask after it."""
+
+    @dg.op
+    def first() -> None:
+        pass
+
+    def later(name: str) -> dg.OpDefinition:
+        @dg.op(name=name, tags=ONE_DEVICE, ins={"after": dg.In(dg.Nothing)})
+        def body(context: dg.OpExecutionContext) -> None:
+            record(context, 0.0)
+
+        return body
+
+    wide, narrow = step("wide", TWO_DEVICES, hold_s=0.1), [later(f"narrow_{number}") for number in range(2)]
+
+    @dg.job(name="unfair", executor_def=device_executor)
+    def job() -> None:
+        wide()
+        asked = first()
+        for body in narrow:
+            body(asked)
 
     return job
 
@@ -108,6 +135,10 @@ def lingering() -> dg.JobDefinition:
         never_starts(lingers())
 
     return job
+
+
+defs = dg.Definitions(jobs=[lingering()])
+"""What a server of this file offers."""
 
 
 def main() -> None:

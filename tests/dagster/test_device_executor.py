@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,9 +19,11 @@ from typing import Any
 import dagster as dg
 import psutil
 import pytest
+import yaml
 
 from beatsight_core.compute.devices import discover_devices
 from beatsight_core.compute.leases import device_states, try_lease
+from beatsight_core.compute.overview import Overview, overview
 
 JOBS_FILE = Path(__file__).parent / "executor_jobs.py"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -128,11 +132,38 @@ def test_two_runs_share_two_devices_without_overlap(
     runs = [subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
     steps = list(told(records).values())
-    assert len(steps) == 4
+    assert len(steps) == 12
     for one, other in combinations(steps, 2):
-        shared = set(one["devices"].split(",")) & set(other["devices"].split(","))
+        shared = (set(one["devices"].split(",")) & set(other["devices"].split(","))) - {""}
         assert not (shared and overlap(one, other)), (one, other)
-    assert {entry["devices"] for entry in steps if entry["step"] == "both"} == {"0,1"}
+    assert {entry["devices"] for entry in steps if entry["step"].startswith("both")} == {"0,1"}
+    assert {entry["devices"] for entry in steps if entry["step"] == "plain"} == {""}
+
+
+def test_a_wide_step_is_not_starved_by_narrow_ones(
+    jobs: ModuleType, instance: dg.DagsterInstance, records: Path
+) -> None:
+    held = try_lease(1, discover_devices(), {"verb": "train", "manifest": "another"})
+    assert held is not None
+    seen: list[Overview] = []
+
+    def release_when_all_wait() -> None:
+        seen.append(wait_for(lambda: len((now := overview()).waiting) == 3 and now, "three steps to wait"))
+        held.close()
+
+    watcher = threading.Thread(target=release_when_all_wait)
+    watcher.start()
+    with execute(jobs.unfair, instance) as result:
+        assert result.success
+    watcher.join()
+    steps = by_step(records)
+    assert all(steps["wide"]["ended"] <= steps[f"narrow_{number}"]["began"] for number in range(2))
+    # One device was free all the while, and saved up: everybody could see for whom.
+    (look,) = seen
+    assert sorted(entry.state for entry in look.devices) == ["free", "leased"]
+    assert look.waiting[0].who["step"] == "wide"
+    assert look.waiting[0].behind == ("device 0: verb train manifest another",)
+    assert any("step wide" in story for story in look.waiting[1].behind)
 
 
 @pytest.mark.parametrize(("end", "status"), [("terminate", "CANCELED"), ("kill", "STARTED")])
@@ -155,11 +186,44 @@ def test_a_run_that_ends_takes_its_steps_with_it(
     assert not told(records)
 
 
+def test_the_end_of_dagster_dev_ends_its_runs_and_frees_their_devices(
+    instance: dg.DagsterInstance, records: Path
+) -> None:
+    environment = {**os.environ, "DAGSTER_HOME": instance.root_directory}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    dagster = [sys.executable, "-m", "dagster"]
+    quiet: Any = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
+    serve = [*dagster, "dev", "-f", str(JOBS_FILE), "-h", "127.0.0.1", "-p", str(port)]
+    dev = subprocess.Popen(serve, start_new_session=True, **quiet)
+    try:
+        launch = [*dagster, "job", "launch", "-f", str(JOBS_FILE), "-j", "lingering"]
+        assert subprocess.run(launch, check=False, timeout=60, **quiet).returncode == 0
+        wait_for((records / "lingers.json").exists, "the daemon to start the run", timeout_s=90)
+        pids = json.loads((records / "lingers.json").read_text())
+        (holder,) = [entry for entry in overview().devices if entry.state == "leased"]
+        assert [process.pid for process in holder.processes] == [pids["pid"]]
+    finally:
+        os.killpg(dev.pid, signal.SIGKILL)
+        dev.wait()
+    for pid in (pids["pid"], pids["worker"]):
+        wait_for(lambda pid=pid: not psutil.pid_exists(pid) or _is_zombie(pid), f"process {pid} to end")
+    wait_for(lambda: all(s.state == "free" for s in device_states(discover_devices())), "the device to come free")
+
+
 def _is_zombie(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def test_the_launchpad_may_give_a_step_more_devices_than_its_tag(
+    jobs: ModuleType, instance: dg.DagsterInstance, records: Path
+) -> None:
+    with execute(jobs.single, instance, devices={"one": 2}) as result:
+        assert result.success
+    assert by_step(records)["one"]["devices"] == "0,1"
 
 
 @pytest.mark.parametrize("no_device", ["cpu", "fail"])
@@ -175,3 +239,13 @@ def test_a_machine_without_devices(
         assert not told(records)
     else:
         assert {entry["devices"] for entry in told(records).values()} == {""}
+
+
+def test_the_examples_of_the_page_on_devices_are_valid_in_the_launchpad() -> None:
+    from beatsight_dagster.definitions import defs
+
+    page = (JOBS_FILE.parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+    examples = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert len(examples) == 3
+    for example in examples:
+        assert dg.validate_run_config(defs.resolve_job_def("long_run"), yaml.safe_load(example))

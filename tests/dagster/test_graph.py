@@ -38,7 +38,8 @@ def test_the_contract_of_keys_groups_and_partitions(beside: Callable[[str], Modu
         assert entry["owners"] == ["team:beatsight"]
         assert entry["summary"]
     asking = {name for name, entry in assets.items() if entry["op_tags"].get("beatsight/gpu") == "1"}
-    assert asking == {"feature_cache", "warmup_probe", "baseline_model", "long_run_model", "evaluation_report"}
+    judging = {"evaluation_report", "promoted_model"}
+    assert asking == {"feature_cache", "warmup_probe", "baseline_model", "long_run_model", *judging}
 
 
 def test_each_promotion_criterion_has_its_check() -> None:

@@ -46,3 +46,25 @@ def test_a_running_step_tells_its_numbers_for_its_partition(monkeypatch):
 def test_the_history_stays_short(monkeypatch):
     seen = observed(3600.0, monkeypatch)
     assert [observation.metadata["export/done"].value for observation in seen] == [10.0, 30.0]
+
+
+@dg.asset(partitions_def=PARTITIONS)
+def model(context: dg.AssetExecutionContext) -> None:
+    with live_progress(context, "train warmup").task("train warmup", 40, "clips") as task:
+        task.skip(10)
+        for epoch in (2, 3):
+            task.advance(5)
+            task.advance(5)
+            task.advance(0, epoch=epoch, loss=0.25, lr=0.000450123)
+        task.advance(10, epoch=4)
+
+
+def test_training_tells_every_epoch_and_small_numbers_stay_numbers(monkeypatch):
+    monkeypatch.setattr(live, "OBSERVED_EVERY_S", 3600.0)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([model], partition_key="one", instance=instance)
+        events = [event for event in result.all_events if event.is_asset_observation]
+    seen = [event.asset_observation_data.asset_observation.metadata for event in events]
+    assert [found["train/epoch"].value for found in seen if "train/epoch" in found] == [2, 3, 4]
+    assert seen[1]["train/lr"].value == 0.000450123
+    assert seen[0]["train/done"].value == 15

@@ -131,10 +131,20 @@ def test_training_and_evaluation_show_figures_and_pictures(place: Place) -> None
     probe, report = place.metadata("warmup_probe"), place.metadata("evaluation_report")
     assert probe["run_id"] == report["run_id"]
     assert isinstance(probe["loss"], float)
-    for found in (probe["losses"], probe["curves"], report["confusion"]):
+    drawn = [probe[name] for name in ("losses", "curves", "F1 curves", "learning rate", "confusion")]
+    for found in (*drawn, report["confusion"]):
         assert found.startswith("![")
         assert "data:image/png;base64," in found
         assert len(found) < 140_000
+    rows = {row.data["component"]: row.data for row in probe["by component"].records}
+    assert {"positives", "f1", "precision", "recall", "ap", "threshold"} < set(rows["kick"])
+    assert all(isinstance(probe[name], float) for name in ("accuracy", "f1_kick", "clips_per_second", "cpu_share"))
+    assert [row.data["epoch"] for row in probe["last epochs"].records] == [1]
+    environment = {row.data["what"]: row.data["value"] for row in probe["environment"].records}
+    assert environment["seed"] == "1337"
+    assert environment["torch"].startswith("2.")
+    assert probe["W&B"] == "not tracked"
+    assert Path(probe["history"]).is_file()
     checks = place.checks("warmup_probe")
     assert checks["finite", place.key].passed
     assert not checks["probe_gate", place.key].blocking

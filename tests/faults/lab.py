@@ -65,6 +65,9 @@ class Subject(Protocol):
     def under_way(self, root: Path) -> list[Path]:
         """Pieces that a killed run left unfinished."""
 
+    def content(self, root: Path) -> Mapping[str, str]:
+        """What must be the same whichever way it came about: of most, `content` of this file."""
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -185,7 +188,7 @@ class Lab:
         whole = Whole(
             before=before,
             after=subject.look(settings_of(root)),
-            content=content(root),
+            content=subject.content(root),
             pieces=len(subject.pieces(root)),
             bytes=disk_bytes(root) - held,
             seconds=self._duration(subject, state, ended.seconds),
@@ -215,9 +218,9 @@ class Lab:
                 allowed.add(None)  # for the instant in which one folder takes another's place
             tally.expect(digest in allowed, f"{case}: {name} is neither the old nor the new")
 
-    def check_end(self, root: Path, whole: Whole, tally: Tally, case: str) -> None:
+    def check_end(self, subject: Subject, root: Path, whole: Whole, tally: Tally, case: str) -> None:
         """What is on the drive in the end equals, file by file, what an undisturbed run leaves."""
-        found = content(root)
+        found = subject.content(root)
         wrong = sorted(name for name in {*found, *whole.content} if found.get(name) != whole.content.get(name))
         tally.expect(not wrong, f"{case}: differs in the end: {', '.join(wrong[:4])}")
 

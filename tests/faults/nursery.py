@@ -182,7 +182,8 @@ def serve() -> None:
 
 def _heavy() -> list[str]:
     """What features need, and what pyarrow imports by itself at first use, where it is installed."""
-    needed = {"torch": ["beatsight_core.features.build", "beatsight_core.features.logmel"], "pandas": ["pandas"]}
+    of_torch = ("cli.model", "features.build", "features.logmel", "promotion.clearance", "training.fit", "training.run")
+    needed = {"torch": [f"beatsight_core.{name}" for name in of_torch], "pandas": ["pandas"]}
     return [name for package, names in needed.items() if importlib.util.find_spec(package) for name in names]
 
 

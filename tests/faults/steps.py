@@ -136,6 +136,7 @@ FILLER = "filler"
 def _named(line: str, folder: str) -> str:
     name = line.replace(folder + "/", "")
     name = re.sub(r"\.tmp-[0-9a-f]+-\d+-[0-9a-f]+", ".tmp", name)
+    name = re.sub(r"epoch-\d+-step-\d+", "epoch-<n>-step-<n>", name)
     name = re.sub(r"[0-9a-f]{40}", "<digest>", name)
     name = re.sub(r"/[0-9a-f]{2}(?=$|/)", "/<aa>", name)
     name = re.sub(r"[0-9a-f]{20}\.json", "<note>.json", name)

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.audio.slicing import Window, clip_views, onset_samples, pad
+from beatsight_core.audio.slicing import Window, clip_matrix, clip_views, fitted, onset_samples, pad
 from beatsight_core.units import milliseconds_to_samples, seconds_to_samples
 
 
@@ -77,3 +77,20 @@ def test_an_onset_outside_the_audio_is_refused(onset):
     window = Window.of(8000, 1, 1)
     with pytest.raises(ValueError, match="onsets must lie in"):
         clip_views(pad(np.zeros(20, np.int16), window), np.array([onset]), window)
+    with pytest.raises(ValueError, match="onsets must lie in"):
+        clip_matrix(pad(np.zeros(20, np.int16), window), np.array([onset]), window)
+    with pytest.raises(ValueError, match="the onset must lie in"):
+        fitted(np.zeros((2, 20), np.int16), onset, window)
+
+
+@settings(max_examples=60, deadline=None)
+@given(windows, st.integers(1, 400), st.lists(st.floats(0, 1), max_size=6))
+def test_a_matrix_of_clips_is_its_views_and_refitting_a_clip_changes_nothing(window, length, places):
+    samples = np.random.default_rng(length).integers(-9, 9, length).astype(np.int16)
+    onsets = np.array([round(place * length) for place in places], np.int64)
+    matrix = clip_matrix(pad(samples, window), onsets, window)
+    assert matrix.shape == (len(onsets), window.frames)
+    assert [row.tolist() for row in matrix] == [c.tolist() for c in clip_views(pad(samples, window), onsets, window)]
+    assert np.array_equal(fitted(matrix, window.pre, window), matrix)
+    for row, onset in zip(matrix, onsets.tolist(), strict=True):
+        assert np.array_equal(fitted(samples[None], onset, window)[0], row)

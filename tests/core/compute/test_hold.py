@@ -1,5 +1,6 @@
 """A process that uses CUDA itself holds its device, and one that does not holds none."""
 
+import contextlib
 import logging
 import os
 import threading
@@ -10,6 +11,7 @@ import torch
 from beatsight_core.compute.devices import discover_devices
 from beatsight_core.compute.hold import device_for
 from beatsight_core.compute.leases import device_states, try_lease
+from beatsight_core.errors import DeviceError, TimeLimitError
 
 
 @pytest.fixture
@@ -38,6 +40,22 @@ def test_a_device_is_held_and_alone_visible_while_the_block_runs(wanted: str, in
             assert sum(state.state == "leased" for state in device_states(all_of_them)) == 1
     assert dict(os.environ) == before
     assert states() == ["free", "free"]
+
+
+@pytest.mark.usefixtures("two_devices")
+def test_several_devices_are_held_all_or_none() -> None:
+    all_of_them = discover_devices()
+    with device_for("auto", {"verb": "train"}, count=2) as device:
+        assert device == "cuda"
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+        assert [state.state for state in device_states(all_of_them)] == ["leased", "leased"]
+    assert states() == ["free", "free"]
+    with pytest.raises(DeviceError, match="3 device"), device_for("cuda", count=3):
+        pass
+    other = try_lease(1, all_of_them)
+    assert other is not None
+    with contextlib.closing(other), pytest.raises(TimeLimitError), device_for("cuda", count=2, timeout_s=0.0):
+        pass
 
 
 @pytest.mark.usefixtures("two_devices")

@@ -16,14 +16,13 @@ from beatsight_core.compute.devices import Device
 from beatsight_core.compute.leases import (
     Lease,
     device_states,
-    explain_wait,
     join_queue,
     lease_folder,
     try_lease,
-    wait_lease,
 )
 from beatsight_core.compute.tickets import STALE_AFTER_S, waiting_requests
-from beatsight_core.errors import DeviceError
+from beatsight_core.compute.waiting import explain_wait, wait_lease
+from beatsight_core.errors import DeviceError, TimeLimitError
 
 GIB = 2**30
 
@@ -175,7 +174,7 @@ def test_waiting_gives_up_in_time_and_says_what_for(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("BEATSIGHT_DEVICES", "0")
     holder = try_lease(1, [Device("0", "test", 0, 0, "")], {"run": "first"})
     assert holder is not None
-    with pytest.raises(DeviceError, match="No device came free within"):
+    with pytest.raises(TimeLimitError, match="No device came free within"):
         wait_lease(1, timeout_s=0.0, poll_s=0.01)
     with pytest.raises(DeviceError, match=r"2 device\(s\) were asked for and this machine has 1"):
         wait_lease(2)

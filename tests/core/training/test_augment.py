@@ -3,7 +3,15 @@ import dataclasses
 import pytest
 import torch
 
-from beatsight_core.training.augment import Augmentation, mask_stripes, mix_with_neighbour, shift_in_time
+from beatsight_core.training.augment import (
+    NEAREST_NEIGHBOUR_FRAMES,
+    NEIGHBOUR_DB,
+    Augmentation,
+    add_neighbour,
+    mask_stripes,
+    mix_with_other,
+    shift_in_time,
+)
 
 FLOOR = -80.0
 
@@ -38,10 +46,10 @@ def test_nothing_asked_for_changes_nothing(batch, config):
 def test_mixing_adds_power_and_unites_labels(batch):
     pictures, targets = batch
     power = 10 ** (pictures / 10)
-    mixed, labels = mix_with_neighbour(power, targets, 1.0)
+    mixed, labels = mix_with_other(power, targets, 1.0, 6.0)
     assert (mixed > power).all()
     assert torch.equal(labels, torch.maximum(targets, targets.roll(1, 0)))
-    same, kept = mix_with_neighbour(power, targets, 0.0)
+    same, kept = mix_with_other(power, targets, 0.0, 6.0)
     assert torch.equal(same, power)
     assert torch.equal(kept, targets)
 
@@ -65,3 +73,16 @@ def test_stripes_are_no_wider_than_asked(batch, config):
     bands, frames = masked.all(dim=2).sum(dim=1), masked.all(dim=1).sum(dim=1)
     assert 0 < bands.max() <= 3
     assert 0 < frames.max() <= 2
+
+
+def test_a_neighbour_keeps_its_distance_and_brings_no_labels(batch):
+    power = torch.zeros(len(batch[0]), 4, 12)
+    power[:, :, 6] = 1.0  # a click in the middle of each clip
+    with_other = add_neighbour(power, 1.0)
+    added = with_other - power
+    assert torch.all(with_other[:, :, 6] == 1.0)
+    places = added.amax(dim=1).nonzero()[:, 1]
+    assert len(places) > 0
+    assert torch.all((places - 6).abs() >= NEAREST_NEIGHBOUR_FRAMES)
+    assert added.max() <= 10 ** (NEIGHBOUR_DB[1] / 10)
+    assert torch.equal(add_neighbour(power, 0.0), power)

@@ -3,18 +3,17 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from beatsight_core.training.batches import MappedClips, band_statistics, epoch_order, load_clips
-from beatsight_core.training.fit import validation_rows
+from beatsight_core.training.bands import band_statistics
+from beatsight_core.training.batches import load_clips
+from beatsight_core.training.order import validation_rows
 
 CPU = torch.device("cpu")
 
 
 def test_resident_and_mapped_clips_are_the_same(features):
     rows = features.rows_of("train")
-    resident, mapped = load_clips(features, rows, CPU), MappedClips(features, rows, CPU)
+    resident, mapped = load_clips(features, rows, CPU), load_clips(features, rows, CPU, residence="map")
     some = torch.tensor([70, 3, 3, 99, 0])
     for left, right in zip(resident.batch(some), mapped.batch(some), strict=True):
         assert left.dtype == torch.float32
@@ -24,9 +23,9 @@ def test_resident_and_mapped_clips_are_the_same(features):
     assert np.array_equal(resident.batch(some)[0].numpy(), expected.astype(np.float32))
 
 
-@pytest.mark.parametrize("make", [load_clips, MappedClips])
-def test_a_batch_leaves_the_threads_as_they_were(features, make):
-    clips = make(features, features.rows_of("train"), CPU)
+@pytest.mark.parametrize("residence", ["device", "map"])
+def test_a_batch_leaves_the_threads_as_they_were(features, residence):
+    clips = load_clips(features, features.rows_of("train"), CPU, residence=residence)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -43,7 +42,7 @@ def test_eight_bit_clips_come_out_as_decibels(features):
     small = dataclasses.replace(features, spec=spec, arrays=steps)
     rows, some = features.rows_of("train"), torch.tensor([70, 3, 3, 99, 0])
     expected = np.concatenate(features.arrays)[rows[some.numpy()]].astype(np.float32).clip(-80, 0)
-    for clips in (load_clips(small, rows, CPU), MappedClips(small, rows, CPU)):
+    for clips in (load_clips(small, rows, CPU), load_clips(small, rows, CPU, residence="map")):
         decibels, targets = clips.batch(some)
         assert decibels.dtype == targets.dtype == torch.float32
         assert decibels.numpy() == pytest.approx(expected, abs=0.16)
@@ -54,19 +53,6 @@ def test_statistics_are_those_of_the_training_hits_alone(features):
     train = np.concatenate(features.arrays)[features.rows_of("train")].astype(np.float64)
     assert mean.numpy() == pytest.approx(train.mean(axis=(0, 2)), abs=1e-4)
     assert deviation.numpy() == pytest.approx(train.std(axis=(0, 2)), abs=1e-3)
-
-
-@settings(max_examples=20, deadline=None)
-@given(count=st.integers(1, 200), epoch=st.integers(0, 300))
-def test_the_order_is_a_permutation_that_epoch_and_seed_determine(count, epoch):
-    order = epoch_order(count, 1337, epoch, CPU)
-    assert sorted(order.tolist()) == list(range(count))
-    assert torch.equal(order, epoch_order(count, 1337, epoch, CPU))
-
-
-def test_epochs_and_seeds_differ():
-    orders = {tuple(epoch_order(50, seed, epoch, CPU).tolist()) for seed in (1, 2) for epoch in range(5)}
-    assert len(orders) == 10
 
 
 def test_a_share_of_val_is_chosen_by_hit_id(features, config):

@@ -8,7 +8,6 @@ import torch
 from beatsight_core.errors import DatasetError, TrainingError
 from beatsight_core.training import checkpoint, records
 from beatsight_core.training.fit import fit
-from beatsight_core.training.loop import fitting_accumulation
 
 EASY = {"epochs": 8, "batch": 8, "accumulation": 1, "augment_mask_probability": 0.0}
 
@@ -73,9 +72,3 @@ def test_a_cuda_device_learns_too(sitting, amp):
     run = sitting("run", **EASY, amp=amp)
     run.device = torch.device("cuda", 0)
     assert fit(run)["metrics"]["accuracy"] > 0.9
-
-
-def test_accumulation_is_lowered_where_steps_would_be_few(config):
-    few = dataclasses.replace(config, accumulation=4, least_steps=500)
-    assert [fitting_accumulation(few, batches) for batches in (1, 538, 1500, 2000, 94_000)] == [1, 1, 3, 4, 4]
-    assert fitting_accumulation(dataclasses.replace(few, least_steps=0), 538) == 4

@@ -1,43 +1,72 @@
+import dataclasses
+
 import pytest
 import torch
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.training.losses import multilabel_loss
-from beatsight_core.training.model import build_model
+from beatsight_core.training.model import MODELS, DrumNet, build_model
+from beatsight_core.training.onset_net import OnsetFront, OnsetNet
+from tests.core.training.conftest import SPEC
+
+DEFAULT = dataclasses.replace(
+    SPEC, sample_rate_hz=44100, pre_ms=80.0, tail_ms=200.0, n_fft=2048, hop_length=512, n_mels=128, f_max_hz=16000.0
+)
 
 
-def test_cnn_small_has_the_size_of_the_old_net():
-    model = build_model("cnn_small", 128, 25, 18)
-    assert sum(parameter.numel() for parameter in model.parameters()) == 392_946
+@pytest.mark.parametrize(("name", "parameters"), [("cnn_small", 392_946), ("cnn", 628_000)])
+def test_nets_have_the_size_that_is_said(name, parameters):
+    model = build_model(name, DEFAULT, 18)
+    assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(parameters, rel=0.02)
     assert model.eval()(torch.zeros(2, 128, 25)).shape == (2, 18)
 
 
-@pytest.mark.parametrize(("n_mels", "frames"), [(16, 6), (8, 1), (1, 1), (3, 40)])
-def test_small_pictures_are_taken(n_mels, frames):
-    assert build_model("cnn_small", n_mels, frames, 5)(torch.zeros(3, n_mels, frames)).shape == (3, 5)
+@pytest.mark.parametrize(("n_mels", "frames"), [(16, 6), (8, 1), (1, 1), (3, 40), (200, 9)])
+@pytest.mark.parametrize("net", [DrumNet, lambda mels, frames, classes: OnsetNet(mels, frames, frames // 2, classes)])
+def test_small_pictures_are_taken(net, n_mels, frames):
+    assert net(n_mels, frames, 5)(torch.zeros(3, n_mels, frames)).shape == (3, 5)
 
 
-def test_normalisation_travels_with_the_weights():
-    model = build_model("cnn_small", 16, 6, 4).eval()
-    pictures = torch.rand(5, 16, 6) * -80
-    mean, deviation = pictures.mean(dim=(0, 2)), pictures.std(dim=(0, 2))
-    model.normalisation.set_statistics(mean, deviation)
-    normal = model.normalisation(pictures)
-    assert torch.allclose(normal.mean(dim=(0, 2)), torch.zeros(16), atol=1e-5)
-    other = build_model("cnn_small", 16, 6, 4).eval()
+@pytest.mark.parametrize("name", MODELS)
+def test_what_a_net_learned_of_its_pictures_travels_with_the_weights(name):
+    model = build_model(name, SPEC, 4).eval()
+    pictures = torch.rand(5, SPEC.n_mels, SPEC.frames) * -80
+    model.set_statistics(pictures.mean(dim=(0, 2)), pictures.std(dim=(0, 2)))
+    other = build_model(name, SPEC, 4).eval()
     other.load_state_dict(model.state_dict())
     assert torch.equal(other(pictures), model(pictures))
 
 
+def test_bands_are_normalised_by_the_statistics():
+    model = build_model("cnn_small", SPEC, 4)
+    pictures = torch.rand(5, SPEC.n_mels, SPEC.frames) * -80
+    model.set_statistics(pictures.mean(dim=(0, 2)), pictures.std(dim=(0, 2)))
+    assert torch.allclose(model.normalisation(pictures).mean(dim=(0, 2)), torch.zeros(SPEC.n_mels), atol=1e-5)
+
+
+def test_the_front_forgets_level_and_far_neighbours():
+    front = OnsetFront(DEFAULT.frames, DEFAULT.onset_frame)
+    pictures = -60.0 * torch.rand(4, 128, DEFAULT.frames)
+    assert front(pictures).shape == (4, 2, 128, 19)
+    assert torch.allclose(front(pictures - 15.0), front(pictures), atol=1e-5)
+    louder = pictures.clone()
+    louder[:, :, -3:] += 40.0  # a stroke 100 ms after the window of the net
+    assert torch.equal(front(louder), front(pictures))
+
+
+def test_the_front_shows_what_rose_at_the_onset():
+    front = OnsetFront(DEFAULT.frames, DEFAULT.onset_frame)
+    pictures = torch.full((1, 128, DEFAULT.frames), -40.0)
+    pictures[:, 20, DEFAULT.onset_frame :] = -10.0
+    rise = front(pictures)[0, 1]
+    assert rise[20].max() == pytest.approx(30 / 12)
+    assert rise[21:].max() == 0.0
+
+
+def test_the_onset_is_where_the_spec_says():
+    assert DEFAULT.onset_frame == 7  # 80 ms are 3,528 samples, 6.9 hops
+    assert dataclasses.replace(DEFAULT, pre_ms=0.0).onset_frame == 0
+
+
 def test_an_unknown_model_is_a_settings_error():
     with pytest.raises(SettingsError, match="cnn_small"):
-        build_model("transformer", 16, 6, 4)
-
-
-def test_loss_is_mean_cross_entropy_per_component():
-    logits, targets = torch.tensor([[0.0, 2.0]]), torch.tensor([[1.0, 0.0]])
-    expected = (torch.log(torch.tensor(2.0)) + torch.log1p(torch.exp(torch.tensor(2.0)))) / 2
-    assert multilabel_loss(logits, targets) == pytest.approx(float(expected))
-    assert multilabel_loss(logits, targets, 0.2) == pytest.approx(
-        float(multilabel_loss(logits, torch.tensor([[0.9, 0.1]])))
-    )
+        build_model("transformer", SPEC, 4)

@@ -10,7 +10,7 @@ from beatsight_core.errors import DatasetError, SettingsError
 from beatsight_core.files import json_bytes
 from beatsight_core.progress import SilentProgress
 from beatsight_core.training import records
-from beatsight_core.training.run import list_runs, open_run, train
+from beatsight_core.training.run import Terms, list_runs, open_run, train
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1}
 
@@ -34,6 +34,9 @@ class Impatient(SilentProgress):
         with super().task(name, total, unit) as task:
             self.inner, self.done = task, 0.0
             yield self
+
+    def skip(self, count):
+        self.inner.skip(count)
 
     def advance(self, count=1, **numbers):
         self.inner.advance(count, **numbers)
@@ -63,7 +66,7 @@ def test_a_run_is_found_finished_by_the_same_command(ready):
 def test_fresh_starts_again_and_ends_the_same(ready):
     settings, key = ready
     first = train(settings, key, overrides=FAST, device="cpu")
-    again = train(settings, key, overrides=FAST, device="cpu", fresh=True)
+    again = train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True))
     assert not again.resumed
     assert again.metrics == first.metrics
     assert [path.name for path in settings.run_root.iterdir() if path.name.startswith(".discarded")] == []
@@ -78,11 +81,11 @@ def test_other_values_are_another_run(ready):
 
 def test_a_stopped_run_goes_on_by_the_same_command(ready):
     settings, key = ready
-    whole = train(settings, key, overrides=FAST, device="cpu", fresh=True)
+    whole = train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True))
     expected = contents(whole.folder)
 
     with pytest.raises(KeyboardInterrupt):
-        train(settings, key, overrides=FAST, device="cpu", fresh=True, progress=Impatient(100))
+        train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True), progress=Impatient(100))
     run = open_run(settings, whole.run_id)
     assert run.status == "unfinished"
     result = train(settings, key, overrides=FAST, device="cpu")

@@ -25,18 +25,22 @@ LEAST_FILE = 2048
 def run(lab: Lab, rounds: int, rng: random.Random) -> Iterator[Tally]:
     """Try `rounds` fill levels of each kind on each verb, and as many failing steps for each error."""
     whole = rounds >= WHOLE
-    states = STATES if whole else STATES[:1]
     for subject in subjects().values():
-        if subject.workers > (2 if whole else 1):  # more workers meet the same errors
-            continue
-        if may_mount():
-            yield _small(lab, subject, rounds)
-            yield _filled(lab, subject, rounds)
-            yield _read_only(lab, subject, states)
-        yield _file_limits(lab, subject, rounds)
-        yield _forbidden(lab, subject, states)
-        for error in ERRORS if whole else ERRORS[:1]:
-            yield _failing_steps(lab, subject, error, rounds, rng)
+        if subject.workers <= (2 if whole else 1):  # more workers meet the same errors
+            yield from of_subject(lab, subject, rounds, rng, whole=whole)
+
+
+def of_subject(lab: Lab, subject: Subject, rounds: int, rng: random.Random, *, whole: bool) -> Iterator[Tally]:
+    """The same for one verb."""
+    states = STATES if whole else STATES[:1]
+    if may_mount():
+        yield _small(lab, subject, rounds)
+        yield _filled(lab, subject, rounds)
+        yield _read_only(lab, subject, states)
+    yield _file_limits(lab, subject, rounds)
+    yield _forbidden(lab, subject, states)
+    for error in ERRORS if whole else ERRORS[:1]:
+        yield _failing_steps(lab, subject, error, rounds, rng)
 
 
 def _small(lab: Lab, subject: Subject, rounds: int) -> Tally:
@@ -148,7 +152,7 @@ def _after_failure(lab: Lab, subject: Subject, whole: Whole, root: Path, ended: 
 def _after_mending(lab: Lab, subject: Subject, whole: Whole, root: Path, tally: Tally, case: str) -> None:
     again = lab.run(subject.arguments(root), root)
     tally.expect(again.code == 0, f"{case}: the next run ended with {again.code}: {again.errors[-400:]}")
-    lab.check_end(root, whole, tally, case)
+    lab.check_end(subject, root, whole, tally, case)
 
 
 @contextmanager

@@ -26,11 +26,12 @@ def run(lab: Lab, rounds: int, rng: random.Random) -> Iterator[Tally]:
         for place, subject in enumerate(group):
             share = len(range(place, rounds, len(group)))
             states = STATES if whole else STATES[:1]
-            yield _at_random(lab, subject, states, share, rng)
-            yield _at_steps(lab, subject, states, whole, rng)
+            yield at_random(lab, subject, states, share, rng)
+            yield at_steps(lab, subject, states, whole, rng)
 
 
-def _at_random(lab: Lab, subject: Subject, states: Sequence[str], rounds: int, rng: random.Random) -> Tally:
+def at_random(lab: Lab, subject: Subject, states: Sequence[str], rounds: int, rng: random.Random) -> Tally:
+    """At moments spread over its whole duration."""
     tally = Tally(f"{subject.name}: killed at a random moment")
     for number in range(rounds):
         state = states[number % len(states)]
@@ -46,7 +47,7 @@ def _at_random(lab: Lab, subject: Subject, states: Sequence[str], rounds: int, r
     return tally
 
 
-def _at_steps(lab: Lab, subject: Subject, states: Sequence[str], whole: bool, rng: random.Random) -> Tally:
+def at_steps(lab: Lab, subject: Subject, states: Sequence[str], whole: bool, rng: random.Random) -> Tally:
     """Before every step; in the short form, before two."""
     tally = Tally(f"{subject.name}: killed before each step")
     names = set()
@@ -84,7 +85,7 @@ def _after(lab: Lab, subject: Subject, state: str, root: Path, tally: Tally, cas
         tally.expect(under_way <= subject.workers, f"{case}: {under_way} pieces were under way")
         tally.count("pieces kept", len(kept))
         tally.figures["most under way"] = max(tally.figures.get("most under way", 0), under_way)
-    lab.check_end(root, whole, tally, case)
+    lab.check_end(subject, root, whole, tally, case)
     shutil.rmtree(root)
 
 

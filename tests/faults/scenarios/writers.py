@@ -41,6 +41,6 @@ def _together(lab: Lab, subject: Subject, rounds: int, rng: random.Random) -> Ta
         lab.check_readers(subject, root, whole, tally, case)
         if kills:
             lab.must(subject.arguments(root), root)  # takes away what the killed one left
-        lab.check_end(root, whole, tally, case)
+        lab.check_end(subject, root, whole, tally, case)
         shutil.rmtree(root)
     return tally

@@ -1,6 +1,7 @@
 """The catalog of a manifest."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
@@ -8,7 +9,7 @@ import polars as pl
 from beatsight_core.errors import DatasetError
 from beatsight_core.manifest.reader import open_catalog
 from beatsight_core.settings import Settings
-from tests.faults.lab import MANIFEST, DamagedError, Lab, View
+from tests.faults.lab import MANIFEST, DamagedError, Lab, View, content
 
 
 class CatalogSubject:
@@ -28,6 +29,9 @@ class CatalogSubject:
 
     def pieces(self, root: Path) -> list[Path]:
         return []  # it is committed in one piece
+
+    def content(self, root: Path) -> Mapping[str, str]:
+        return content(root)
 
     def under_way(self, root: Path) -> list[Path]:
         return []

@@ -1,6 +1,7 @@
 """An export, with several numbers of workers."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from beatsight_core.dataset.index import index_paths
 from beatsight_core.dataset.reader import open_dataset, shard_audio
 from beatsight_core.errors import BeatSightError
 from beatsight_core.settings import Settings
-from tests.faults.lab import MANIFEST, DamagedError, Lab, View
+from tests.faults.lab import MANIFEST, DamagedError, Lab, View, content
 from tests.faults.subjects.catalog import catalog_view, prepare_catalog
 
 EXPORT = ["export", MANIFEST, "--workers", "1"]
@@ -35,6 +36,9 @@ class ExportSubject:
 
     def pieces(self, root: Path) -> list[Path]:
         return sorted((root / "datasets" / "shards").glob("*/*.parquet"))
+
+    def content(self, root: Path) -> Mapping[str, str]:
+        return content(root)
 
     def under_way(self, root: Path) -> list[Path]:
         return sorted((root / "datasets" / "shards").glob("*/*.parquet.tmp-*"))

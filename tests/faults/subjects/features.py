@@ -1,12 +1,13 @@
 """The feature cache of a dataset."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from beatsight_core.errors import BeatSightError, DatasetError
 from beatsight_core.features.cache import open_features
 from beatsight_core.settings import Settings
-from tests.faults.lab import MANIFEST, DamagedError, Lab, View
+from tests.faults.lab import MANIFEST, DamagedError, Lab, View, content
 from tests.faults.subjects.catalog import prepare_catalog
 from tests.faults.subjects.export import EXPORT, dataset_view
 
@@ -31,6 +32,9 @@ class FeaturesSubject:
 
     def pieces(self, root: Path) -> list[Path]:
         return sorted((root / "features").glob("*/*.safetensors"))
+
+    def content(self, root: Path) -> Mapping[str, str]:
+        return content(root)
 
     def under_way(self, root: Path) -> list[Path]:
         return sorted((root / "features").glob("*/*.safetensors.tmp-*"))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from beatsight_core.errors import InputError
-from beatsight_core.evaluation.onsets import detect_onsets, read_onsets
+from beatsight_core.inference import detect_onsets, read_onsets
 
 RATE = 44100
 
@@ -24,6 +24,15 @@ def test_clicks_are_found_within_ten_milliseconds_and_nothing_else(noise, rate):
     found = detect_onsets(clicks(times, noise=noise, rate=rate), rate)
     assert len(found) == len(times)
     assert np.abs(found - times).max() <= 0.010
+
+
+@pytest.mark.parametrize("noise", [0.0005, 0.003, 0.01])
+def test_noise_before_the_first_stroke_is_no_onset(noise):
+    """The first sound of a recording is not an onset because nothing lies before it."""
+    times = 3.0 + 0.3 * np.arange(20)
+    found = detect_onsets(clicks(times, noise=noise, level=2.0), RATE)
+    assert len(found) == len(times)
+    assert found[0] >= 2.99
 
 
 def test_a_recording_twenty_decibels_softer_has_the_same_onsets():

@@ -1,0 +1,70 @@
+"""From a name or a folder to a classifier."""
+
+import os
+from pathlib import Path
+
+from beatsight_core.errors import ModelError, UsageError
+from beatsight_core.evaluation.lookup import COMPONENTS, find_model, verified_folder
+from beatsight_core.inference.backend import Adaptation, Backend
+from beatsight_core.inference.classifier import Classifier
+from beatsight_core.inference.onnx_backend import OnnxBackend
+from beatsight_core.inference.torch_backend import TorchBackend
+from beatsight_core.settings import load_settings
+from beatsight_core.training.records import Run
+
+BACKENDS = ("torch", "onnx")
+
+
+def load(
+    model: str | Path | None = None,
+    *,
+    backend: str = "torch",
+    device: str = "auto",
+    data_root: str | Path | None = None,
+    adapt: Adaptation | None = None,
+) -> Classifier:
+    """Load a model that can name drums.
+
+    Args:
+        model: A folder that holds a model (`models/versions/<n>`, what `beatsight models export` wrote, or a copy of
+            either); or a name: "3" for a version, a run's id, a beginning of one, "latest", or "champion", the default.
+        backend: "torch", or "onnx": needs onnxruntime only, and a model's folder.
+        device: For torch: auto, cpu, cuda or cuda:<n>.
+        data_root: Where names are looked up; by default where the settings say. A folder needs none.
+        adapt: Changes the probabilities of a whole recording (see `Adaptation`).
+
+    Raises:
+        ModelError: There is no such model, or its files are missing, altered or broken.
+        DeviceError: The backend is not installed, or the device is not there.
+        UsageError: There is no such backend.
+    """
+    if backend not in BACKENDS:
+        raise UsageError(f"There is no backend {backend!r}", do=f"use one of {', '.join(BACKENDS)}")
+    source = _source(model, data_root)
+    return Classifier(_backend(source, backend, device), adapt)
+
+
+def _source(model: str | Path | None, data_root: str | Path | None) -> Run | Path:
+    if model is not None and _is_folder(model):
+        return verified_folder(Path(model))
+    return find_model(load_settings(data_root), None if model is None else str(model))
+
+
+def _is_folder(model: str | Path) -> bool:
+    """Whether a folder is meant, rather than a name: a path, or the name of a folder that holds a model."""
+    if isinstance(model, Path) or os.sep in model or "/" in model:
+        return True
+    return (Path(model) / COMPONENTS).is_file()
+
+
+def _backend(source: Run | Path, backend: str, device: str) -> Backend:
+    if backend == "torch":
+        return TorchBackend(source, device)
+    if isinstance(source, Run):
+        raise ModelError(
+            f"Run {source.run_id} has no ONNX form",
+            where=source.folder,
+            why="only an exported model has one",
+            do=f"write one: beatsight models export {source.run_id} --to FOLDER, and load that folder",
+        )
+    return OnnxBackend(source, device)

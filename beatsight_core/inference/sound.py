@@ -1,0 +1,158 @@
+"""Arrays of a program's own as the platform's recordings and clips: mono, at the spec's rate, 16 bit as in a dataset.
+
+Level does not matter to the features. So floats that go beyond full scale, such as 16-bit numbers kept as floats, are
+made softer as a whole instead of being clipped.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from beatsight_core.audio.resample import resample, to_pcm16
+from beatsight_core.audio.slicing import Window, clip_matrix, fitted, pad
+from beatsight_core.errors import AudioError, UsageError
+from beatsight_core.units import seconds_to_samples
+
+LEAST_RATE_HZ, GREATEST_RATE_HZ = 1_000, 768_000
+MOST_CHANNELS = 64
+"""An array with more columns than this, and fewer rows, was turned round."""
+
+
+@dataclass(frozen=True, eq=False)
+class OnsetClips:
+    """The clips around onsets of a recording, cut when they are asked for.
+
+    Attributes:
+        places: (m,) the sample of each onset.
+        window: The shape of a clip.
+    """
+
+    places: NDArray[np.int64]
+    window: Window
+    _padded: NDArray[np.int16] = field(repr=False)
+
+    @classmethod
+    def of(cls, samples: NDArray[np.int16], places: NDArray[np.int64], window: Window) -> "OnsetClips":
+        """The clips of mono samples at the window's rate."""
+        return cls(places, window, pad(samples, window))
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, part: slice) -> NDArray[np.int16]:
+        """(m, samples) of a part."""
+        return clip_matrix(self._padded, self.places[part], self.window)
+
+
+def as_recording(samples: ArrayLike, rate_hz: int, to_hz: int) -> NDArray[np.int16]:
+    """A recording in mono at another rate.
+
+    Args:
+        samples: (n,), or (n, channels) as soundfile gives them: floats, int16 or int32.
+        rate_hz: Their rate.
+        to_hz: The rate wanted.
+
+    Raises:
+        AudioError: Samples are not finite, or of another shape or kind, or the rate is none of audio.
+    """
+    return _at_rate(_mono(samples, "the recording"), rate_hz, to_hz)
+
+
+def as_clips(
+    clips: Sequence[ArrayLike] | NDArray[Any], rate_hz: int, window: Window, onset_s: float
+) -> NDArray[np.int16]:
+    """Clips in the shape of a window, each with its onset where the window has it.
+
+    Args:
+        clips: A list of arrays (n,) or (n, channels), or one array (clips, n) or (clips, n, channels).
+        rate_hz: Their rate.
+        window: The shape wanted: what lies outside is left out, what is missing is silence.
+        onset_s: Where the onset lies in each, in seconds from its start.
+
+    Returns:
+        (clips, window.frames).
+
+    Raises:
+        AudioError: Samples are not finite, or of another shape or kind, or the rate is none of audio.
+        UsageError: The onset does not lie within a clip.
+    """
+    if not (np.isfinite(onset_s) and onset_s >= 0):
+        raise UsageError(f"onset_s is {onset_s}", do="give the seconds from a clip's start to its onset")
+    onset = int(seconds_to_samples(onset_s, window.rate_hz))
+    if not len(clips):
+        return np.zeros((0, window.frames), dtype=np.int16)
+    if isinstance(clips, np.ndarray):
+        return _fitted(_at_rate(_mono_clips(clips).T, rate_hz, window.rate_hz).T, onset, window, "each clip")
+    named = [(f"clip {number}", clip) for number, clip in enumerate(clips)]
+    rows = [
+        _fitted(_at_rate(_mono(clip, name), rate_hz, window.rate_hz)[None], onset, window, name) for name, clip in named
+    ]
+    return np.concatenate(rows)
+
+
+def _mono(samples: ArrayLike, name: str) -> NDArray[np.float32]:
+    """(n,) of (n,) or (n, channels)."""
+    array = np.asarray(samples)
+    if array.ndim not in (1, 2):
+        raise AudioError(f"The shape of {name} is {array.shape}", do="give (samples,) or (samples, channels)")
+    if array.ndim == 2 and array.shape[1] > max(MOST_CHANNELS, array.shape[0]):
+        raise AudioError(
+            f"By its shape {array.shape}, {name} has {array.shape[1]} channels of {array.shape[0]} samples",
+            why="(channels, samples) was given where (samples, channels) is meant",
+            do="turn it round: samples.T",
+        )
+    floats = _floats(array, name)
+    return floats if floats.ndim == 1 else floats.mean(axis=1, dtype=np.float32)
+
+
+def _mono_clips(clips: NDArray[Any]) -> NDArray[np.float32]:
+    """(clips, n) of (clips, n) or (clips, n, channels)."""
+    if clips.ndim == 1 or (clips.ndim == 2 and clips.shape[1] <= MOST_CHANNELS < clips.shape[0]):
+        raise AudioError(
+            f"An array of shape {clips.shape} holds no clips",
+            why="it looks like a single one",
+            do="put it into a list: [clip]",
+        )
+    if clips.ndim not in (2, 3):
+        raise AudioError(f"The shape of the clips is {clips.shape}", do="give (clips, samples[, channels]), or a list")
+    floats = _floats(clips, "the clips")
+    return floats if floats.ndim == 2 else floats.mean(axis=2, dtype=np.float32)
+
+
+def _floats(array: NDArray[Any], name: str) -> NDArray[np.float32]:
+    """Finite float32 within full scale, in the shape given."""
+    if array.dtype in (np.int16, np.int32):
+        return array.astype(np.float32) * np.float32(-1.0 / np.iinfo(array.dtype).min)
+    if array.dtype.kind != "f":
+        raise AudioError(f"Samples of type {array.dtype} were given for {name}", do="give floats, int16 or int32")
+    bad = array.size - int(np.count_nonzero(np.isfinite(array)))
+    if bad:
+        first = tuple(int(place) for place in np.argwhere(~np.isfinite(array))[0])
+        raise AudioError(
+            f"{bad} of {array.size} samples of {name} are not numbers, the first at {first}",
+            do="look at what made them: NaN and infinity are no sound",
+        )
+    peak = float(np.abs(array).max(initial=0.0))
+    floats: NDArray[np.float32] = (array / peak if peak > 1.0 else array).astype(np.float32)
+    return floats
+
+
+def _at_rate(samples: NDArray[np.float32], rate_hz: int, to_hz: int) -> NDArray[np.int16]:
+    """(m, ...) of (n, ...): resampled along the first axis."""
+    if not LEAST_RATE_HZ <= rate_hz <= GREATEST_RATE_HZ:
+        raise AudioError(f"A sample rate of {rate_hz} Hz is none of audio", do="give samples per second, as 44100")
+    return to_pcm16(samples if rate_hz == to_hz or not len(samples) else resample(samples, rate_hz, to_hz))
+
+
+def _fitted(clips: NDArray[np.int16], onset: int, window: Window, name: str) -> NDArray[np.int16]:
+    length = clips.shape[1]
+    if onset > length:
+        raise UsageError(
+            f"The onset would lie {onset / window.rate_hz:.3f} s into {name}, after its end at "
+            f"{length / window.rate_hz:.3f} s",
+            do="give onset_s, the seconds from a clip's start to its onset",
+        )
+    return fitted(clips, onset, window)

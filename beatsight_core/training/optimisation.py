@@ -1,0 +1,36 @@
+"""Details of an optimizer's step: what decays, in which precision, and the moving average of weights."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from beatsight_core.training.presets import TrainingConfig
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Weight decay is for matrices and kernels; biases and norms go without."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    return [
+        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+    ]
+
+
+def amp_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | None:
+    """The reduced precision of forward passes, where configuration and device have one."""
+    if device.type != "cuda" or config.amp == "off":
+        return None
+    if config.amp == "auto":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    return torch.bfloat16 if config.amp == "bfloat16" else torch.float16
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+    """Move an average of weights towards the net's by a share of 1 - decay; its statistics are the net's."""
+    ours: list[torch.Tensor] = list(average.parameters())
+    theirs: list[torch.Tensor] = list(model.parameters())
+    torch._foreach_lerp_(ours, theirs, 1.0 - decay)
+    for mine, other in zip(average.buffers(), model.buffers(), strict=True):
+        mine.copy_(other)

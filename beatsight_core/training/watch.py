@@ -1,0 +1,116 @@
+"""What a sitting takes of its machine while an epoch runs: processors, memory, and how busy the devices are.
+
+Devices are asked through NVML by a thread, once a second: that neither waits for the device nor makes it wait. Those
+that this process can see are asked, which are those leased to it. Without NVML their numbers are None.
+"""
+
+import contextlib
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+SAMPLE_EVERY_S = 1.0
+
+
+class Watch:
+    """Watches this process and its devices while the block runs.
+
+    Args:
+        on_cuda: Whether the run trains on CUDA devices; if not, no device is asked.
+    """
+
+    def __init__(self, *, on_cuda: bool):
+        self._process = psutil.Process()
+        self._devices = _NvmlDevices(visible_uuids()) if on_cuda else None
+        self._stop, self._lock = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._busy: list[float] = []
+        self._memory = 0
+        self._since, self._spent_s = time.monotonic(), self._cpu_seconds()
+
+    def __enter__(self) -> "Watch":
+        if self._devices is not None and self._devices.handles:
+            self._thread = threading.Thread(target=self._sample, name="device-watch", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(SAMPLE_EVERY_S)  # a driver that hangs is left alone
+
+    def take(self) -> dict[str, float | None]:
+        """The numbers since the last call.
+
+        Returns:
+            `cpu_share` of all processors, 0 to 1, and `memory_bytes`, both of this process; `device_utilisation`, 0 to
+            1, the mean over devices and time, and `device_memory_bytes`, the most that any of them had in use, by
+            whomever.
+        """
+        now, spent = time.monotonic(), self._cpu_seconds()
+        share = (spent - self._spent_s) / max(now - self._since, 1e-9) / (os.cpu_count() or 1)
+        self._since, self._spent_s = now, spent
+        with self._lock:
+            busy, self._busy = self._busy, []
+            memory, self._memory = self._memory, 0
+        return {
+            "cpu_share": min(share, 1.0),
+            "memory_bytes": self._process.memory_info().rss,
+            "device_utilisation": sum(busy) / len(busy) if busy else None,
+            "device_memory_bytes": memory or None,
+        }
+
+    def _cpu_seconds(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    def _sample(self) -> None:
+        assert self._devices is not None
+        while not self._stop.wait(SAMPLE_EVERY_S):
+            seen = self._devices.look()
+            with self._lock:
+                self._busy += [busy for busy, _ in seen if busy is not None]
+                self._memory = max([self._memory, *(memory for _, memory in seen)])
+
+
+def visible_uuids() -> list[str]:
+    """The devices that torch sees in this process, as NVML names them: CUDA_VISIBLE_DEVICES has been applied."""
+    import torch
+
+    return [_nvml_name(str(torch.cuda.get_device_properties(n).uuid)) for n in range(torch.cuda.device_count())]
+
+
+def _nvml_name(uuid: str) -> str:
+    return uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+
+
+class _NvmlDevices:
+    """NVML's handles of some devices; none where NVML is not there or does not know them."""
+
+    def __init__(self, uuids: list[str]):
+        self.handles: list[Any] = []
+        try:
+            import pynvml
+        except ImportError:
+            return
+        self._nvml = pynvml
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlInit()
+            self.handles = [pynvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids]
+
+    def look(self) -> list[tuple[float | None, int]]:
+        """(share of time busy, or None where the device does not tell; bytes in use) of each device."""
+        seen = []
+        for handle in self.handles:
+            busy, memory = None, 0
+            with contextlib.suppress(self._nvml.NVMLError):
+                memory = int(self._nvml.nvmlDeviceGetMemoryInfo(handle).used)
+                busy = self._nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100.0
+            seen.append((busy, memory))
+        return seen

@@ -1,0 +1,79 @@
+"""`beatsight devices`, and the verbs that wait for a device as training does."""
+
+import contextlib
+import json
+import threading
+import time
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from beatsight_core.cli.main import beatsight
+from beatsight_core.compute.devices import discover_devices
+from beatsight_core.compute.leases import join_queue, try_lease
+from beatsight_core.compute.overview import overview
+
+
+@pytest.fixture(autouse=True)
+def two_devices(tmp_path, monkeypatch):
+    monkeypatch.setenv("BEATSIGHT_LEASE_DIR", str(tmp_path / "leases"))
+    monkeypatch.setenv("BEATSIGHT_DEVICES", "0,1")
+
+
+def call(*words):
+    return CliRunner().invoke(beatsight, [str(word) for word in words])
+
+
+def test_devices_are_listed_with_holders_and_those_who_wait():
+    devices = discover_devices()
+    with (
+        contextlib.closing(try_lease(1, devices, {"run": "a1b2", "step": "baseline_model"})),
+        contextlib.closing(join_queue(2, devices, {"verb": "train", "manifest": "demo"})),
+    ):
+        shown = call("devices")
+        assert shown.exit_code == 0
+        for text in (
+            "run a1b2 step baseline_model",
+            "leased",
+            "free",
+            "verb train manifest demo",
+            "device 0: run a1b2",
+        ):
+            assert text in shown.stdout
+        said = json.loads(call("devices", "--json").stdout)
+    assert [entry["state"] for entry in said["devices"]] == ["leased", "free"]
+    assert said["devices"][0]["holder"] == {"run": "a1b2", "step": "baseline_model"}
+    assert said["waiting"][0]["who"] == {"verb": "train", "manifest": "demo"}
+    assert {"driver", "cuda", "source", "folder", "at"} <= said.keys()
+
+
+def test_a_machine_without_devices_says_what_that_means(monkeypatch):
+    monkeypatch.setenv("BEATSIGHT_DEVICES", "")
+    shown = call("devices")
+    assert shown.exit_code == 0
+    assert "No device is known" in shown.stdout
+    assert "run on the CPU" in shown.stdout
+
+
+@pytest.mark.parametrize("verb", ["classify", "promote", "evaluate"])
+def test_verbs_that_may_compute_on_a_device_wait_for_one(verb, trained, tmp_path, monkeypatch):
+    settings, run_id = trained
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    held = try_lease(2, discover_devices(), {"run": "another"})
+    waited = []
+
+    def release_when_it_waits():
+        deadline = time.monotonic() + 60
+        while not waited and time.monotonic() < deadline:
+            waited.extend(overview().waiting)
+            time.sleep(0.01)
+        held.close()
+
+    watcher = threading.Thread(target=release_when_it_waits)
+    watcher.start()
+    result = call(verb, tmp_path / "a.wav" if verb == "classify" else run_id, "--data-root", settings.data_root)
+    watcher.join()
+    assert waited[0].who["verb"] == verb
+    assert result.exit_code != 0  # the device exists in name only
+    assert "cuda" in result.stderr or verb == "classify"

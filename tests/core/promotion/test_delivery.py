@@ -1,0 +1,37 @@
+"""A version handed over: its own files, its card, and every form checked where it lies."""
+
+import pytest
+
+from beatsight_core.errors import ModelError, UsageError
+from beatsight_core.files import sha256_file
+from beatsight_core.promotion import delivery
+from beatsight_core.promotion.delivery import export_model
+from beatsight_core.promotion.export import FORMS
+
+
+def test_the_champion_is_handed_over_with_its_card(released, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done = export_model(released.settings, None, tmp_path / "empty")
+    assert (done.model, done.promoted) == ("version 2", True)
+    version = released.settings.models_dir / "versions" / "2"
+    for name in (*FORMS, "card.md", "thresholds.json"):
+        assert sha256_file(done.folder / name) == sha256_file(version / name)
+    assert "Promoted" in (done.folder / "README.md").read_text()
+    assert sum(path.stat().st_size for path in done.folder.iterdir()) == done.bytes
+    first = export_model(released.settings, "v1", tmp_path / "first")
+    assert first.model == "version 1"
+
+
+def test_a_folder_that_holds_something_is_left_alone(released, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    for to in (tmp_path, tmp_path / "mine"):
+        with pytest.raises(UsageError, match="something already"):
+            export_model(released.settings, None, to)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_form_that_says_something_else_is_not_handed_over(released, tmp_path, monkeypatch):
+    monkeypatch.setattr(delivery, "TOLERANCE_EXPORT", -1.0)
+    with pytest.raises(ModelError, match="differs from the trained net"):
+        export_model(released.settings, None, tmp_path / "to")
+    assert not list(tmp_path.glob("to*"))

@@ -1,0 +1,43 @@
+"""What a run ran on, sitting by sitting."""
+
+import dataclasses
+
+from beatsight_core.files import read_json, write_json
+from beatsight_core.training import records
+from beatsight_core.training.environment import environment_rows, read_environment, record_environment
+from beatsight_core.training.presets import load_preset
+
+
+def test_a_sitting_elsewhere_is_kept_and_one_that_is_equal_is_not(settings, tmp_path):
+    config = load_preset(settings, "warmup")
+    first = record_environment(tmp_path, "cpu", config)
+    assert first["earlier"] == []
+    assert record_environment(tmp_path, "cpu", config)["earlier"] == []
+
+    path = tmp_path / records.ENVIRONMENT
+    elsewhere = {**read_json(path), "host": "other", "driver": {"driver": "570.1", "cuda": "12.8", "source": "nvml"}}
+    write_json(path, elsewhere)
+    now = record_environment(tmp_path, "cpu", dataclasses.replace(config, deterministic=True))
+    assert [sitting["host"] for sitting in now["earlier"]] == ["other"]
+    assert now["first_sitting"] == first["time"]
+    assert (now["deterministic"], now["seeds"]) == (True, {"training": 1337})
+    assert len(record_environment(tmp_path, "cpu", config)["earlier"]) == 2
+    assert read_environment(tmp_path) == read_json(path)
+
+    rows = {row["what"]: row["value"] for row in environment_rows(now)}
+    assert {"device", "GPUs", "driver", "CUDA", "cuDNN", "torch", "platform", "revision", "seed"} <= rows.keys()
+    (told,) = [value for what, value in rows.items() if what.startswith("earlier")]
+    assert "host: other" in told
+    assert "570.1" in told
+
+
+def test_a_file_of_an_older_kind_is_read(settings, tmp_path):
+    config = load_preset(settings, "warmup")
+    record_environment(tmp_path, "cpu", config)
+    path = tmp_path / records.ENVIRONMENT
+    old = {name: value for name, value in read_json(path).items() if name not in ("earlier", "first_sitting", "host")}
+    write_json(path, {**old, "time": "2025-11-09T08:00:00+00:00"})
+    now = record_environment(tmp_path, "cpu", config)
+    assert now["first_sitting"] == "2025-11-09T08:00:00+00:00"
+    assert len(now["earlier"]) == 1
+    assert environment_rows({}) == []

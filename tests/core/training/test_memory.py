@@ -1,0 +1,71 @@
+import pytest
+import torch
+
+from beatsight_core.errors import TrainingError
+from beatsight_core.training import records
+from beatsight_core.training.fit import fit
+from beatsight_core.training.model import MODELS, DrumNet
+from tests.core.training.test_resume import assert_same
+
+PLAIN = {
+    "model": "hungry", "dropout": 0.0, "augment_shift_frames": 0, "augment_eq_db": 0.0,
+    "augment_noise_probability": 0.0, "augment_mask_probability": 0.0, "augment_mix_probability": 0.0,
+}  # fmt: skip
+
+
+class HungryNet(DrumNet):
+    """Needs more memory than there is, from `most` clips on and after `patience` passes."""
+
+    most, patience = 4, 5
+
+    def __init__(self, spec, n_classes, dropout):
+        super().__init__(spec.n_mels, spec.frames, n_classes, dropout)
+
+    def forward(self, decibels: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            HungryNet.patience -= 1
+            if HungryNet.patience < 0 and len(decibels) > self.most:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        return super().forward(decibels)
+
+
+@pytest.fixture(autouse=True)
+def hungry(monkeypatch):
+    monkeypatch.setitem(MODELS, "hungry", HungryNet)
+    monkeypatch.setattr(HungryNet, "patience", 5)
+
+
+def test_too_little_memory_halves_batches_and_goes_on_from_the_same_step(sitting, last_state, caplog):
+    run = sitting("run", **PLAIN)
+    fit(run)  # six batches of 16, two to a step: the sixth fails
+    assert "step 3 goes on with 8 clips at a time, 4 times a step" in caplog.text
+    assert "step 3 goes on with 4 clips at a time, 8 times a step" in caplog.text
+    history = records.read_history(run.folder)
+    assert [record["step"] for record in history] == [3, 6, 9]
+    assert [(record["batch"], record["accumulation"]) for record in history] == [(4, 8)] * 3
+    assert last_state(run)["steps"] | {"pieces": 4, "batch": 16, "accumulation": 2} == last_state(run)["steps"]
+    assert all(record["train_loss"] < 1.0 for record in history)
+
+
+def test_a_resumed_run_keeps_its_smaller_batches(sitting, last_state, monkeypatch):
+    monkeypatch.setattr(HungryNet, "patience", 0)
+    whole = sitting("whole", **PLAIN)
+    fit(whole)
+
+    def stop(steps):
+        if steps == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(sitting("stopped", stop, **PLAIN))
+    again = sitting("stopped", **PLAIN)
+    monkeypatch.setattr(HungryNet, "most", 100)
+    fit(again)
+    assert_same(last_state(again)["model"], last_state(whole)["model"])
+
+
+def test_when_not_even_one_clip_fits_it_says_what_to_do(sitting, monkeypatch):
+    monkeypatch.setattr(HungryNet, "most", 0)
+    with pytest.raises(TrainingError, match=r"cpu has too little memory.*smaller batch.*residence=host") as caught:
+        fit(sitting("run", **PLAIN))
+    assert "Tried to allocate" not in str(caught.value)

@@ -1,0 +1,40 @@
+"""What a sitting still has time for."""
+
+import dataclasses
+import time
+
+import pytest
+
+from beatsight_core.errors import TimeLimitError
+from beatsight_core.training import checkpoint
+from beatsight_core.training.fit import fit
+from beatsight_core.training.time_limit import MARGIN, TimeLimit
+
+
+def test_what_comes_next_must_fit_with_a_margin():
+    limit = TimeLimit(100.0, reserve_s=10.0)
+    assert limit.fits(step=1e9)  # never seen
+    limit.took("step", 8.0, units=4)
+    limit.took("step", 4.0, units=4)
+    limit.took("save", 5.0)
+    assert limit.fits(step=19, save=1)
+    assert not limit.fits(step=21, save=1)
+    assert not limit.fits(save=90.0 / 5.0 / MARGIN)
+    assert TimeLimit().fits(step=1e9)
+    assert not TimeLimit()
+
+
+def test_the_first_step_of_a_limited_sitting_shows_what_a_checkpoint_costs(sitting):
+    limit = TimeLimit(3600.0)
+    fit(dataclasses.replace(sitting("limited"), limit=limit))
+    assert limit.knows("save")
+    assert limit.knows("judge")
+
+
+def test_a_limit_that_is_over_before_the_first_step_is_said(sitting):
+    limit = TimeLimit(1.0, reserve_s=0.0)
+    limit._began = time.monotonic() - 2.0
+    with pytest.raises(TimeLimitError, match="not finished") as caught:
+        fit(dataclasses.replace(sitting("late"), limit=limit))
+    assert "getting ready took too long" in str(caught.value)
+    assert checkpoint.load_newest(sitting("late").checkpoints) is None

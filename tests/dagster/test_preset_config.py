@@ -1,0 +1,45 @@
+"""Presets in the launchpad: every value with its type and its text."""
+
+import dataclasses
+
+import dagster as dg
+import pytest
+
+from beatsight_core.errors import SettingsError
+from beatsight_core.training.presets import TrainingConfig
+from beatsight_dagster.definitions import defs
+from beatsight_dagster.preset_config import PresetValues, attribute_texts, from_text, given
+
+ASSETS = ("warmup_probe", "baseline_model", "long_run_model")
+
+
+@pytest.mark.parametrize("asset", ASSETS)
+def test_every_value_of_a_preset_is_offered_with_type_and_text(asset):
+    config = defs.get_repository_def().assets_defs_by_key[dg.AssetKey(asset)].op.config_schema.config_type
+    fields = config.fields["overrides"].config_type.fields
+    wanted = {field.name: field.type for field in dataclasses.fields(TrainingConfig) if field.name != "preset"}
+    assert set(fields) == set(wanted)
+    names = {int: "Int", float: "Float", str: "String", bool: "Bool"}
+    for name, field in fields.items():
+        assert not field.is_required
+        assert names[wanted[name]] in str(field.config_type.inner_type.key)
+        assert "Presets: " in field.description
+    assert "warmup 8, baseline 60, long_run 220" in fields["epochs"].description
+    assert all(field.description for field in config.fields.values())
+
+
+def test_every_attribute_has_a_text():
+    texts = attribute_texts(TrainingConfig)
+    assert set(texts) == {field.name for field in dataclasses.fields(TrainingConfig)}
+    assert all(len(text.split()) > 1 or text == "Least." for text in texts.values())
+
+
+def test_only_what_was_filled_in_is_an_override():
+    assert given(PresetValues()) == {}
+    assert given(PresetValues(epochs=4, compile=False, lr=1)) == {"epochs": 4, "compile": False, "lr": 1.0}
+
+
+def test_text_gets_its_type():
+    assert from_text({"epochs": "4", "lr": "1e-3", "compile": "true"}) == {"epochs": 4, "lr": 1e-3, "compile": True}
+    with pytest.raises(SettingsError, match="did you mean epochs"):
+        from_text({"epoch": "4"})
