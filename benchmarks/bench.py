@@ -36,6 +36,9 @@ class Scale:
         repeats: Rounds of each row.
         graph_until: Last stage of the graph that the overhead is measured of.
         val_ratio: Of the data roots: small corpora need a greater one to have any.
+        ear_sessions: Of each real kit, at most.
+        ear_epochs: Passes over what the ear learns from.
+        ear_seeds: Runs of each candidate for the ear.
     """
 
     corpus: Size
@@ -48,10 +51,13 @@ class Scale:
     repeats: int
     graph_until: str
     val_ratio: float
+    ear_sessions: int
+    ear_epochs: int
+    ear_seeds: int
 
 
-FULL = Scale(Size(100, 200), 3_010_770, 300_000, 100_000, 10, 20_000, 3_200, 3, "evaluation", 0.1)
-TINY = Scale(Size(8, 8), 4_350, 3_480, 20, 1, 32, 32, 1, "ingest", 0.4)
+FULL = Scale(Size(100, 200), 3_010_770, 300_000, 100_000, 10, 20_000, 3_200, 3, "evaluation", 0.1, 1000, 8, 3)
+TINY = Scale(Size(8, 8), 4_350, 3_480, 20, 1, 32, 32, 1, "ingest", 0.4, 6, 1, 1)
 SCALES = {"full": FULL, "tiny": TINY}
 
 

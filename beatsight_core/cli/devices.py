@@ -8,6 +8,7 @@ import click
 
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
+from beatsight_core.compute.waiting import who
 
 _NONE = "No device is known to NVML or nvidia-smi, nor named by BEATSIGHT_DEVICES."
 _THEN = "Steps that want one run on the CPU, or fail where the executor's no_device is 'fail'."
@@ -47,7 +48,7 @@ def _device_row(device: Mapping[str, Any], now: float) -> dict[str, Any]:
         "name": device["name"],
         "memory": f"{text.size(used)} of {text.size(total)}" if total else None,
         "state": "filled by another program" if device["state"] == "filled" else device["state"],
-        "holder": _words(device["holder"]) if device["state"] == "leased" else None,
+        "holder": who(device["holder"]) if device["state"] == "leased" else None,
         "for": _since(device["since"], now) if device["state"] == "leased" else None,
         "processes": ", ".join(str(process["pid"]) for process in device["processes"]) or None,
     }
@@ -57,14 +58,10 @@ def _waiting_row(request: Mapping[str, Any], now: float) -> dict[str, Any]:
     return {
         "place": request["number"],
         "wants": request["count"],
-        "who": _words(request["who"]) + (" (stopped: passed over)" if request["stopped"] else ""),
+        "who": who(request["who"]) + (" (stopped: passed over)" if request["stopped"] else ""),
         "for": _since(request["since"], now),
         "behind": "; ".join(request["behind"]) or "nobody",
     }
-
-
-def _words(note: Mapping[str, Any]) -> str:
-    return " ".join(f"{key} {value}" for key, value in note.items()) or "somebody"
 
 
 def _since(moment: float | None, now: float) -> str | None:

@@ -18,6 +18,7 @@ _VERBS = {
     "dev": "beatsight_core.cli.platform:dev",
     "devices": "beatsight_core.cli.devices:devices",
     "manifest": "beatsight_core.cli.manifest:manifest",
+    "recast": "beatsight_core.cli.recast:recast",
     "verify": "beatsight_core.cli.data:verify",
     "export": "beatsight_core.cli.data:export",
     "dataset": "beatsight_core.cli.dataset:dataset",

@@ -144,7 +144,7 @@ def overview(environment: Mapping[str, str] | None = None, folder: Path | None =
         requests = waiting_requests(place)
         holders = _processes_with({lock_path(place, device_key(state.device)) for state in states})
     held = [_held(state, holders.get(lock_path(place, device_key(state.device)), [])) for state in states]
-    waiting = [_waiting(request, states, requests[:place_]) for place_, request in enumerate(requests)]
+    waiting = [_waiting(request, states, requests[:earlier]) for earlier, request in enumerate(requests)]
     return Overview(tuple(held), tuple(waiting), driver_versions(), place, time.time())
 
 

@@ -12,6 +12,9 @@ import numpy as np
 from beatsight_core.demo.drums import bump, join
 from beatsight_core.demo.synth import Body, Curve, Modes, Noise, at
 
+OPEN_STEPS = (0.4, 0.7, 1.0)
+"""How far the hats are apart for each of the open strokes: 0 is shut, 1 wide open."""
+
 
 @dataclass(frozen=True, slots=True)
 class HiHat:
@@ -123,7 +126,7 @@ def hihat(rng: np.random.Generator) -> HiHat:
     size = rng.uniform(0.93, 1.07)
     return HiHat(
         closed=_closed(rng, size),
-        open_steps=tuple(_open(rng, size, openness) for openness in (0.4, 0.7, 1.0)),
+        open_steps=tuple(_open(rng, size, openness) for openness in OPEN_STEPS),
         pedal=_pedal(rng, size),
         foot_splash=_foot_splash(rng, size),
     )

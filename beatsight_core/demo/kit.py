@@ -4,12 +4,13 @@ Sounds are made when first asked for and kept: a few strengths of each body, and
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 
 from beatsight_core.demo import cymbals, drums
 from beatsight_core.demo.synth import Body, NoiseBank, Signal, gain, strike
+from beatsight_core.demo.variety import varied_bodies, varied_levels
 
 LAYERS = (0.25, 0.5, 0.75, 1.0)
 TAKES = 3
@@ -42,16 +43,22 @@ class Kit:
         seed: Of everything in it.
         auxiliary: "cowbell" or "tambourine": what its aux_percussion is.
         rate_hz: Rate that it sounds at.
+        varied: Let it differ from other kits far more than kits in a shop do: see `variety`.
     """
 
     kit_id: str
     seed: tuple[int, ...]
     auxiliary: str
     rate_hz: int
+    varied: bool = False
 
     @cached_property
     def bodies(self) -> dict[str, tuple[Body, ...]]:
         """Component -> its variants."""
+        return varied_bodies(self._plain_bodies, (*self.seed, 4)) if self.varied else self._plain_bodies
+
+    @property
+    def _plain_bodies(self) -> dict[str, tuple[Body, ...]]:
         rng = np.random.default_rng([*self.seed, 0])
         snare, rimshot, cross_stick = drums.snare(rng)
         high, mid, low, second_low = map(drums.buzzing, drums.toms(rng))
@@ -72,10 +79,13 @@ class Kit:
     def levels(self) -> dict[str, float]:
         """Component -> amplitude in this kit's mix."""
         rng = np.random.default_rng([*self.seed, 1])
-        return {component: float(gain(db + rng.uniform(-1.5, 1.5))) for component, db in _LEVEL_DB.items()}
+        levels = {component: float(gain(db + rng.uniform(-1.5, 1.5))) for component, db in _LEVEL_DB.items()}
+        return varied_levels(levels, (*self.seed, 5)) if self.varied else levels
 
     @cached_property
     def _bank(self) -> NoiseBank:
+        if self.varied:
+            return _common_bank(self.rate_hz)
         return NoiseBank(np.random.default_rng([*self.seed, 2]), self.rate_hz)
 
     @cached_property
@@ -103,6 +113,12 @@ class Kit:
             rng = np.random.default_rng([*self.seed, 3, place, *key[1:]])
             self._sounds[key] = strike(self.bodies[component][variant], self._bank, rng, LAYERS[layer])
         return np.asarray(self._sounds[key] * np.float32(self.levels[component] * velocity**1.2))
+
+
+@cache
+def _common_bank(rate_hz: int) -> NoiseBank:
+    """Noise for kits that are played for one session: making it would take longer than their sounds."""
+    return NoiseBank(np.random.default_rng(0), rate_hz)
 
 
 def spelling(component: str, variant: int) -> str:

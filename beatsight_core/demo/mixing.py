@@ -70,14 +70,12 @@ def _add_stroke(dry: Signal, stroke: Stroke, sound: Signal, pan: float, rate: in
     start = place(stroke, rate)
     sound = sound[: dry.shape[1] - start]
     if stroke.choke_s is not None:
-        _choke(
-            sound, int((stroke.choke_s - stroke.time_s) * rate), (_HAT_CHOKE_S, _HAND_CHOKE_S)[stroke.by_hand] * rate
-        )
+        choke(sound, int((stroke.choke_s - stroke.time_s) * rate), (_HAT_CHOKE_S, _HAND_CHOKE_S)[stroke.by_hand] * rate)
     for channel, side in zip(dry, _pan(pan, dry.shape[0]), strict=True):
         channel[start : start + sound.size] += sound * np.float32(side)
 
 
-def _choke(sound: Signal, start: int, samples: float) -> None:
+def choke(sound: Signal, start: int, samples: float) -> None:
     """Let a sound die from `start` on, with that time constant; it is silent after eight of them."""
     tail = sound[start:]
     dying = min(tail.size, int(8 * samples))

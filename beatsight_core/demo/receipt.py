@@ -10,24 +10,26 @@ from beatsight_core.files import digest_bytes, sha256_file, write_json
 RECEIPT = "raw/demo_corpus.json"
 
 
-def write_receipt(data_root: Path, made_from: dict[str, Any], manifest: Path, audio: list[Path], summary: Any) -> None:
-    """Note the inputs, the manifest's digest, every file's size, and a summary."""
+def write_receipt(
+    root: Path, made_from: dict[str, Any], manifest: Path, audio: list[Path], summary: Any, name: str = RECEIPT
+) -> None:
+    """Note the inputs, the manifest's digest, every file's size, and a summary, in a file of that name under `root`."""
     note = {
         "made_from": {**made_from, "program": program_digest()},
         "manifest_sha256": sha256_file(manifest),
-        "sizes": _sizes(data_root, audio),
+        "sizes": _sizes(root, audio),
         "summary": summary,
     }
-    write_json(data_root / RECEIPT, note)
+    write_json(root / name, note)
 
 
-def read_receipt(data_root: Path, made_from: dict[str, Any], manifest: Path) -> Any:
+def read_receipt(root: Path, made_from: dict[str, Any], manifest: Path, name: str = RECEIPT) -> Any:
     """The summary of what is there, or None if it is not what would be made now."""
     try:
-        note = orjson.loads((data_root / RECEIPT).read_bytes())
+        note = orjson.loads((root / name).read_bytes())
         wanted = {**made_from, "program": program_digest()}
         untouched = note["made_from"] == wanted and note["manifest_sha256"] == sha256_file(manifest)
-        there = untouched and note["sizes"] == _sizes(data_root, [data_root / name for name in note["sizes"]])
+        there = untouched and note["sizes"] == _sizes(root, [root / path for path in note["sizes"]])
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
     return note["summary"] if there else None
@@ -38,5 +40,5 @@ def program_digest() -> str:
     return digest_bytes(*(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
 
 
-def _sizes(data_root: Path, paths: list[Path]) -> dict[str, int]:
-    return {path.relative_to(data_root).as_posix(): path.stat().st_size for path in sorted(paths)}
+def _sizes(root: Path, paths: list[Path]) -> dict[str, int]:
+    return {path.relative_to(root).as_posix(): path.stat().st_size for path in sorted(paths)}

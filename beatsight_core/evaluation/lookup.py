@@ -61,7 +61,7 @@ def find_model(settings: Settings, name: str | None = None) -> Run | Path:
             raise ModelError(
                 "There is no champion yet",
                 where=settings.models_dir / POINTER,
-                do="promote a run, or name one: --model RUN",
+                do="promote a run, or name the model: a run's id, or latest",
             )
         return verified_version(settings, version)
     number = re.fullmatch(r"v?(\d+)", name)
@@ -90,7 +90,7 @@ def verified_version(settings: Settings, version: int) -> Path:
     folder = version_folder(settings, version)
     if not (folder / CHECKSUMS).is_file():
         raise ModelError(f"There is no version {version}", where=folder, do="list them: beatsight models")
-    for name, digest in read_json(folder / CHECKSUMS)["sha256"].items():
+    for name, digest in listed_digests(folder).items():
         if not (folder / name).is_file() or sha256_file(folder / name) != digest:
             raise ModelError(
                 f"Version {version} is broken: {name} is missing or was altered",
@@ -111,11 +111,26 @@ def verified_folder(folder: Path) -> Path:
     if not folder.is_dir():
         why = "that is a file; a model is the folder around it" if folder.exists() else None
         raise ModelError("There is no such model folder", where=folder, why=why, do="check the path")
-    listed = read_json(folder / CHECKSUMS)["sha256"] if (folder / CHECKSUMS).is_file() else {}
+    listed = listed_digests(folder) if (folder / CHECKSUMS).is_file() else {}
     for name, digest in listed.items():
         if (folder / name).is_file() and sha256_file(folder / name) != digest:
             raise ModelError(f"{name} was altered after it was written", where=folder / name, do="copy it again")
     return folder
+
+
+def listed_digests(folder: Path) -> dict[str, str]:
+    """The digests that a model's folder lists of its files, by their names.
+
+    Raises:
+        ModelError: The list is broken.
+    """
+    path = folder / CHECKSUMS
+    try:
+        return dict(read_json(path)["sha256"])
+    except (DatasetError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"{CHECKSUMS} of a model is broken", where=path, why=repr(error), do="restore it, or copy it again"
+        ) from error
 
 
 def read_info(folder: Path) -> ModelInfo:

@@ -9,6 +9,7 @@
 All forms carry the training hits' normalisation inside the net; the ONNX graph holds the log-mel as well.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.dataset.reader import Dataset, open_dataset, shard_audio
-from beatsight_core.errors import DatasetError
+from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.evaluation.lookup import (
     ABOUT,
     CHECKSUMS,
@@ -33,8 +34,9 @@ from beatsight_core.evaluation.lookup import (
     THRESHOLDS,
     WEIGHTS,
     ModelInfo,
+    listed_digests,
 )
-from beatsight_core.files import atomic_folder, read_json, sha256_file, storage_errors, write_json
+from beatsight_core.files import atomic_folder, sha256_file, storage_errors, write_json
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import TAXONOMIES
 from beatsight_core.training.records import Run
@@ -109,9 +111,9 @@ def check_in_fresh_process(folder: Path) -> dict[str, Any]:
 
 def _is_whole(folder: Path) -> bool:
     """Whether an export is there as it was made; one that was altered since is removed, as it can be made again."""
-    listed = read_json(folder / CHECKSUMS)["sha256"] if (folder / CHECKSUMS).is_file() else {}
-    if listed and listed == checksums(folder):
-        return True
+    with contextlib.suppress(ModelError):
+        if (folder / CHECKSUMS).is_file() and listed_digests(folder) == checksums(folder):
+            return True
     if folder.exists():
         logger.warning("an export was altered after it was made and is made again: %s", folder)
         with storage_errors(folder):

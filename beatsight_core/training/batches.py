@@ -5,7 +5,7 @@ epoch out one by one, and has those that are not on the device copied there mean
 """
 
 import logging
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ class Clips(Protocol):
 
     @property
     def targets(self) -> torch.Tensor:
-        """(N, classes) of 0 and 1, or of what `labels.training_targets` says, where the clips lie."""
+        """(N, classes) of 0 and 1, uint8, where the clips lie."""
 
     def __len__(self) -> int: ...
 
@@ -50,7 +50,7 @@ class ResidentClips:
 
     Args:
         stored: (N, n_mels, frames) in a spec's storage.
-        targets: (N, classes) on the same device.
+        targets: (N, classes) of 0 and 1, uint8, on the same device.
         floor_db: Of the spec.
     """
 
@@ -79,7 +79,7 @@ class HostClips:
 
     Args:
         stored: (N, n_mels, frames) in a spec's storage, on the CPU.
-        targets: (N, classes) on the CPU.
+        targets: (N, classes) of 0 and 1, uint8, on the CPU.
         floor_db: Of the spec.
         device: Where batches go.
     """
@@ -119,12 +119,11 @@ class MappedClips(HostClips):
     Args:
         features: The cache.
         rows: Its rows that these clips are, (N,).
-        targets: (N, classes) on the CPU.
         device: Where batches go.
     """
 
-    def __init__(self, features: Features, rows: npt.NDArray[np.int64], targets: torch.Tensor, device: torch.device):
-        super().__init__(torch.empty(0), targets, features.spec.floor_db, device)
+    def __init__(self, features: Features, rows: npt.NDArray[np.int64], device: torch.device):
+        super().__init__(torch.empty(0), torch.from_numpy(features.targets[rows]), features.spec.floor_db, device)
         self._features, self._rows = features, rows
 
     def _read(self, rows: torch.Tensor) -> torch.Tensor:
@@ -137,7 +136,6 @@ def load_clips(
     device: torch.device,
     name: str = "clips",
     *,
-    targets: npt.NDArray[Any] | None = None,
     residence: str = "auto",
     sharers: int = 1,
 ) -> Clips:
@@ -148,7 +146,6 @@ def load_clips(
         rows: Rows of it, (N,).
         device: Where batches are wanted.
         name: For the log.
-        targets: (N, classes) to learn from; those of the cache by default.
         residence: "device", "host" or "map" to decide; "auto" to go by what is free now.
         sharers: Processes of this machine that load the same.
     """
@@ -160,17 +157,17 @@ def load_clips(
         "%s: %s clips, %.2f GB, %s; free: %.1f GB there, %.1f GB in memory",
         name, f"{len(rows):,}", need / 1e9, _RESIDENCE[where].format(device), there / 1e9, here / 1e9,
     )  # fmt: skip
-    labels = torch.from_numpy(features.targets[rows] if targets is None else targets)
     if where == "map":
-        return MappedClips(features, rows, labels, device)
+        return MappedClips(features, rows, device)
     place = device if where == "device" else torch.device("cpu")
     stored = torch.empty((len(rows), spec.n_mels, spec.frames), dtype=getattr(torch, spec.storage), device=place)
     for start in range(0, len(rows), _CHUNK_ROWS):
         part = features.read(rows[start : start + _CHUNK_ROWS])
         stored[start : start + len(part)].copy_(torch.from_numpy(part))
+    targets = torch.from_numpy(features.targets[rows]).to(place)
     if where == "device":
-        return ResidentClips(stored, labels.to(place), spec.floor_db)
-    return HostClips(stored, labels, spec.floor_db, device)
+        return ResidentClips(stored, targets, spec.floor_db)
+    return HostClips(stored, targets, spec.floor_db, device)
 
 
 def choose_residence(need: float, on_device: float, on_host: float) -> str:

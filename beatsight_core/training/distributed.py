@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from beatsight_core.compute.leases import LEASED_VARIABLE
-from beatsight_core.errors import DeviceError, TimeLimitError, TrainingError
+from beatsight_core.errors import BeatSightError, DeviceError, TimeLimitError, TrainingError
 from beatsight_core.progress import Progress
 from beatsight_core.training.interrupts import StopRequest, stop_on_signals
 from beatsight_core.training.rank import HOST, Job
@@ -164,7 +164,7 @@ def _follow(processes: list[_Process], receiver: Receiver, stop: StopRequest) ->
             if isinstance(error, _AGREED):
                 agreed, patience = error, min(patience, time.monotonic() + _STRAGGLE_S)
             elif error is not None:
-                raise error
+                raise _first_cause(error, list(left.values()), stop)
     if agreed is not None:
         raise agreed
     return results[0]
@@ -174,12 +174,35 @@ def _messages(left: dict[Connection, _Process], stop: StopRequest) -> Iterator[t
     """What has come, a message of each process that sent any; waits a moment for some."""
     for ready in wait(list(left), _LOOK_S):
         process = left[ready]  # type: ignore[index]
-        try:
-            yield process, process.receive()
-        except TrainingError:
-            if stop:  # it was not yet ready to stop in good order
-                raise KeyboardInterrupt from None
-            raise
+        yield process, _received(process, stop)
+
+
+def _received(process: _Process, stop: StopRequest) -> tuple[Any, ...]:
+    try:
+        return process.receive()
+    except TrainingError:
+        if stop:  # it was not yet ready to stop in good order
+            raise KeyboardInterrupt from None
+        raise
+
+
+def _first_cause(error: BaseException, others: list[_Process], stop: StopRequest) -> BaseException:
+    """What to raise for an error: one that is not our own may only say that another process has gone, which says why.
+
+    Raises:
+        TrainingError: One of the others was killed.
+        KeyboardInterrupt: The same, after a signal.
+    """
+    if isinstance(error, BeatSightError):
+        return error
+    for process in others:
+        while process.connection.poll():
+            message = _received(process, stop)
+            if message[0] == ENDED:
+                if isinstance(message[2], BeatSightError):
+                    return message[2]
+                break
+    return error
 
 
 def _rendezvous() -> Any:

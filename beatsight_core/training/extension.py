@@ -72,7 +72,8 @@ def shorter(settings: Settings, identity: Mapping[str, Any]) -> str | None:
     """A run of the same configuration and data with fewer epochs, which `--extend` would go on from."""
     wanted = _but_for_epochs(identity)
     for run in records.list_runs(settings):
-        other = read_json(run.folder / records.CONFIG)
+        config = read_json(run.folder / records.CONFIG)
+        other = {name: config.get(name) for name in identity}  # it may say more, as how clips were drawn
         if other["config"]["epochs"] < identity["config"]["epochs"] and _but_for_epochs(other) == wanted:
             return run.run_id
     return None

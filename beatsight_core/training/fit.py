@@ -21,7 +21,6 @@ from beatsight_core.training.bands import band_statistics
 from beatsight_core.training.batches import Clips, load_clips
 from beatsight_core.training.cuda import compile_training, training_context
 from beatsight_core.training.interrupts import StopRequest, stop_on_signals
-from beatsight_core.training.labels import training_targets
 from beatsight_core.training.loop import EpochNumbers, Trainer
 from beatsight_core.training.model import build_model
 from beatsight_core.training.order import validation_rows
@@ -108,9 +107,7 @@ def fit(sitting: Sitting) -> dict[str, Any]:
     config, ranks = sitting.config, sitting.ranks
     with stop_on_signals() as stop, training_context(device, deterministic=config.deterministic):
         load = functools.partial(load_clips, features, device=device, sharers=ranks.count)
-        targets = training_targets(features, train_rows, config.unlabelled)
-        clips = load(train_rows, name="training clips", targets=targets, residence=config.residence)
-        trainer = _make_trainer(sitting, clips)
+        trainer = _make_trainer(sitting, load(train_rows, name="training clips", residence=config.residence))
         there = config.residence if ranks.first else "map"  # the others never read them
         _train(sitting, trainer, load(val_rows, name="validation clips", residence=there), stop)
         if not ranks.first:
@@ -294,4 +291,4 @@ def _naming_last_good(folder: Path) -> Iterator[None]:
     except TrainingError as error:
         good = checkpoint.ring(folder)
         where = f"the last good checkpoint is {good[0][1]}" if good else "there is no checkpoint yet"
-        raise TrainingError(error.what, where=where, why=error.why, do=error.do) from error
+        raise type(error)(error.what, where=where, why=error.why, do=error.do) from error

@@ -225,7 +225,8 @@ class Trainer:
         self._tally.begin(
             self.position.epoch, self.position.loss_sum if self.ranks.first else 0.0, self.position.loss_clips
         )
-        self.pieces = state["steps"]["pieces"]
+        # More processes than before have smaller shares of a batch, which cannot be cut into as many parts.
+        self.pieces = min(state["steps"]["pieces"], min(self.config.batch, len(self.clips)) // self.ranks.count)
         random_states = [state["rng"], *state["rng_of_others"]]
         if self.ranks.number < len(random_states):
             restore_random_state(random_states[self.ranks.number])

@@ -1,7 +1,6 @@
 """What training minimises: a cross-entropy per component, weighted as the configuration says.
 
-Conventions: a target is 1 (struck), 0 (not struck) or one half: nobody knows, because the source set of the clip never
-labels that component. What nobody knows does not count.
+Conventions: a target is 1 (struck) or 0 (not struck).
 """
 
 import torch
@@ -10,13 +9,12 @@ from torch.nn import functional
 
 from beatsight_core.training.presets import TrainingConfig
 
-UNKNOWN = 0.5
 LARGEST_POSITIVE_WEIGHT = 20.0
 ASYMMETRIC_MARGIN = 0.05
 
 
 class MultilabelLoss(nn.Module):
-    """Mean loss per component that is known.
+    """Mean loss per component.
 
     "cross_entropy" is binary cross-entropy. "focal" weighs it by how wrong the answer is, to the power `loss_gamma`
     (Lin et al. 2017). "asymmetric" does so only for components that were not struck, and forgets those whose
@@ -24,7 +22,7 @@ class MultilabelLoss(nn.Module):
 
     Args:
         config: Says which, with its values.
-        share: (classes,) how often each component is struck, of the clips that know it; for `positive_weight`.
+        share: (classes,) how often each component is struck, of all clips; for `positive_weight`.
     """
 
     weight: torch.Tensor
@@ -37,7 +35,7 @@ class MultilabelLoss(nn.Module):
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """The loss, (), of logits and targets (batch, classes)."""
-        logits, known = logits.float(), (targets != UNKNOWN).float()
+        logits = logits.float()
         wanted = targets * (1.0 - self._smoothing) + 0.5 * self._smoothing
         if self._kind == "asymmetric":
             each = _asymmetric(logits, wanted, self.weight, self._gamma)
@@ -45,12 +43,12 @@ class MultilabelLoss(nn.Module):
             each = functional.binary_cross_entropy_with_logits(logits, wanted, pos_weight=self.weight, reduction="none")
             if self._kind == "focal":
                 each = each * (torch.sigmoid(logits) - targets).abs().pow(self._gamma)
-        return (each * known).mean()
+        return each.mean()
 
 
 def struck_share(targets: torch.Tensor) -> torch.Tensor:
-    """(classes,) how often each component is struck, of the rows of targets (N, classes) that know it."""
-    struck = torch.stack([(column == 1).sum() / (column != UNKNOWN).sum().clamp_min(1) for column in targets.T])
+    """(classes,) how often each component is struck, of targets (N, classes); a little less than always."""
+    struck = torch.stack([column.sum(dtype=torch.int64) for column in targets.T]) / max(len(targets), 1)
     return struck.float().clamp_max(1.0 - 1e-6)
 
 

@@ -20,7 +20,6 @@ ENLARGE_MODES = ("auto", "always", "never")
 BALANCES = ("none", "sessions", "classes")
 RESIDENCES = ("auto", "device", "host", "map")
 LOSSES = ("cross_entropy", "focal", "asymmetric")
-UNLABELLED = ("ignore", "absent")
 
 MEANS = ("residence", "processes")
 """Values that say how a run is carried out and not what it is: it may go on with others."""
@@ -50,11 +49,11 @@ class TrainingConfig:
         loss: "cross_entropy", "focal" or "asymmetric" (see `losses.MultilabelLoss`).
         loss_gamma: Of the last two: how much more a wrong answer counts than a right one.
         positive_weight: Strokes of a component count as the odds against it, to this power; 0: like their absence.
-        unlabelled: Components that a source set never labels are, for its clips, "ignore"d by the loss or "absent".
         model: Architecture (see `model.build_model`).
         dropout: Before the last layer.
         seed: Of initial weights, order, dropout and augmentation.
-        amp: Reduced precision on CUDA: "auto" (bfloat16, else float16), "bfloat16", "float16" or "off".
+        amp: Reduced precision of forward passes: "auto" (on CUDA bfloat16, else float16; on the CPU bfloat16 where the
+            processor has it), "bfloat16", "float16" (on CUDA only) or "off".
         channels_last: Memory layout of the convolutions; faster everywhere.
         compile: Compile the net, on CUDA only.
         cuda_graphs: Let the compiled net replay recorded kernels instead of launching each.
@@ -96,13 +95,12 @@ class TrainingConfig:
     least_steps: int = 500
     weight_decay: float = 1e-4
     clip_norm: float = 1.0
-    ema_decay: float = 0.0
+    ema_decay: float = 0.998
     label_smoothing: float = 0.0
     loss: str = "cross_entropy"
     loss_gamma: float = 2.0
     positive_weight: float = 0.0
-    unlabelled: str = "absent"
-    model: str = "cnn_small"
+    model: str = "cnn"
     dropout: float = 0.3
     seed: int = 1337
     amp: str = "auto"
@@ -121,9 +119,9 @@ class TrainingConfig:
     augment_bands: int = 12
     augment_frames: int = 4
     augment_mask_probability: float = 0.3
-    augment_mix_probability: float = 0.1
-    augment_mix_db: float = 6.0
-    augment_neighbour_probability: float = 0.0
+    augment_mix_probability: float = 0.3
+    augment_mix_db: float = 12.0
+    augment_neighbour_probability: float = 0.5
     enlarge_batch: str = "auto"
     largest_batch: int = 1024
     balance: str = "none"
@@ -182,7 +180,6 @@ def preset_values(name: str) -> dict[str, Any]:
 
 _WORDS = {
     "amp": AMP_MODES, "enlarge_batch": ENLARGE_MODES, "balance": BALANCES, "residence": RESIDENCES, "loss": LOSSES,
-    "unlabelled": UNLABELLED,
 }  # fmt: skip
 
 

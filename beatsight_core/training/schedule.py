@@ -52,5 +52,10 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int, plate
         return config.lr * (step + 1) / warmup
     if config.schedule == "plateau":
         return max(config.lr * plateau.factor, config.min_lr)
-    done = (step - warmup) / max(total - warmup - 1, 1)
-    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1.0 + math.cos(math.pi * min(done, 1.0)))
+    return cosine(step - warmup, total - warmup, config.lr, config.min_lr)
+
+
+def cosine(step: int, steps: int, lr: float, min_lr: float) -> float:
+    """Half a cosine from `lr` at step 0 to `min_lr` at the last of `steps`, and there after it."""
+    done = min(step / max(steps - 1, 1), 1.0)
+    return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))

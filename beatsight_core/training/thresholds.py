@@ -9,8 +9,9 @@ DEFAULT = 0.5
 LEAST_POSITIVES = 5
 """A class struck less often than this in the calibration split keeps the default."""
 
-PRIOR_POSITIVES = 20.0
-"""The default counts as much as the optimum found on this many positives."""
+PRIOR_POSITIVES = 200.0
+"""The default counts as much as the optimum found on this many positives. An optimum of the kits at hand is none of
+others: with 20 instead, .04 of accuracy was lost on kits never heard, and .01 to .02 won on those that were."""
 
 Matrix = npt.NDArray[Any]
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
-from benchmarks.rows import catalog, evaluation, export, features, health, loader, overhead, reexport, train
+from benchmarks.rows import catalog, ear, evaluation, export, features, health, loader, overhead, reexport, train
 
 ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "catalog": catalog.measure,
@@ -14,6 +14,7 @@ ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "features": features.measure,
     "loader": loader.measure,
     "train": train.measure,
+    "ear": ear.measure,
     "evaluation": evaluation.measure,
     "overhead": overhead.measure,
 }

@@ -72,6 +72,10 @@ def by_step(records: Path) -> dict[str, dict[str, Any]]:
     return {entry["step"]: entry for entry in told(records).values()}
 
 
+START_S = 120.0
+"""For processes to start, on a machine that is busy with other work."""
+
+
 def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 30.0) -> Any:
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
@@ -98,7 +102,7 @@ def test_steps_run_on_what_they_asked_for(jobs: ModuleType, instance: dg.Dagster
     held = try_lease(2, discover_devices(), {"run": "another", "step": "train"})
     assert held is not None
     until_plain_steps_ran = threading.Thread(
-        target=lambda: (wait_for(lambda: len(told(records)) == 2, "plain steps"), held.close())
+        target=lambda: (wait_for(lambda: len(told(records)) == 2, "plain steps", START_S), held.close())
     )
     until_plain_steps_ran.start()
     with execute(jobs.mixed, instance, max_cpu_steps=1) as result:
@@ -148,7 +152,7 @@ def test_a_wide_step_is_not_starved_by_narrow_ones(
     seen: list[Overview] = []
 
     def release_when_all_wait() -> None:
-        seen.append(wait_for(lambda: len((now := overview()).waiting) == 3 and now, "three steps to wait"))
+        seen.append(wait_for(lambda: len((now := overview()).waiting) == 3 and now, "three steps to wait", START_S))
         held.close()
 
     watcher = threading.Thread(target=release_when_all_wait)
@@ -172,7 +176,7 @@ def test_a_run_that_ends_takes_its_steps_with_it(
 ) -> None:
     environment = {**os.environ, "DAGSTER_HOME": instance.root_directory}
     run = subprocess.Popen([sys.executable, str(JOBS_FILE), "lingering"], env=environment, stderr=subprocess.DEVNULL)
-    wait_for((records / "lingers.json").exists, "the step to start")
+    wait_for((records / "lingers.json").exists, "the step to start", START_S)
     pids = json.loads((records / "lingers.json").read_text())
     assert [state.state for state in device_states(discover_devices())].count("leased") == 1
     if end == "terminate":  # as the UI does it
@@ -198,8 +202,8 @@ def test_the_end_of_dagster_dev_ends_its_runs_and_frees_their_devices(
     dev = subprocess.Popen(serve, start_new_session=True, **quiet)
     try:
         launch = [*dagster, "job", "launch", "-f", str(JOBS_FILE), "-j", "lingering"]
-        assert subprocess.run(launch, check=False, timeout=60, **quiet).returncode == 0
-        wait_for((records / "lingers.json").exists, "the daemon to start the run", timeout_s=90)
+        assert subprocess.run(launch, check=False, timeout=START_S, **quiet).returncode == 0
+        wait_for((records / "lingers.json").exists, "the daemon to start the run", START_S)
         pids = json.loads((records / "lingers.json").read_text())
         (holder,) = [entry for entry in overview().devices if entry.state == "leased"]
         assert [process.pid for process in holder.processes] == [pids["pid"]]

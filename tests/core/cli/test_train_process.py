@@ -40,7 +40,7 @@ def test_it_trains_in_a_process_of_its_own(train):
 
 def test_a_time_limit_ends_a_sitting_with_75_and_the_same_command_goes_on(train, trained):
     settings, _ = trained
-    steps, limit_s = [], 8
+    steps, limit_s = [], 5
     while len(steps) < 2:
         code, said, errors = train("--device", "cpu", "--max-seconds", limit_s, epochs=100_000)
         assert (code, said["exit_code"], said["error"]["kind"]) == (75, 75, "TimeLimitError"), errors

@@ -13,7 +13,7 @@ from beatsight_core.cli.text import shape, size
 
 CONTRACT = {
     "doctor", "demo", "dev", "verify", "export", "health", "features", "train", "evaluate", "promote", "rollback",
-    "models", "archive", "classify", "manifest", "dataset", "devices",
+    "models", "archive", "classify", "manifest", "dataset", "devices", "recast",
 }  # fmt: skip
 
 

@@ -93,6 +93,13 @@ def test_an_altered_file_is_told(copy, name):
         load(copy)
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"{}", b"[]", b'{"sha256": 1}'])
+def test_a_broken_list_of_digests_is_told(copy, content):
+    (copy / "checksums.json").write_bytes(content)
+    with pytest.raises(ModelError, match=r"checksums\.json of a model is broken"):
+        load(copy)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "backend", "said"),
     [

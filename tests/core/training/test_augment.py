@@ -36,7 +36,8 @@ def test_all_of_it_keeps_shape_range_and_reference(batch, config):
 
 
 def test_nothing_asked_for_changes_nothing(batch, config):
-    names = ("shift_frames", "eq_db", "noise_probability", "mask_probability", "mix_probability")
+    kinds = ("noise", "mask", "mix", "neighbour")
+    names = ("shift_frames", "eq_db", *(f"{kind}_probability" for kind in kinds))
     off = {f"augment_{name}": 0 for name in names}
     got, labels = Augmentation(dataclasses.replace(config, **off), FLOOR)(*batch)
     assert torch.allclose(got, batch[0], atol=1e-3)

@@ -1,23 +1,35 @@
 """More epochs than a run was made with: a run of its own that goes on from it, and only if asked for."""
 
+import dataclasses
 import json
 import logging
+import shutil
 
 import pytest
 
 from beatsight_core.errors import ModelError, UsageError
-from beatsight_core.training import checkpoint, records
+from beatsight_core.settings import load_settings
+from beatsight_core.training import checkpoint, extension, records
 from beatsight_core.training.run import Terms, open_run, train
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1, "warmup_epochs": 0.5, "least_steps": 0}
 
 
-@pytest.fixture
-def parent(trained):
-    """Settings, key, and a finished run of two epochs."""
-    settings, run_id = trained
+@pytest.fixture(scope="module")
+def parent_once(trained_once, tmp_path_factory):
+    """A data root with a finished run of two epochs, its key, and what training it gave. Not to be changed."""
+    root, run_id = trained_once
+    settings = load_settings(shutil.copytree(root, tmp_path_factory.mktemp("parent") / "data"), {})
     key = open_run(settings, run_id).key
-    return settings, key, train(settings, key, overrides=FAST, device="cpu")
+    return settings.data_root, key, train(settings, key, overrides=FAST, device="cpu")
+
+
+@pytest.fixture
+def parent(parent_once, tmp_path):
+    """Settings, key, and the run of two epochs, in a data root of the test's own."""
+    root, key, result = parent_once
+    settings = load_settings(shutil.copytree(root, tmp_path / "parent"), {})
+    return settings, key, dataclasses.replace(result, folder=settings.run_root / result.run_id)
 
 
 def extend(settings, key, run_id, **changes):
@@ -56,6 +68,16 @@ def test_without_being_asked_a_longer_schedule_is_another_run_from_the_start(par
     assert longer.run_id != short.run_id
     assert f"--extend {short.run_id} would go on from there" in caplog.text
     assert "extends" not in json.loads((longer.folder / records.CONFIG).read_text())
+
+
+def test_a_shorter_run_is_found_though_its_config_says_how_clips_were_drawn(parent):
+    settings, _, short = parent
+    path = short.folder / records.CONFIG
+    identity = json.loads(path.read_text())
+    path.write_text(json.dumps({**identity, "draws": "0123"}))
+    wanted = {**identity, "run_id": "another", "config": {**identity["config"], "epochs": 9}}
+    assert extension.shorter(settings, wanted) == short.run_id
+    assert extension.shorter(settings, {**wanted, "config": {**wanted["config"], "seed": 9}}) is None
 
 
 def test_other_values_are_refused_by_name(parent):

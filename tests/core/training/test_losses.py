@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from beatsight_core.training.labels import training_targets
-from beatsight_core.training.losses import UNKNOWN, MultilabelLoss, struck_share
+from beatsight_core.training.losses import MultilabelLoss, struck_share
 
 
 @pytest.fixture
@@ -26,16 +25,6 @@ def test_plain_it_is_the_mean_cross_entropy_per_component(loss):
     assert loss()(LOGITS, TARGETS) == pytest.approx(float(expected))
     smoothed = functional.binary_cross_entropy_with_logits(LOGITS, TARGETS * 0.8 + 0.1)
     assert loss(label_smoothing=0.2)(LOGITS, TARGETS) == pytest.approx(float(smoothed))
-
-
-@pytest.mark.parametrize("kind", ["cross_entropy", "focal", "asymmetric"])
-def test_what_nobody_knows_does_not_count(loss, kind):
-    logits = LOGITS.clone().requires_grad_()
-    targets = TARGETS.clone()
-    targets[:, 1] = UNKNOWN
-    loss(loss=kind)(logits, targets).backward()
-    assert torch.all(logits.grad[:, 1] == 0)
-    assert torch.all(logits.grad[:, [0, 2]] != 0) or kind == "asymmetric"
 
 
 def test_rare_strokes_count_as_the_odds_against_them(loss):
@@ -59,28 +48,6 @@ def test_gradients_stay_finite_where_answers_are_extreme(loss, kind):
     assert torch.all(torch.isfinite(logits.grad))
 
 
-def test_the_share_struck_is_of_those_who_know():
-    targets = torch.tensor([[1, 0, UNKNOWN], [1, UNKNOWN, UNKNOWN], [0, 1, UNKNOWN]])
-    assert struck_share(targets).tolist() == pytest.approx([2 / 3, 1 / 2, 0.0])
-
-
-def test_a_source_set_says_nothing_of_what_it_never_labels(features):
-    sources = ["a", "b"] * (len(features) // 2)
-    meta = features.meta.with_columns(source_set=sources_of(sources))
-    targets = features.targets.copy()
-    targets[::2, 0] = 0  # source set a never labels the first component, no source set the last
-    mixed = dataclasses.replace(features, meta=meta, targets=targets)
-    rows = mixed.rows_of("train")
-    known = training_targets(mixed, rows, "ignore")
-    from_a = rows % 2 == 0
-    assert (known[from_a, 0] == UNKNOWN).all()
-    assert set(known[~from_a, 0]) == {0, 1}
-    assert (known[:, -1] == UNKNOWN).all()
-    assert (training_targets(mixed, rows, "absent") == targets[rows]).all()
-    assert (known[known != UNKNOWN] == targets[rows][known != UNKNOWN]).all()
-
-
-def sources_of(names):
-    import polars as pl
-
-    return pl.Series(names)
+def test_the_share_struck_is_of_all_clips():
+    targets = torch.tensor([[1, 0, 1], [1, 0, 0], [1, 1, 0]], dtype=torch.uint8)
+    assert struck_share(targets).tolist() == pytest.approx([1.0, 1 / 3, 1 / 3], abs=1e-5)

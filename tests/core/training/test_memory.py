@@ -1,15 +1,22 @@
+import json
+
 import pytest
 import torch
 
 from beatsight_core.errors import TrainingError
-from beatsight_core.training import records
+from beatsight_core.training import checkpoint, records, run
+from beatsight_core.training.batches import load_clips
 from beatsight_core.training.fit import fit
-from beatsight_core.training.model import MODELS, DrumNet
+from beatsight_core.training.loop import Trainer
+from beatsight_core.training.model import MODELS, DrumNet, build_model
+from beatsight_core.training.ranks import Ranks
+from beatsight_core.training.records import open_run
 from tests.core.training.test_resume import assert_same
 
 PLAIN = {
     "model": "hungry", "dropout": 0.0, "augment_shift_frames": 0, "augment_eq_db": 0.0,
     "augment_noise_probability": 0.0, "augment_mask_probability": 0.0, "augment_mix_probability": 0.0,
+    "augment_neighbour_probability": 0.0,
 }  # fmt: skip
 
 
@@ -69,3 +76,41 @@ def test_when_not_even_one_clip_fits_it_says_what_to_do(sitting, monkeypatch):
     with pytest.raises(TrainingError, match=r"cpu has too little memory.*smaller batch.*residence=host") as caught:
         fit(sitting("run", **PLAIN))
     assert "Tried to allocate" not in str(caught.value)
+
+
+def test_more_processes_than_before_cut_their_smaller_shares_into_fewer_parts(features, config):
+    class Many(Ranks):
+        def same_start(self, model):
+            pass
+
+    def trainer(ranks):
+        clips = load_clips(features, features.rows_of("train"), torch.device("cpu"))
+        net = build_model("cnn_small", features.spec, len(features.classes))
+        return Trainer(config, net, clips, features.spec.floor_db, ranks=ranks)
+
+    before, after = trainer(Ranks()), trainer(Many(3, 8))
+    before.cut_batches(8, "too little memory")
+    after.restore(before.state())
+    assert (before.pieces, after.pieces, after.smallest_part) == (8, 2, 1)
+
+
+train_share = run._train_share
+
+
+def hungry_share(settings, folder, identity, how, ranks, progress):
+    """The share of one of two processes, the second of which has a device with little memory."""
+    MODELS["hungry"], HungryNet.patience = HungryNet, 2
+    HungryNet.most = 4 if ranks.number else 1000
+    train_share(settings, folder, identity, how, ranks, progress)
+
+
+@pytest.mark.slow
+def test_of_several_processes_all_take_smaller_parts_from_the_last_checkpoint(trained, monkeypatch, caplog):
+    settings, run_id = trained
+    monkeypatch.setattr(run, "_train_share", hungry_share)
+    values = {**PLAIN, "epochs": 1, "batch": 16, "processes": 2}
+    result = run.train(settings, open_run(settings, run_id).key, overrides=values, device="cpu")
+    assert "Starts again from the last checkpoint, with half as many clips at a time" in caplog.text
+    assert checkpoint.load_newest(result.folder / records.CHECKPOINTS)[0]["steps"]["pieces"] == 2
+    assert json.loads((result.folder / records.HISTORY).read_text())["batch"] == 8
+    assert not (result.folder / records.FAILURE).exists()

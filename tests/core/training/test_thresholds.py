@@ -27,15 +27,15 @@ def test_no_other_threshold_has_a_greater_f1(seed, steps):
 def test_few_positives_stay_near_one_half():
     random = np.random.default_rng(0)
     sure = {}
-    for positives in (4, 20, 2000):
+    for positives in (4, 200, 20_000):
         targets = np.zeros(10 * positives, dtype=np.uint8)
         targets[:positives] = 1
         probabilities = np.where(targets, random.uniform(0.2, 0.4, len(targets)), random.uniform(0, 0.2, len(targets)))
         sure[positives] = tune_thresholds(probabilities[:, None], targets[:, None])[0]
     assert sure[4] == DEFAULT
-    assert sure[20] == pytest.approx((0.2 + 0.5) / 2, abs=0.02)
-    assert sure[2000] == pytest.approx(0.2, abs=0.01)
-    assert PRIOR_POSITIVES == 20
+    assert sure[200] == pytest.approx((0.2 + 0.5) / 2, abs=0.02)
+    assert sure[20_000] == pytest.approx(0.2, abs=0.01)
+    assert PRIOR_POSITIVES == 200
 
 
 def test_without_hits_all_are_one_half():
