@@ -179,14 +179,15 @@ def components(classes: tuple[str, ...]) -> dict[str, Any]:
 
 
 def spec_with_normalisation(info: ModelInfo, weights: "dict[str, torch.Tensor]") -> dict[str, Any]:
-    """The feature spec, and the statistics that the net applies itself: (decibels - mean) * scale, per band."""
+    """The feature spec, and what the net does with decibels first.
+
+    With statistics of the training hits: (decibels - mean) * scale, per band. A net without any counts from the onset.
+    """
+    named = {"mean_db": "normalisation.mean", "scale": "normalisation.scale"}
+    statistics = {name: weights[key].tolist() for name, key in named.items() if key in weights}
     return {
         "spec": info.spec.to_json(),
         "digest": info.spec.digest,
         "frames": info.spec.frames,
-        "normalisation": {
-            "applied_by": "the model",
-            "mean_db": weights["normalisation.mean"].tolist(),
-            "scale": weights["normalisation.scale"].tolist(),
-        },
+        "normalisation": {"applied_by": "the model", "reference": "bands" if statistics else "onset", **statistics},
     }

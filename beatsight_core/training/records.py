@@ -8,6 +8,7 @@
                  curves.json         confusions, precision and recall of the finished run on val
                  metrics.json        of the finished run on val; its presence means finished
                  failure.json        why the last sitting gave up, if it did
+                 launch              who began it afresh, if anybody did
                  checkpoints/        a ring of three, best.pt, and the name of the latest
 
 Training writes it, and all that comes after reads it by `open_run`.
@@ -29,7 +30,7 @@ from beatsight_core.settings import Settings
 from beatsight_core.training.presets import TrainingConfig
 
 CONFIG, HISTORY, METRICS, THRESHOLDS = "config.json", "history.jsonl", "metrics.json", "thresholds.json"
-ENVIRONMENT, FAILURE, CHECKPOINTS = "environment.json", "failure.json", "checkpoints"
+ENVIRONMENT, FAILURE, LAUNCH, CHECKPOINTS = "environment.json", "failure.json", "launch", "checkpoints"
 TRACKING, CURVES = "tracking.json", "curves.json"
 LATEST_RUN = "latest"
 

@@ -25,6 +25,7 @@ from beatsight_core.files import (
     remove_leftovers,
     storage_errors,
     write_json,
+    write_text,
 )
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
@@ -89,11 +90,13 @@ class Terms:
         fresh: Throw away what is there of it and start again.
         extend: A run whose newest checkpoint it goes on from, as a new run with more epochs.
         max_seconds: How long the call may take; before that it ends with a checkpoint.
+        launch: Who asks, if the same may ask again after a crash: what it has begun afresh, it then goes on with.
     """
 
     fresh: bool = False
     extend: str | None = None
     max_seconds: float | None = None
+    launch: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +156,9 @@ def train(
     identity = run_identity(config, key, features, extension_of(settings, terms.extend))
     folder = settings.run_root / identity["run_id"]
     with exclusive_lock(settings.run_root / ".locks" / identity["run_id"]):
-        if terms.fresh:
+        if terms.fresh and not (terms.launch and _launched_by(folder) == terms.launch):
             _discard(folder)
+            write_text(folder / records.LAUNCH, terms.launch)
         begun = (folder / records.CONFIG).exists()
         if not (folder / records.METRICS).exists():
             identity = _begun(settings, folder, identity)
@@ -270,6 +274,12 @@ def _train(
         )  # fmt: skip
     finally:
         tracker.finish()
+
+
+def _launched_by(folder: Path) -> str | None:
+    """The launch that began a run afresh, if one did."""
+    path = folder / records.LAUNCH
+    return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
 def _discard(folder: Path) -> None:

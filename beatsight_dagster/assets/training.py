@@ -132,13 +132,12 @@ def _train(
     from beatsight_core.training.run import Terms, open_run, train
 
     current = settings.load()
-    # A retry, of the step or of the run, goes on with what was begun.
-    fresh = config.fresh and context.run.parent_run_id is None and context.retry_number == 0
     try:
         result = train(
             current, from_partition(context.partition_key), preset,
             overrides=given(config.overrides), device=config.device, progress=live_progress(context, f"train {preset}"),
-            terms=Terms(fresh, config.extend, config.max_seconds),
+            # A retry, of the step or of the run, goes on with what the first of these runs began.
+            terms=Terms(config.fresh, config.extend, config.max_seconds, context.run.root_run_id or context.run.run_id),
         )  # fmt: skip
     except TimeLimitError as error:
         if context.retry_number + 1 < config.sittings:

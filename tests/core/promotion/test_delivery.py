@@ -3,10 +3,12 @@
 import pytest
 
 from beatsight_core.errors import ModelError, UsageError
+from beatsight_core.evaluation.lookup import read_info
 from beatsight_core.files import sha256_file
 from beatsight_core.promotion import delivery
 from beatsight_core.promotion.delivery import export_model
-from beatsight_core.promotion.export import FORMS
+from beatsight_core.promotion.export import FORMS, spec_with_normalisation
+from beatsight_core.training.model import build_model
 
 
 def test_the_champion_is_handed_over_with_its_card(released, tmp_path):
@@ -35,3 +37,11 @@ def test_a_form_that_says_something_else_is_not_handed_over(released, tmp_path, 
     with pytest.raises(ModelError, match="differs from the trained net"):
         export_model(released.settings, None, tmp_path / "to")
     assert not list(tmp_path.glob("to*"))
+
+
+def test_statistics_of_the_training_hits_travel_with_a_net_that_uses_them(released):
+    info = read_info(released.settings.models_dir / "versions" / "1")
+    net = build_model("cnn_small", info.spec, len(info.classes))
+    normalisation = spec_with_normalisation(info, net.state_dict())["normalisation"]
+    assert normalisation["reference"] == "bands"
+    assert len(normalisation["mean_db"]) == len(normalisation["scale"]) == info.spec.n_mels

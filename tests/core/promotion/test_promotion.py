@@ -48,7 +48,7 @@ def test_a_version_holds_everything(released):
     assert [row["name"] for row in record["criteria"]] == list(CRITERIA)
     assert record["passed"]
     spec = json.loads((folder / "feature_spec.json").read_text())
-    assert len(spec["normalisation"]["mean_db"]) == spec["spec"]["n_mels"]
+    assert spec["normalisation"] == {"applied_by": "the model", "reference": "onset"}
     card = (folder / "card.md").read_text()
     assert DEMO_NOTICE.upper() in card
     assert "| tiny | unknown | 420 |" in card

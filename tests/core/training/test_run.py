@@ -72,6 +72,18 @@ def test_fresh_starts_again_and_ends_the_same(ready):
     assert [path.name for path in settings.run_root.iterdir() if path.name.startswith(".discarded")] == []
 
 
+def test_what_a_launch_began_afresh_it_goes_on_with(ready):
+    settings, key = ready
+    terms = Terms(fresh=True, launch="launch-1")
+    train(settings, key, overrides=FAST, device="cpu")  # an older run, which the launch is to throw away
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, key, overrides=FAST, device="cpu", terms=terms, progress=Impatient(100))
+    again = train(settings, key, overrides=FAST, device="cpu", terms=terms)
+    assert again.resumed
+    assert train(settings, key, overrides=FAST, device="cpu", terms=terms).resumed
+    assert not train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True, launch="launch-2")).resumed
+
+
 def test_other_values_are_another_run(ready):
     settings, key = ready
     made = {train(settings, key, overrides={**FAST, **more}, device="cpu").run_id for more in ({}, {"epochs": 1})}
