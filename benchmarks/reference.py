@@ -5,8 +5,8 @@
     decode   every audio file decoded to 16-bit integers once, a thread per core
     mel      the log-mel's transform over batches of 32 clips of noise, torch's own threads
     memmap   shuffled batches copied from a memory-mapped half-precision array that is in the page cache
-    model    forward and backward of the net alone, at the batch of the warm-up preset
-    forward  forward of the net alone, at the batch of evaluation
+    model    forward and backward of the default net alone, at batch and precision of the warm-up preset
+    forward  forward of the default net alone, at the batch of evaluation
 
 `seconds` is the work alone: no start of a process, no imports, and no first call.
 """
@@ -31,6 +31,14 @@ def default_spec() -> Any:
     from beatsight_core.settings import load_settings
 
     return FeatureSpec.from_settings(load_settings(Path(__file__).parent, {}))
+
+
+def _default() -> Any:
+    """The configuration of the warm-up preset: its net and its precision."""
+    from beatsight_core.settings import load_settings
+    from beatsight_core.training.presets import load_preset
+
+    return load_preset(load_settings(Path(__file__).parent, {}), "warmup")
 
 
 def parse(manifest: str) -> dict[str, Any]:
@@ -106,12 +114,17 @@ def memmap(clips: str, batch: str, folder: str) -> dict[str, Any]:
 def model(clips: str) -> dict[str, Any]:
     import torch
 
+    from beatsight_core.training.optimisation import amp_dtype
+
     net, pictures = _net().train(), _noise(TRAIN_BATCH)
     targets = (torch.rand(TRAIN_BATCH, CLASSES) < 0.1).float()
+    precision = amp_dtype(_default(), torch.device("cpu"))
     watch, batches = Stopwatch(), -(-int(clips) // TRAIN_BATCH)
 
     def step() -> None:
-        torch.nn.functional.binary_cross_entropy_with_logits(net(pictures), targets).backward()
+        with torch.autocast("cpu", dtype=precision, enabled=precision is not None):
+            logits = net(pictures)
+        torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets).backward()
         net.zero_grad(set_to_none=True)
 
     for _ in range(5):
@@ -151,7 +164,7 @@ def _net() -> Any:
 
     torch.manual_seed(0)
     spec = default_spec()
-    net = build_model("cnn_small", spec, CLASSES)
+    net = build_model(_default().model, spec, CLASSES)
     return net.to(memory_format=torch.channels_last)
 
 

@@ -83,13 +83,15 @@ def classify(session: Session, audio: Path, onsets: Path | None, out: Path | Non
     from beatsight_core.compute.hold import device_for
     from beatsight_core.inference import load
     from beatsight_core.inference.classification import checked_suffix
+    from beatsight_core.inference.loading import find
 
     if out is not None:
         checked_suffix(out)
     backend = options["backend"]
+    model = find(options["model"], session.data_root)  # before a wait for a device, which may be long
     wanted = "cpu" if backend == "onnx" and options["device"] == "auto" else options["device"]
     with device_for(wanted, {"verb": "classify", "audio": audio.name}) as device:
-        classifier = load(options["model"], backend=backend, device=device, data_root=session.data_root)
+        classifier = load(model, backend=backend, device=device, data_root=session.data_root)
         result = classifier.classify_file(audio, onsets)
     if out is not None:
         result.write(out)

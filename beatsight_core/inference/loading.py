@@ -16,7 +16,7 @@ BACKENDS = ("torch", "onnx")
 
 
 def load(
-    model: str | Path | None = None,
+    model: str | Path | Run | None = None,
     *,
     backend: str = "torch",
     device: str = "auto",
@@ -27,7 +27,8 @@ def load(
 
     Args:
         model: A folder that holds a model (`models/versions/<n>`, what `beatsight models export` wrote, or a copy of
-            either); or a name: "3" for a version, a run's id, a beginning of one, "latest", or "champion", the default.
+            either); or a name: "3" for a version, a run's id, a beginning of one, "latest", or "champion", the default;
+            or what `find` gave.
         backend: "torch", or "onnx": needs onnxruntime only, and a model's folder.
         device: For torch: auto, cpu, cuda or cuda:<n>.
         data_root: Where names are looked up; by default where the settings say. A folder needs none.
@@ -40,14 +41,25 @@ def load(
     """
     if backend not in BACKENDS:
         raise UsageError(f"There is no backend {backend!r}", do=f"use one of {', '.join(BACKENDS)}")
-    source = _source(model, data_root)
+    source = model if isinstance(model, Run) else find(model, data_root)
     return Classifier(_backend(source, backend, device), adapt)
 
 
-def _source(model: str | Path | None, data_root: str | Path | None) -> Run | Path:
+def find(model: str | Path | None, data_root: str | Path | None = None) -> Run | Path:
+    """The run, or the folder, that is meant (see `load`), its files whole.
+
+    Raises:
+        ModelError: There is no such model, or its files are missing, altered or broken.
+    """
     if model is not None and _is_folder(model):
         return verified_folder(Path(model))
-    return find_model(load_settings(data_root), None if model is None else str(model))
+    try:
+        return find_model(load_settings(data_root), None if model is None else str(model))
+    except ModelError as error:
+        if model is None or not Path(model).is_dir():
+            raise
+        why = f"the folder of that name here is none of a model: {COMPONENTS} is not in it"
+        raise ModelError(error.what, where=error.where, why=why, do=error.do) from error
 
 
 def _is_folder(model: str | Path) -> bool:

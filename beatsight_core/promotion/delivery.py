@@ -59,7 +59,7 @@ def export_model(settings: Settings, model: str | None, to: Path) -> Delivery:
         DatasetError: A run's dataset, which the clips of the check are from, is missing.
         StorageError: The drive refused.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+    if to.is_symlink() or (to.exists() and (not to.is_dir() or any(to.iterdir()))):
         raise UsageError("There is something already", where=to, do="name a folder that does not exist yet")
     source = find_model(settings, model)
     promoted = not isinstance(source, Run)

@@ -5,81 +5,32 @@ import functools
 import logging
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
-
 from beatsight_core.errors import DatasetError, TrainingError
-from beatsight_core.features.cache import Features
-from beatsight_core.progress import Progress, Task
+from beatsight_core.progress import Task
 from beatsight_core.training import checkpoint, records
 from beatsight_core.training.bands import band_statistics
 from beatsight_core.training.batches import Clips, load_clips
 from beatsight_core.training.cuda import compile_training, training_context
+from beatsight_core.training.epoch_end import end_epoch
 from beatsight_core.training.interrupts import StopRequest, stop_on_signals
-from beatsight_core.training.loop import EpochNumbers, Trainer
+from beatsight_core.training.loop import Trainer
 from beatsight_core.training.model import build_model
 from beatsight_core.training.order import validation_rows
-from beatsight_core.training.outcome import clip_metrics, conclude
+from beatsight_core.training.outcome import conclude
 from beatsight_core.training.plan import describe, resolve, with_resolved
 from beatsight_core.training.presets import TrainingConfig
 from beatsight_core.training.randomness import seed_all
-from beatsight_core.training.ranks import ALONE, Ranks
-from beatsight_core.training.thresholds import DEFAULT
+from beatsight_core.training.sitting import Sitting, save
 from beatsight_core.training.time_limit import TimeLimit
-from beatsight_core.training.tracking import Tracker
 from beatsight_core.training.watch import Watch
 
 logger = logging.getLogger("beatsight")
 
 _SAVE, _END, _STOP = 1, 2, 3
 """What may have to be done after a step: write a checkpoint; and end, as time runs out; or stop, as was asked for."""
-
-EPOCH_METRICS = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap")
-
-
-@dataclass
-class Sitting:
-    """What a sitting works with.
-
-    Attributes:
-        folder: Of the run.
-        identity: What `config.json` says; checkpoints carry it.
-        config: The values.
-        features: The cache.
-        device: Where to train.
-        tracker: Mirrors the history.
-        progress: Hears of clips.
-        best: The epoch kept so far: its `epoch`, `accuracy` and `loss`.
-        kept: What `best.pt` holds of it: `model`, `metrics`, `step`.
-        limit: When the sitting must end.
-        weights: How much each training hit weighs in the draw of an epoch, (train hits,); None: each comes once.
-        ranks: The processes that share the run; the first alone writes.
-        pieces: How many a batch is cut into at least, because a device had too little memory.
-    """
-
-    folder: Path
-    identity: dict[str, Any]
-    config: TrainingConfig
-    features: Features
-    device: torch.device
-    tracker: Tracker
-    progress: Progress
-    best: dict[str, float] = field(default_factory=dict)
-    kept: dict[str, Any] = field(default_factory=dict)
-    limit: TimeLimit = field(default_factory=TimeLimit)
-    weights: npt.NDArray[np.float64] | None = None
-    ranks: Ranks = ALONE
-    pieces: int = 1
-
-    @property
-    def checkpoints(self) -> Path:
-        """Where the ring and the best lie."""
-        return self.folder / records.CHECKPOINTS
 
 
 def fit(sitting: Sitting) -> dict[str, Any]:
@@ -165,44 +116,61 @@ def _take_up(sitting: Sitting, trainer: Trainer, state: dict[str, Any], path: Pa
     logger.info("resuming in epoch %d, step %d: %s", trainer.position.epoch + 1, trainer.position.step, path)
 
 
+class _AfterStep:
+    """Called after each step: writes a checkpoint when it is time, and ends the sitting when it must end."""
+
+    def __init__(self, sitting: Sitting, trainer: Trainer, task: Task, judged: int, stop: StopRequest):
+        self._sitting, self._trainer, self._task, self._judged, self._stop = sitting, trainer, task, judged, stop
+        self._saved = self._stepped = time.monotonic()
+
+    def __call__(self, clips: int) -> None:
+        sitting, limit, stop = self._sitting, self._sitting.limit, self._stop
+        self._task.advance(clips)
+        limit.took("step", time.monotonic() - self._stepped, clips)
+        late = not _next_fits(limit, self._trainer, clips, self._judged)
+        # What one process must do, all do, after the same step.
+        what = sitting.ranks.agree(max(_SAVE * self._due(), _END * late, _STOP * bool(stop)))
+        if what >= _SAVE:
+            path = self.save()
+            if what == _STOP:
+                logger.info("stopped by %s; the same command goes on from %s", stop.name or "a signal", path)
+                raise KeyboardInterrupt
+            if what == _END:
+                raise limit.reached(f"step {self._trainer.position.step} is kept in {path}")
+        self.begin()
+
+    def _due(self) -> bool:
+        limit, config = self._sitting.limit, self._sitting.config
+        unmeasured = bool(limit) and not limit.knows("save")  # one checkpoint, to know how long they take
+        return unmeasured or time.monotonic() - self._saved > 60.0 * config.checkpoint_minutes
+
+    def save(self) -> Path:
+        path = save(self._sitting, self._trainer)
+        self._saved = time.monotonic()
+        return path
+
+    def begin(self) -> None:
+        """The next step begins now."""
+        self._stepped = time.monotonic()
+
+
 def _train(sitting: Sitting, trainer: Trainer, validation: Clips, stop: StopRequest) -> None:
     config, limit = sitting.config, sitting.limit
     limit.require("getting ready took too long")
-    saved = stepped = time.monotonic()
     total = config.epochs * trainer.clips_per_epoch
     on_cuda = sitting.device.type == "cuda" and sitting.ranks.first
     with sitting.progress.task(f"train {config.preset}", total, "clips") as task, Watch(on_cuda=on_cuda) as watch:
         task.skip(total * trainer.position.step / (config.epochs * trainer.steps_per_epoch))
-
-        def after_step(clips: int) -> None:
-            nonlocal saved, stepped
-            task.advance(clips)
-            limit.took("step", time.monotonic() - stepped, clips)
-            late = not _next_fits(limit, trainer, clips, len(validation))
-            unmeasured = limit and not limit.knows("save")  # one checkpoint, to know how long they take
-            due = unmeasured or time.monotonic() - saved > 60.0 * config.checkpoint_minutes
-            # What one process must do, all do, after the same step.
-            what = sitting.ranks.agree(max(_SAVE * bool(due), _END * late, _STOP * bool(stop)))
-            if what >= _SAVE:
-                path = _save(sitting, trainer)
-                saved = time.monotonic()
-                if what == _STOP:
-                    logger.info("stopped by %s; the same command goes on from %s", stop.name or "a signal", path)
-                    raise KeyboardInterrupt
-                if what == _END:
-                    raise limit.reached(f"step {trainer.position.step} is kept in {path}")
-            stepped = time.monotonic()
-
+        after_step = _AfterStep(sitting, trainer, task, len(validation), stop)
         while trainer.position.epoch < config.epochs:
             with _naming_last_good(sitting.checkpoints):
                 numbers = trainer.train_epoch(after_step)
                 with limit.timing("judge", len(validation)):
-                    _end_epoch(sitting, trainer, validation, numbers, watch, task)
+                    end_epoch(sitting, trainer, validation, numbers, watch, task)
                 done = trainer.position.epoch
                 if done % config.checkpoint_epochs == 0 or done == config.epochs:
-                    _save(sitting, trainer)
-                    saved = time.monotonic()
-            stepped = time.monotonic()
+                    after_step.save()
+            after_step.begin()
 
 
 def _next_fits(limit: TimeLimit, trainer: Trainer, clips: int, judged: int) -> bool:
@@ -211,76 +179,6 @@ def _next_fits(limit: TimeLimit, trainer: Trainer, clips: int, judged: int) -> b
         return limit.fits(step=clips, save=1)
     # Before it was seen, judging is taken to cost what training costs, which it never does.
     return limit.fits(**{"judge" if limit.knows("judge") else "step": judged}, save=1)
-
-
-def _end_epoch(
-    sitting: Sitting, trainer: Trainer, validation: Clips, numbers: EpochNumbers, watch: Watch, task: Task
-) -> None:
-    """Validate, keep the net if it is the best so far, write the history's line: the first process does all that."""
-    if not sitting.ranks.first:
-        trainer.end_epoch(sitting.ranks.told(0.0))
-        return
-    began = time.monotonic()
-    metrics = clip_metrics(trainer.judged, validation, DEFAULT, sitting.features)
-    trainer.end_epoch(sitting.ranks.told(metrics["loss"]))
-    position, steps = trainer.position, trainer.config
-    record = {
-        "epoch": position.epoch,
-        "step": position.step,
-        "lr": numbers.lr,
-        "train_loss": numbers.train_loss,
-        **{f"val_{name}": metrics[name] for name in EPOCH_METRICS},
-        "val_hits": metrics["hits"],
-        "f1": {label: scores["f1"] for label, scores in metrics["per_class"].items()},
-        "recall": {label: scores["recall"] for label, scores in metrics["per_class"].items()},
-        "clips": numbers.clips,
-        "clips_per_second": numbers.clips / max(numbers.seconds, 1e-9),
-        "train_seconds": numbers.seconds,
-        "data_wait_seconds": numbers.data_wait_seconds,
-        "batch": steps.batch // trainer.pieces,
-        "accumulation": steps.accumulation * trainer.pieces,
-        **watch.take(),
-        "seconds": numbers.seconds + time.monotonic() - began,
-    }
-    reached = {"epoch": position.epoch, "accuracy": metrics["accuracy"] or 0.0, "loss": metrics["loss"]}
-    if _is_better(reached, sitting.best):
-        sitting.best = reached
-        weights = {name: value.detach().cpu().clone() for name, value in trainer.judged.state_dict().items()}
-        sitting.kept = {"model": weights, "metrics": reached, "step": position.step}
-        checkpoint.save_best(sitting.checkpoints, {**sitting.kept, **sitting.identity})
-    records.write_history(sitting.folder, [*records.read_history(sitting.folder), record])
-    sitting.tracker.log()
-    shown = {
-        "loss": numbers.train_loss,
-        "val_loss": metrics["loss"],
-        "accuracy": reached["accuracy"],
-        **({} if metrics["macro_f1"] is None else {"macro_f1": metrics["macro_f1"]}),
-        "lr": numbers.lr,
-        "clips_per_second": record["clips_per_second"],
-        "seconds_left": (sitting.config.epochs - position.epoch) * record["seconds"],
-    }
-    task.advance(0, epoch=position.epoch, **shown)
-    text = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
-    logger.info("epoch %d of %d: %s", position.epoch, sitting.config.epochs, text)
-
-
-def _is_better(reached: dict[str, float], best: dict[str, float]) -> bool:
-    """Greater accuracy; of equals, lower loss."""
-    return not best or (reached["accuracy"], -reached["loss"]) > (best["accuracy"], -best["loss"])
-
-
-def _save(sitting: Sitting, trainer: Trainer) -> Path:
-    """Write a checkpoint; every process takes part, and goes on when the first has written it."""
-    so_far = {"best": sitting.best, "kept": sitting.kept, "history": records.read_history(sitting.folder)}
-    of_loop = {**trainer.state(), "steps_per_epoch": trainer.steps_per_epoch}
-    position, folder = trainer.position, sitting.checkpoints
-    path = folder
-    with sitting.limit.timing("save"):
-        if sitting.ranks.first:
-            state = {**of_loop, **sitting.identity, **so_far}
-            path = checkpoint.save_checkpoint(folder, state, position.epoch, position.step)
-        sitting.ranks.meet()
-    return path
 
 
 @contextlib.contextmanager

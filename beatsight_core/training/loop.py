@@ -22,7 +22,7 @@ from beatsight_core.training.batches import Clips
 from beatsight_core.training.feeding import Feed, Pair
 from beatsight_core.training.losses import MultilabelLoss, struck_share
 from beatsight_core.training.memory import MemoryShortError, too_little_memory
-from beatsight_core.training.optimisation import amp_dtype, decay_groups, move_average
+from beatsight_core.training.optimisation import amp_dtype, decay_groups, move_average, unused_scaler
 from beatsight_core.training.order import epoch_order
 from beatsight_core.training.plan import resolved_values
 from beatsight_core.training.presets import TrainingConfig
@@ -110,7 +110,7 @@ class Trainer:
         self.average = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else None
         self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), lr=config.lr, fused=True)
         self.amp_dtype = amp_dtype(config, self.device)
-        self.scaler = torch.amp.GradScaler("cuda", enabled=self.amp_dtype is torch.float16)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp_dtype is torch.float16)
         self.position, self.plateau = Position(), Plateau()
         self.micro_batches = max(1, len(clips) // config.batch)
         self.steps_per_epoch = -(-self.micro_batches // config.accumulation)
@@ -256,6 +256,7 @@ class Trainer:
             why = str(error)
         # Only now nothing refers to what the attempt had made.
         self.optimizer.zero_grad(set_to_none=True)
+        self.scaler = unused_scaler(self.scaler, self.device)
         if not self.ranks.alone:
             raise too_little_memory(self.device, why, MemoryShortError)
         self.cut_batches(2 * self.pieces, why)

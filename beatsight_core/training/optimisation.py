@@ -36,6 +36,15 @@ def cpu_has_bfloat16() -> bool:
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
+def unused_scaler(scaler: torch.amp.GradScaler, device: torch.device) -> torch.amp.GradScaler:
+    """The same scale and growth, without a memory of the step under way, which may have failed once unscaled."""
+    state = scaler.state_dict()
+    made = torch.amp.GradScaler(device.type, enabled=scaler.is_enabled())
+    if state:
+        made.load_state_dict(state)
+    return made
+
+
 @torch.no_grad()
 def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move an average of weights towards the net's by a share of 1 - decay; its statistics are the net's."""

@@ -252,7 +252,8 @@ def _train(
     progress: Progress,
 ) -> None:
     from beatsight_core.training.balance import draw_weights
-    from beatsight_core.training.fit import Sitting, fit
+    from beatsight_core.training.fit import fit
+    from beatsight_core.training.sitting import Sitting
 
     how, features = means
     weights = draw_weights(settings, identity["key"], features, how.config.balance)

@@ -72,8 +72,17 @@ def test_verbs_that_may_compute_on_a_device_wait_for_one(verb, trained, tmp_path
 
     watcher = threading.Thread(target=release_when_it_waits)
     watcher.start()
-    result = call(verb, tmp_path / "a.wav" if verb == "classify" else run_id, "--data-root", settings.data_root)
+    what = [tmp_path / "a.wav", "--model", run_id] if verb == "classify" else [run_id]
+    result = call(verb, *what, "--data-root", settings.data_root)
     watcher.join()
     assert waited[0].who["verb"] == verb
     assert result.exit_code != 0  # the device exists in name only
     assert "cuda" in result.stderr or verb == "classify"
+
+
+def test_a_model_that_is_not_there_is_told_before_any_wait(data_root, monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with contextlib.closing(try_lease(2, discover_devices(), {"run": "another"})):
+        result = call("classify", "a.wav", "--model", "nobody", "--data-root", data_root)
+    assert result.exit_code == 3
+    assert "no run 'nobody'" in result.stderr

@@ -172,6 +172,13 @@ def test_what_is_no_model_is_told(trained_once, tmp_path):
         load(backend="tensorflow")
 
 
+def test_a_name_that_is_also_a_folder_of_other_things_is_told(trained_once, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ModelError, match=r"components\.json is not in it"):
+        load("mine", data_root=trained_once[0])
+
+
 def test_a_device_that_is_not_there_is_told(copy):
     with pytest.raises(DeviceError, match="CPU, and cuda was asked for"):
         load(copy, backend="onnx", device="cuda")

@@ -39,6 +39,13 @@ def test_a_form_that_says_something_else_is_not_handed_over(released, tmp_path, 
     assert not list(tmp_path.glob("to*"))
 
 
+def test_a_link_is_not_replaced(released, tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    with pytest.raises(UsageError, match="something already"):
+        export_model(released.settings, None, tmp_path / "link")
+
+
 def test_statistics_of_the_training_hits_travel_with_a_net_that_uses_them(released):
     info = read_info(released.settings.models_dir / "versions" / "1")
     net = build_model("cnn_small", info.spec, len(info.classes))

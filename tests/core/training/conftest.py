@@ -12,9 +12,9 @@ from beatsight_core.files import write_json
 from beatsight_core.progress import SilentProgress
 from beatsight_core.taxonomy import CORE
 from beatsight_core.training import checkpoint, records
-from beatsight_core.training.fit import Sitting
 from beatsight_core.training.presets import load_preset
 from beatsight_core.training.run import run_identity
+from beatsight_core.training.sitting import Sitting
 from beatsight_core.training.tracking import Tracker
 
 SPEC = FeatureSpec(

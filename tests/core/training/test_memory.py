@@ -114,3 +114,20 @@ def test_of_several_processes_all_take_smaller_parts_from_the_last_checkpoint(tr
     assert checkpoint.load_newest(result.folder / records.CHECKPOINTS)[0]["steps"]["pieces"] == 2
     assert json.loads((result.folder / records.HISTORY).read_text())["batch"] == 8
     assert not (result.folder / records.FAILURE).exists()
+
+
+def test_a_step_that_failed_after_gradients_were_unscaled_is_taken_again(features, config, monkeypatch):
+    clips = load_clips(features, features.rows_of("train"), torch.device("cpu"))
+    trainer = Trainer(config, build_model("cnn_small", features.spec, len(features.classes)), clips, -80.0)
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=8.0)
+    step, failures = trainer.optimizer.step, [torch.OutOfMemoryError("CUDA out of memory.")]
+
+    def once_too_little(*arguments, **words):
+        if failures:
+            raise failures.pop()
+        return step(*arguments, **words)
+
+    monkeypatch.setattr(trainer.optimizer, "step", once_too_little)
+    trainer.train_epoch(lambda clips: None)
+    assert (trainer.pieces, trainer.position.epoch_step) == (2, trainer.steps_per_epoch)
+    assert trainer.scaler.get_scale() == 8.0
