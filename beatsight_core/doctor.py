@@ -104,7 +104,7 @@ def _layout(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
         )
     if not _writable(existing):
         findings.append(
-            Finding("error", f"{existing} cannot be written to", "mend its permissions or set BEATSIGHT_DATA_ROOT")
+            Finding("error", f"{existing} cannot be written to", "Mend its permissions or set BEATSIGHT_DATA_ROOT")
         )
     for folder in (
         settings.catalog_dir,
@@ -148,11 +148,11 @@ def _sources(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
         gone = [str(status.root) for status in roots if not status.mounted]
         if len(gone) == len(roots):
             findings.append(
-                Finding("error", f"No root of {name} is mounted: {', '.join(gone)}", "mount a drive or set its roots")
+                Finding("error", f"No root of {name} is mounted: {', '.join(gone)}", "Mount a drive or set its roots")
             )
         elif gone and configured:
             findings.append(
-                Finding("warning", f"A root of {name} is not mounted: {', '.join(gone)}", "mount it before an export")
+                Finding("warning", f"A root of {name} is not mounted: {', '.join(gone)}", "Mount it before an export")
             )
     return shown
 
@@ -175,7 +175,9 @@ def _space(settings: Settings, ref: str | Path | None, findings: list[Finding]) 
     if need > free:
         findings.append(
             Finding(
-                "error", f"An export needs about {need:,} bytes, {free:,} are free", "free space or move the data root"
+                "error",
+                f"An export needs about {need / 1e6:,.0f} MB, {free / 1e6:,.0f} MB are free",
+                "Free space or move the data root",
             )
         )
     return {"free_bytes": free, "estimated_need_bytes": need, "manifests": needs}

@@ -8,6 +8,8 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import logging
+import math
 import os
 import platform
 import shutil
@@ -30,6 +32,9 @@ FOREIGN_SECONDS = 86400.0
 
 _TEMP_MARK = ".tmp-"
 _RETIRED = "-old"
+_LOCK_LOOK_S = 0.1
+
+logger = logging.getLogger("beatsight")
 
 
 @contextlib.contextmanager
@@ -166,16 +171,57 @@ def sha256_file(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def exclusive_lock(path: Path) -> Iterator[None]:
-    """Hold a lock file while the block runs; a second process waits, a dead one's lock is free at once."""
+def exclusive_lock(path: Path, what: str | None = None, timeout_s: float = math.inf) -> Iterator[None]:
+    """Hold a lock file while the block runs; a second process waits, a dead one's lock is free at once.
+
+    Args:
+        path: The file; it says which process has it.
+        what: What it is held for; a wait for it is logged under that name.
+        timeout_s: Seconds to wait at most.
+
+    Raises:
+        TimeoutError: Somebody held it for all that time.
+        StorageError: The drive refused.
+    """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not _locked(descriptor):
+            if what:
+                logger.info("waiting for %s: process %s is at it", what, _holder(descriptor))
+            _wait_for_lock(descriptor, timeout_s)
+        with contextlib.suppress(OSError):  # only for the line above: a full disk is no reason to stop
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, timeout_s: float) -> None:
+    if timeout_s == math.inf:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return
+    until = time.monotonic() + timeout_s
+    while not _locked(descriptor):  # the system offers no wait for a lock that ends by the clock
+        if time.monotonic() >= until:
+            raise TimeoutError
+        time.sleep(min(_LOCK_LOOK_S, max(until - time.monotonic(), 0.0)))
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock if nobody has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(descriptor: int) -> str:
+    """The process that holds a lock, as far as is known."""
+    return os.pread(descriptor, 20, 0).decode("ascii", "replace") or "of another machine"
 
 
 def file_name(text: str) -> str:

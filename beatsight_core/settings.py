@@ -381,7 +381,8 @@ def _contradictions(settings: Settings) -> list[str]:
         (mel.storage not in ("float16", "uint8"), f"features.storage must be float16 or uint8, not {mel.storage!r}"),
         (settings.gates.profile not in ("production", "demo"), "gates.profile must be production or demo"),
         (settings.tracking.mode not in ("disabled", "offline", "online", "shared", "dryrun"),
-         f"tracking.mode (WANDB_MODE) must be disabled, offline or online, not {settings.tracking.mode!r}"),
+         "tracking.mode, or the variable WANDB_MODE, must be disabled, offline or online, not "
+         f"{settings.tracking.mode!r}"),
     ]  # fmt: skip
     problems = [problem for wrong, problem in checks if wrong]
     for source in settings.sources.values():

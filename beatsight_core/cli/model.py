@@ -13,7 +13,7 @@ from beatsight_core.errors import UsageError
 _device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 
 
-@click.option("--preset", default="warmup", show_default=True, help="warmup, baseline or long_run.")
+@click.option("--preset", metavar="PRESET", default="warmup", show_default=True, help="warmup, baseline or long_run.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a value of the preset.")
 @click.option("--fresh", is_flag=True, help="Start again instead of going on with the same run.")
 @click.option("--extend", metavar="RUN", help="Go on from RUN's newest checkpoint with more epochs, as a new run.")
@@ -109,7 +109,9 @@ def _overrides(assignments: tuple[str, ...]) -> dict[str, str]:
 
 
 def _show_train(result: dict[str, Any]) -> None:
-    text.headline(f"Run {result['run_id']}: {result['status']} after {result['epochs']} epochs")
+    before = " before; nothing was left to do" if result["was_finished"] else ""
+    epochs = f"{result['epochs']} epoch" + ("s" if result["epochs"] != 1 else "")
+    text.headline(f"Run {result['run_id']}: {result['status']}{before}, after {epochs}")
     shown = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap")
     text.figures(
         {

@@ -1,5 +1,6 @@
 """Verbs that start Dagster: demo and dev. Dagster runs as a program of its own; nothing here imports it."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -14,12 +15,18 @@ from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.errors import BeatSightError, UsageError
 from beatsight_core.settings import LAYOUT_VARIABLES, Settings, load_settings
+from beatsight_core.training.interrupts import StopRequest, stop_on_signals
 
 DEMO_FOLDER = "demo-data"
+_LOOK_S = 0.2
+"""Seconds between looks at whether a signal came."""
 
 
 @click.option("--seed", default=7, show_default=True, help="Another seed makes other kits and performances.")
-@click.option("--size", type=click.Choice(["demo", "tiny"]), default="demo", show_default=True)
+@click.option(
+    "--size", type=click.Choice(["demo", "tiny"]), default="demo", show_default=True,
+    help="tiny has too few hits for the gates of the graph; it is for single steps, with --corpus-only.",
+)  # fmt: skip
 @click.option("--corpus-only", is_flag=True, help="Make the corpus and stop there.")
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @verb
@@ -27,6 +34,9 @@ def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_onl
     """Make a synthetic corpus in FOLDER (default: demo-data, or --data-root) and take it through the whole graph."""
     from beatsight_core.demo.corpus import make_demo
 
+    if size == "tiny" and not corpus_only:
+        do = "add --corpus-only and take the steps one by one, or leave out --size"
+        raise UsageError("A tiny corpus has too few hits for the gates of the whole graph", do=do)
     root = (folder or Path(session.data_root or DEMO_FOLDER)).absolute()
     # Nothing of a real layout that the shell may have exported: the demo keeps to its own folder.
     for name in LAYOUT_VARIABLES:
@@ -36,7 +46,7 @@ def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_onl
         session.show(corpus, text.figures)
         return 0
     settings = load_settings(root)
-    _run_dagster_module(settings, "beatsight_dagster.materialize", corpus["manifest"])
+    run_dagster_module(settings, "beatsight_dagster.materialize", corpus["manifest"])
     session.show({"corpus": corpus, **_outcome(settings)}, _show_demo)
     return 0
 
@@ -49,7 +59,7 @@ def dev(session: Session, port: int) -> int:
     """Open the web UI and run the daemon, both on 127.0.0.1, with their state in the data root."""
     settings = session.settings
     _require_free(port)
-    _run_dagster_module(settings, "beatsight_dagster.instance")
+    run_dagster_module(settings, "beatsight_dagster.instance")
     click.echo(f"The UI opens on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
     # A shell that starts this in the background makes it ignore SIGINT, and with it Dagster would ignore its end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -66,22 +76,43 @@ def _require_free(port: int) -> None:
             raise UsageError(f"Port {port} is taken", why=error.strerror, do="name another by --port") from error
 
 
-def _run_dagster_module(settings: Settings, module: str, *arguments: str) -> None:
+def run_dagster_module(settings: Settings, module: str, *arguments: str) -> None:
+    """Carry out a module of the Dagster side, and end it in order when this process is asked to end.
+
+    Raises:
+        BeatSightError: It did not finish its work.
+        KeyboardInterrupt: Ctrl-C or SIGTERM came, and it has ended.
+    """
     try:
-        done = subprocess.run(
+        # In a session of its own, so that Ctrl-C reaches it once, from here.
+        process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
-            env=_environment(settings),
-            stdout=sys.stderr.fileno(),
-            check=False,
-        )
+            env=_environment(settings), stdout=sys.stderr.fileno(), start_new_session=True,
+        )  # fmt: skip
     except FileNotFoundError as error:
         raise UsageError("Python cannot be started", where=sys.executable, why=str(error)) from error
-    if done.returncode:
+    with stop_on_signals() as stop:
+        code = _waited_for(process, stop)
+    if stop:
+        raise KeyboardInterrupt
+    if code:
         raise BeatSightError(
             "Dagster did not finish the work",
-            where=f"python -m {module}, exit code {done.returncode}",
+            where=f"python -m {module}, exit code {code}",
             do="read the lines above; the same command goes on from there",
         )
+
+
+def _waited_for(process: "subprocess.Popen[bytes]", stop: StopRequest) -> int:
+    """The exit code of a process, which is asked to end in order when this one is."""
+    asked = False
+    while (code := process.poll()) is None:
+        if stop and not asked:
+            process.send_signal(signal.SIGINT)
+            asked = True
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_LOOK_S)
+    return code
 
 
 def _environment(settings: Settings) -> dict[str, str]:

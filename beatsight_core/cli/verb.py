@@ -82,7 +82,8 @@ def _guarded(function: Callable[..., int | None], session: Session, debug: bool,
     except OSError as error:
         return _fail(StorageError.from_os_error(error, error.filename or session.settings.data_root), session, debug)
     except KeyboardInterrupt:
-        click.echo("Interrupted. Nothing is lost: run the same command to go on.", err=True)
+        afresh = next((f" without --{name}" for name in ("fresh", "overwrite") if options.get(name)), "")
+        click.echo(f"Interrupted. Nothing is lost: run the same command{afresh} to go on.", err=True)
         return INTERRUPTED
 
 

@@ -1,6 +1,6 @@
 """Which accelerators this process may use, how full they are, and what drives them. Torch is not needed for that.
 
-`BEATSIGHT_DEVICES` beats everything: a list of names such as `0,1` or `GPU-4f…` ("" means none), which need not exist,
+`BEATSIGHT_DEVICES` beats everything: a list of names such as `0,1` or `GPU-4f…` ("" or -1: none). They need not exist,
 so queueing can be tried on any machine. Without it NVML is asked, then `nvidia-smi`; `CUDA_VISIBLE_DEVICES` narrows
 either.
 """
@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 DEVICES_VARIABLE = "BEATSIGHT_DEVICES"
+NO_DEVICE = "-1"
+"""As CUDA has it: no device."""
+
 _SMI_FIELDS = "index,uuid,name,memory.total,memory.used,driver_version"
 _MEBIBYTE = 1024 * 1024
 
@@ -57,7 +60,7 @@ def discover_devices(environment: Mapping[str, str] | None = None) -> list[Devic
     present = _ask_driver()
     named = env.get(DEVICES_VARIABLE)
     if named is not None:
-        return [_find(name, present) or _placeholder(name) for name in _words(named)]
+        return [_find(name, present) or _placeholder(name) for name in _words(named) if name != NO_DEVICE]
     visible = env.get("CUDA_VISIBLE_DEVICES")
     return present if visible is None else _narrow(present, _words(visible))
 

@@ -35,7 +35,7 @@ from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import atomic_folder, digest_json, read_json, sha256_file, write_bytes, write_json, write_text
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, open_run
+from beatsight_core.training.records import Run, how_to_finish, open_run
 
 FORMAT = 1
 METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
@@ -154,7 +154,7 @@ def require_finished(trained: Run) -> Run:
         raise ModelError(
             f"Run {trained.run_id} is {trained.status}",
             where=trained.folder,
-            do=f"finish it: beatsight train {trained.key} --preset {trained.preset}",
+            do=how_to_finish(trained),
         )
     return trained
 

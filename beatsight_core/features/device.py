@@ -28,10 +28,9 @@ def torch_device(name: str = "auto") -> "torch.device":
         return torch.device("cpu")
     number = int(index or 0)
     if number >= visible:
-        built_for_cpu = torch.version.cuda is None
-        raise DeviceError(
-            f"Device {name} was asked for, and {visible} CUDA devices are visible",
-            why="this torch is built for the CPU" if built_for_cpu else "see nvidia-smi and CUDA_VISIBLE_DEVICES",
-            do="use --device auto or cpu, or mend the driver",
-        )
+        said = f"Device {name} was asked for, and {visible} CUDA devices are visible"
+        why, cure = "see nvidia-smi and CUDA_VISIBLE_DEVICES", "mend the driver"
+        if torch.version.cuda is None:
+            why, cure = "this torch is built for the CPU", "install one that is built for CUDA"
+        raise DeviceError(said, why=why, do=f"ask for the device auto or cpu, or {cure}")
     return torch.device("cuda", number)

@@ -41,6 +41,10 @@ _AGREED = (KeyboardInterrupt, TimeLimitError)
 """Ends that all processes come to together, after a checkpoint."""
 
 
+FEW = 4
+"""So many processes may share a run on any CPU, to try it out."""
+
+
 def process_count(wanted: int, device: str, on_cuda: bool) -> int:
     """How many processes a run is shared by.
 
@@ -50,9 +54,13 @@ def process_count(wanted: int, device: str, on_cuda: bool) -> int:
         on_cuda: Whether it is one of CUDA.
 
     Raises:
-        DeviceError: There are fewer devices than processes wanted.
+        DeviceError: There are fewer devices, or processors, than processes wanted.
     """
     if not on_cuda:
+        most = max(os.cpu_count() or 1, FEW)
+        if wanted > most:
+            why = "more would only wait for one another, and each takes memory of its own"
+            raise DeviceError(f"{wanted} processes were asked for on the CPU", why=why, do=f"use at most {most}")
         return max(wanted, 1)
     import torch
 
@@ -140,7 +148,7 @@ class _Process:
         raise TrainingError(
             f"Process {self.number} of the run ended {how}",
             why="most often the system ran out of memory and chose it" if code == -signal.SIGKILL else None,
-            do="run the same command again: it goes on from the last checkpoint",
+            do="run the same command again, without --fresh: it goes on from the last checkpoint",
         )
 
 

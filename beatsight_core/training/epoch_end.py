@@ -15,6 +15,9 @@ from beatsight_core.training.watch import Watch
 
 logger = logging.getLogger("beatsight")
 
+_OF_THE_VIEW = ("clips_per_second", "seconds_left")
+"""Numbers that the progress view has fresher ones of."""
+
 EPOCH_METRICS = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap")
 
 
@@ -83,6 +86,6 @@ def _show(sitting: Sitting, record: dict[str, Any], task: Task) -> None:
         "clips_per_second": record["clips_per_second"],
         "seconds_left": (epochs - epoch) * record["seconds"],
     }
-    task.advance(0, epoch=epoch, **shown)
+    task.advance(0, epoch=epoch, **{name: value for name, value in shown.items() if name not in _OF_THE_VIEW})
     text = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
     logger.info("epoch %d of %d: %s", epoch, epochs, text)

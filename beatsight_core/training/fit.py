@@ -133,7 +133,7 @@ class _AfterStep:
         if what >= _SAVE:
             path = self.save()
             if what == _STOP:
-                logger.info("stopped by %s; the same command goes on from %s", stop.name or "a signal", path)
+                logger.info("stopped by %s; what was done is kept in %s", stop.name or "a signal", path)
                 raise KeyboardInterrupt
             if what == _END:
                 raise limit.reached(f"step {self._trainer.position.step} is kept in {path}")
@@ -156,7 +156,8 @@ class _AfterStep:
 
 def _train(sitting: Sitting, trainer: Trainer, validation: Clips, stop: StopRequest) -> None:
     config, limit = sitting.config, sitting.limit
-    limit.require("getting ready took too long")
+    if not limit.fits():
+        raise limit.too_short()
     total = config.epochs * trainer.clips_per_epoch
     on_cuda = sitting.device.type == "cuda" and sitting.ranks.first
     with sitting.progress.task(f"train {config.preset}", total, "clips") as task, Watch(on_cuda=on_cuda) as watch:

@@ -89,12 +89,20 @@ def mirror(order: Mapping[str, Any], news: Any) -> None:
             _show(order, news, online=True, problem=None)
             return
         except Exception as error:  # noqa: BLE001 - W&B raises what it likes, and none of it may matter
-            problem = f"it could not be reached, or refused ({type(error).__name__}); the run is kept offline instead"
+            problem = f"it could not be reached, or refused ({_said(error)}); the run is kept offline instead"
             _tear_down()
     try:
         _show(order, news, online=False, problem=problem)
     except Exception as error:  # noqa: BLE001 - as above
-        _note(order, "offline", problem=f"the run is not tracked, W&B failed ({type(error).__name__})")
+        _note(order, "offline", problem=f"the run is not tracked, W&B failed ({_said(error)})")
+
+
+def _said(error: Exception) -> str:
+    """The kind of an error and its first line, without the key that it might quote."""
+    text = str(error).strip().split("\n", 1)[0][:200]
+    if key := os.environ.get("WANDB_API_KEY"):
+        text = text.replace(key, "***")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _show(order: Mapping[str, Any], news: Any, *, online: bool, problem: str | None) -> None:

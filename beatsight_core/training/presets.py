@@ -15,6 +15,9 @@ from beatsight_core.errors import SettingsError
 from beatsight_core.settings import PRESETS, Settings
 from beatsight_core.toml import nearest, values_of
 
+MODELS = ("cnn", "cnn_small")
+"""Nets, as `model.build_model` makes them."""
+
 AMP_MODES = ("auto", "bfloat16", "float16", "off")
 ENLARGE_MODES = ("auto", "always", "never")
 BALANCES = ("none", "sessions", "classes")
@@ -179,13 +182,14 @@ def preset_values(name: str) -> dict[str, Any]:
 
 
 _WORDS = {
-    "amp": AMP_MODES, "enlarge_batch": ENLARGE_MODES, "balance": BALANCES, "residence": RESIDENCES, "loss": LOSSES,
+    "model": MODELS, "amp": AMP_MODES, "enlarge_batch": ENLARGE_MODES, "balance": BALANCES, "residence": RESIDENCES,
+    "loss": LOSSES,
 }  # fmt: skip
 
 
 def _not_one_of(config: TrainingConfig, name: str, words: tuple[str, ...]) -> tuple[bool, str]:
     value = getattr(config, name)
-    return value not in words, f"{name} must be one of {', '.join(words)}, not {value!r}"
+    return value not in words, f"{name} must be one of {', '.join(words)}, not {value!r}{nearest(str(value), words)}"
 
 
 def _contradictions(config: TrainingConfig) -> list[str]:

@@ -15,6 +15,7 @@ Training writes it, and all that comes after reads it by `open_run`.
 """
 
 import logging
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from beatsight_core.errors import InputError, ModelError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import read_json, storage_errors, write_bytes
 from beatsight_core.settings import Settings
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.training.presets import TrainingConfig, preset_values
 
 CONFIG, HISTORY, METRICS, THRESHOLDS = "config.json", "history.jsonl", "metrics.json", "thresholds.json"
 ENVIRONMENT, FAILURE, LAUNCH, CHECKPOINTS = "environment.json", "failure.json", "launch", "checkpoints"
@@ -94,7 +95,7 @@ class Run:
         """
         path = self.folder / THRESHOLDS
         if not path.is_file():
-            raise ModelError(f"Run {self.run_id} has no thresholds yet", where=path, do=_finish(self))
+            raise ModelError(f"Run {self.run_id} has no thresholds yet", where=path, do=how_to_finish(self))
         values = read_json(path)["thresholds"]
         return np.array([values[label] for label in self.classes], dtype=np.float64)
 
@@ -191,5 +192,16 @@ def _last_change(folder: Path) -> int:
     return max((folder / name).stat().st_mtime_ns for name in names if (folder / name).exists())
 
 
-def _finish(run: Run) -> str:
-    return f"finish it: beatsight train {run.key} --preset {run.preset}"
+def how_to_finish(run: Run) -> str:
+    """The command that goes on with a run: its preset and whatever differs from that."""
+    said = read_json(run.folder / CONFIG)
+    plain = TrainingConfig(preset=run.preset, **preset_values(run.preset)).to_json()
+    words = [f"--set {name}={_typed(value)}" for name, value in said["config"].items() if plain.get(name) != value]
+    if "extends" in said:
+        words.append(f"--extend {said['extends']['run_id']}")
+    return " ".join(["finish it: beatsight train", run.key, "--preset", run.preset, *words])
+
+
+def _typed(value: Any) -> str:
+    """A value as it is typed after `--set`."""
+    return str(value).lower() if isinstance(value, bool) else shlex.quote(str(value))

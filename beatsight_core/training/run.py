@@ -20,7 +20,6 @@ from beatsight_core.features.device import torch_device
 from beatsight_core.files import (
     digest_bytes,
     digest_json,
-    exclusive_lock,
     read_json,
     remove_leftovers,
     storage_errors,
@@ -65,6 +64,7 @@ class TrainResult:
         seconds: Training and validation, of all sittings.
         clips_per_second: While training.
         resumed: Whether this call went on with, or found, what an earlier one had begun.
+        was_finished: Whether there was nothing left to do.
     """
 
     run_id: str
@@ -76,6 +76,7 @@ class TrainResult:
     seconds: float
     clips_per_second: float
     resumed: bool
+    was_finished: bool
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe."""
@@ -97,6 +98,11 @@ class Terms:
     extend: str | None = None
     max_seconds: float | None = None
     launch: str = ""
+
+    @property
+    def again(self) -> str:
+        """How the same is gone on with, in words."""
+        return "run the same command again" + (", without --fresh" if self.fresh and not self.launch else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,23 +154,26 @@ def train(
         TimeLimitError: The limit is near; a checkpoint has been written, and the same call goes on from it.
         KeyboardInterrupt: Stopped by Ctrl-C or SIGTERM after a step, with a checkpoint.
     """
-    limit = TimeLimit(terms.max_seconds, WIND_DOWN_S + (FINISH_WAIT_S if settings.tracking.mode != "disabled" else 0.0))
+    reserve_s = WIND_DOWN_S + (FINISH_WAIT_S if settings.tracking.mode != "disabled" else 0.0)
+    limit = TimeLimit(terms.max_seconds, reserve_s, terms.again)
     config = load_preset(settings, preset, overrides)
     place = torch_device(device)
+    processes = process_count(config.processes, device, place.type == "cuda")
     key = dataset_key(settings, ref)
     features = open_features(settings, key)
     identity = run_identity(config, key, features, extension_of(settings, terms.extend))
     folder = settings.run_root / identity["run_id"]
-    with exclusive_lock(settings.run_root / ".locks" / identity["run_id"]):
+    with limit.waiting_for(folder.name, settings.run_root / ".locks" / folder.name):
         if terms.fresh and not (terms.launch and _launched_by(folder) == terms.launch):
             _discard(folder)
             write_text(folder / records.LAUNCH, terms.launch)
         begun = (folder / records.CONFIG).exists()
-        if not (folder / records.METRICS).exists():
+        was_finished = (folder / records.METRICS).exists()
+        if not was_finished:
             identity = _begun(settings, folder, identity)
-            means = Means(config, place, limit, process_count(config.processes, device, place.type == "cuda"))
+            means = Means(config, place, limit, processes)
             _carry_out(settings, folder, identity, (means, features), progress or SilentProgress())
-        return _result(folder, resumed=begun)
+        return _result(folder, resumed=begun, was_finished=was_finished)
 
 
 def extension_of(settings: Settings, run: str | None) -> str | None:
@@ -293,7 +302,7 @@ def _discard(folder: Path) -> None:
             shutil.rmtree(aside)
 
 
-def _result(folder: Path, *, resumed: bool) -> TrainResult:
+def _result(folder: Path, *, resumed: bool, was_finished: bool) -> TrainResult:
     value = read_json(folder / records.METRICS)
     metrics = {name: value["metrics"][name] for name in _SHOWN}
     metrics["f1"] = {label: scores["f1"] for label, scores in value["metrics"]["per_class"].items()}
@@ -307,4 +316,5 @@ def _result(folder: Path, *, resumed: bool) -> TrainResult:
         seconds=value["seconds"],
         clips_per_second=value["clips_per_second"],
         resumed=resumed,
+        was_finished=was_finished,
     )

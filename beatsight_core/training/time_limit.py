@@ -6,8 +6,10 @@ What comes next is foreseen from the longest that it took so far, times `MARGIN`
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from beatsight_core.errors import TimeLimitError
+from beatsight_core.files import exclusive_lock
 
 MARGIN = 2.0
 
@@ -18,10 +20,11 @@ class TimeLimit:
     Args:
         seconds: From now on; None for no limit.
         reserve_s: Of these, for what comes after the last checkpoint.
+        again: How the run is gone on with, as an error says it.
     """
 
-    def __init__(self, seconds: float | None = None, reserve_s: float = 1.0):
-        self.seconds, self._reserve_s = seconds, reserve_s
+    def __init__(self, seconds: float | None = None, reserve_s: float = 1.0, again: str = "run the same command again"):
+        self.seconds, self._reserve_s, self._again = seconds, reserve_s, again
         self._began = time.monotonic()
         self._longest: dict[str, float] = {}
 
@@ -62,10 +65,33 @@ class TimeLimit:
         if not self.fits(**units):
             raise self.reached(otherwise)
 
+    @contextlib.contextmanager
+    def waiting_for(self, run: str, lock: Path) -> Iterator[None]:
+        """Have a run to oneself for the block, after a wait for who has it.
+
+        Raises:
+            TimeLimitError: Nobody let go of it in time.
+        """
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(exclusive_lock(lock, f"run {run}", self.left))
+            except TimeoutError as error:
+                raise self.reached(f"another process has run {run}") from error
+            yield
+
     def reached(self, why: str) -> TimeLimitError:
         """What to raise when the sitting ends here."""
         return TimeLimitError(
             "The time limit is near, and the run is not finished",
             why=why,
-            do="run the same command again: it goes on from there",
+            do=f"{self._again}: it goes on from there",
+        )
+
+    def too_short(self) -> TimeLimitError:
+        """What to raise when it is used up before anything was done."""
+        took = time.monotonic() - self._began
+        return TimeLimitError(
+            "The time limit was over before a step could be taken",
+            why=f"getting ready took {took:.0f} s, and {self._reserve_s:.0f} s are kept for the end",
+            do=f"give it well over {took + self._reserve_s:.0f} s; with the same limit the same may happen again",
         )

@@ -142,8 +142,10 @@ def _train(
     except TimeLimitError as error:
         if context.retry_number + 1 < config.sittings:
             context.log.info(f"Sitting {context.retry_number + 1} of {config.sittings}: {error}")
-            raise dg.RetryRequested(max_retries=config.sittings - 1) from error
-        raise dg.Failure(str(error), allow_retries=False) from error
+            raise dg.RetryRequested(max_retries=config.sittings - 1) from None
+        used = f"{config.sittings} sitting(s) of {config.max_seconds:g} s are used up"
+        said = f"{used}: {error.why}. Materialize it again to go on, or give the launch more sittings"
+        raise dg.Failure(said, allow_retries=False) from None
     except BeatSightError as error:  # it would end the same way again
         raise dg.Failure(str(error), allow_retries=False) from error
     run = open_run(current, result.run_id)

@@ -110,6 +110,19 @@ def test_a_lock_keeps_others_out_and_dies_with_its_owner(tmp_path):
         assert time.monotonic() - began < 30
 
 
+def test_a_wait_for_a_lock_names_who_holds_it_and_ends_in_time(tmp_path, caplog):
+    caplog.set_level("INFO", "beatsight")
+    with (
+        files.exclusive_lock(tmp_path / "lock"),
+        pytest.raises(TimeoutError),
+        files.exclusive_lock(tmp_path / "lock", "run a", timeout_s=0.2),
+    ):
+        pass
+    assert f"waiting for run a: process {os.getpid()} is at it" in caplog.text
+    with files.exclusive_lock(tmp_path / "lock", "run a", timeout_s=0.0):
+        pass
+
+
 def test_leftovers_of_dead_writers_go_and_those_of_the_living_stay(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()

@@ -105,7 +105,7 @@ def test_a_launch_may_be_cut_into_sittings(ready: Settings, instance: dg.Dagster
     assert not result.success
     assert [event.step_key for event in result.all_events if event.is_step_up_for_retry] == ["warmup_probe"]
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "The time limit is near, and the run is not finished" in str(failure.step_failure_data.error)
+    assert "2 sitting(s) of 3 s are used up" in str(failure.step_failure_data.error)
 
 
 def test_what_would_end_the_same_way_again_is_not_tried_again(ready: Settings, instance: dg.DagsterInstance) -> None:

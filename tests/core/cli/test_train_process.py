@@ -44,15 +44,15 @@ def test_a_time_limit_ends_a_sitting_with_75_and_the_same_command_goes_on(train,
     while len(steps) < 2:
         code, said, errors = train("--device", "cpu", "--max-seconds", limit_s, epochs=100_000)
         assert (code, said["exit_code"], said["error"]["kind"]) == (75, 75, "TimeLimitError"), errors
-        assert "Stopped: The time limit is near" in errors
-        assert "run the same command again" in errors
         run = open_run(settings, "latest")
         assert run.status == "unfinished"
         found = checkpoint.load_newest(run.folder / "checkpoints")
-        if "getting ready took too long" in errors:  # on a machine that is very busy
+        if "before a step could be taken" in errors:  # on a machine that is very busy
             limit_s *= 2
             assert limit_s < 100
         else:
+            assert "Stopped: The time limit is near" in errors
+            assert "run the same command again: it goes on" in errors
             steps.append(found[0]["progress"]["step"])
     assert 0 < steps[0] < steps[1]
     assert "resuming in epoch" in errors
@@ -63,4 +63,4 @@ def test_a_device_that_is_not_there_is_a_usage_error(train):
     code, said, errors = train("--device", "cuda", epochs=1)
     assert (code, said["error"]["kind"]) == (2, "DeviceError")
     assert "0 CUDA devices are visible" in errors
-    assert "use --device auto or cpu" in errors
+    assert "ask for the device auto or cpu" in errors

@@ -60,6 +60,11 @@ def test_cuda_visible_devices_narrows_as_cuda_reads_it(smi: Path, visible: str, 
     assert [device.index for device in discover_devices({"CUDA_VISIBLE_DEVICES": visible})] == expected
 
 
+@pytest.mark.parametrize("named", ["", "-1"])
+def test_none_may_be_named(smi: Path, named: str) -> None:
+    assert discover_devices({"BEATSIGHT_DEVICES": named}) == []
+
+
 def test_a_named_device_that_exists_keeps_its_memory(smi: Path) -> None:
     (device,) = discover_devices({"BEATSIGHT_DEVICES": "1", "CUDA_VISIBLE_DEVICES": "0"})
     assert device.name == "NVIDIA RTX 3080 Ti"

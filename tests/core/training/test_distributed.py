@@ -182,6 +182,8 @@ def test_as_many_processes_as_leased_devices(monkeypatch):
     assert [process_count(wanted, "cpu", False) for wanted in (0, 1, 3)] == [1, 1, 3]
     with pytest.raises(DeviceError, match="8 processes were asked for on 4 device"):
         process_count(8, "auto", True)
+    with pytest.raises(DeviceError, match="9999 processes were asked for on the CPU"):
+        process_count(9999, "cpu", False)
 
 
 def test_more_processes_than_clips_in_a_batch_are_refused(features, config):

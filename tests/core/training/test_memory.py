@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from beatsight_core.errors import TrainingError
-from beatsight_core.training import checkpoint, records, run
+from beatsight_core.training import checkpoint, presets, records, run
 from beatsight_core.training.batches import load_clips
 from beatsight_core.training.fit import fit
 from beatsight_core.training.loop import Trainer
@@ -39,6 +39,7 @@ class HungryNet(DrumNet):
 @pytest.fixture(autouse=True)
 def hungry(monkeypatch):
     monkeypatch.setitem(MODELS, "hungry", HungryNet)
+    monkeypatch.setitem(presets._WORDS, "model", ("hungry", *presets.MODELS))
     monkeypatch.setattr(HungryNet, "patience", 5)
 
 

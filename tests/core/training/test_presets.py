@@ -6,6 +6,8 @@ import pytest
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.settings import PRESETS
+from beatsight_core.training import presets
+from beatsight_core.training.model import MODELS
 from beatsight_core.training.presets import TrainingConfig, load_preset
 
 
@@ -85,6 +87,12 @@ def test_all_problems_are_reported_at_once(settings):
         SettingsError, match=r"training\.warmup\.lrr \(did you mean training\.warmup\.lr\?\).*epochs must be int"
     ):
         load_preset(changed, "warmup", {"epochs": "x"})
+
+
+def test_an_unknown_net_is_told_before_anything_is_read(settings):
+    assert set(presets.MODELS) == set(MODELS)
+    with pytest.raises(SettingsError, match=r"model must be one of cnn, cnn_small, not 'cnn_smal'.*cnn_small"):
+        load_preset(settings, "warmup", {"model": "cnn_smal"})
 
 
 def test_an_unknown_preset_names_the_nearest(settings):

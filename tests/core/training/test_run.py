@@ -1,13 +1,14 @@
 import contextlib
 import json
 import os
+import shlex
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from beatsight_core.errors import DatasetError, SettingsError
-from beatsight_core.files import json_bytes
+from beatsight_core.errors import DatasetError, SettingsError, TimeLimitError
+from beatsight_core.files import exclusive_lock, json_bytes
 from beatsight_core.progress import SilentProgress
 from beatsight_core.training import records
 from beatsight_core.training.run import Terms, list_runs, open_run, train
@@ -57,7 +58,8 @@ def test_a_run_is_found_finished_by_the_same_command(ready):
     before = contents(first.folder)
     again = train(settings, settings.manifests_dir / "tiny.jsonl", overrides={**FAST, "epochs": "2"}, device="cpu")
     assert again.resumed
-    assert {**again.to_json(), "resumed": False} == first.to_json()
+    assert again.was_finished
+    assert {**again.to_json(), "resumed": False, "was_finished": False} == first.to_json()
     assert contents(first.folder) == before
     assert json_bytes(first.to_json())
     assert set(first.metrics) >= {"loss", "accuracy", "exact_match", "macro_f1", "f1", "hits"}
@@ -82,6 +84,37 @@ def test_what_a_launch_began_afresh_it_goes_on_with(ready):
     assert again.resumed
     assert train(settings, key, overrides=FAST, device="cpu", terms=terms).resumed
     assert not train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True, launch="launch-2")).resumed
+
+
+def test_what_is_unfinished_says_the_command_that_goes_on_with_it(ready):
+    settings, key = ready
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, key, overrides=FAST, device="cpu", progress=Impatient(100))
+    run = open_run(settings, "latest")
+    words = shlex.split(records.how_to_finish(run))
+    assert words[:6] == ["finish", "it:", "beatsight", "train", key, "--preset"]
+    typed = dict(word.split("=", 1) for word in words if "=" in word)
+    finished = train(settings, key, words[6], overrides=typed, device="cpu")
+    assert (finished.run_id, finished.resumed, finished.was_finished) == (run.run_id, True, False)
+    assert train(settings, key, overrides=FAST, device="cpu").was_finished
+
+
+def test_who_begins_afresh_is_not_told_to_repeat_that():
+    assert Terms().again == "run the same command again"
+    assert Terms(fresh=True).again == "run the same command again, without --fresh"
+    assert Terms(fresh=True, launch="one").again == Terms().again
+
+
+def test_a_limit_holds_while_another_process_has_the_run(ready, caplog):
+    caplog.set_level("INFO", "beatsight")
+    settings, key = ready
+    run_id = train(settings, key, overrides=FAST, device="cpu").run_id
+    with (
+        exclusive_lock(settings.run_root / ".locks" / run_id),
+        pytest.raises(TimeLimitError, match=f"another process has run {run_id}"),
+    ):
+        train(settings, key, overrides=FAST, device="cpu", terms=Terms(max_seconds=0.5))
+    assert f"waiting for run {run_id}: process {os.getpid()} is at it" in caplog.text
 
 
 def test_other_values_are_another_run(ready):
