@@ -124,6 +124,10 @@ class GateSettings:
         max_unknown_labels: Over the profile's, where given.
         max_missing_rate: Events without audio, of all; over the profile's, where given.
         max_missing_rate_per_source: The same of each source set.
+        max_class_drop: Share of its hits that a class may lose against the blessed baseline, as all below over the
+            profile's.
+        max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits, 0..1.
+        max_drift_linf: Change of one class's share in a source set since the baseline.
         promotion: Criterion -> limit, tighter than the profile's; a looser one is an error.
     """
 
@@ -134,6 +138,9 @@ class GateSettings:
     max_unknown_labels: int | None = None
     max_missing_rate: float | None = None
     max_missing_rate_per_source: float | None = None
+    max_class_drop: float | None = None
+    max_drift_js: float | None = None
+    max_drift_linf: float | None = None
     promotion: Mapping[str, float] = field(default_factory=dict)
 
 

@@ -10,9 +10,11 @@ from beatsight_core.audio.inventory import Inventory, build_inventory, open_inve
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import file_name, write_json, write_text
 from beatsight_core.health.compare import FORMAT, baseline_gates, class_changes, read_baseline
+from beatsight_core.health.drift import drift, drift_gates
 from beatsight_core.health.export_figures import export_figures
-from beatsight_core.health.gates import Gate, evaluate_gates
+from beatsight_core.health.gates import Gate, evaluate_gates, profile_of
 from beatsight_core.health.notices import notices
+from beatsight_core.health.seal import sealed
 from beatsight_core.health.statistics import statistics
 from beatsight_core.health.view import view
 from beatsight_core.manifest.reader import Catalog, build_catalog
@@ -90,7 +92,7 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
     with progress.task("health", total=3, unit="steps") as task:
         figures = statistics(settings, catalog, inventory, export_figures(settings, catalog.key))
         task.advance(1)
-        gates, changes = _judge(settings, figures)
+        gates, against = _judge(settings, figures)
         report = {
             "format": FORMAT,
             "key": catalog.key,
@@ -98,14 +100,15 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
             "sha256": catalog.summary.to_json()["sha256"],
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "profile": settings.gates.profile,
+            "limits": profile_of(settings.gates).to_json(),
             "passed": all(gate.passed for gate in gates),
             "gates": [gate.to_json() for gate in gates],
             "notices": notices(figures, settings.gates.profile),
-            "changes": changes,
+            **against,
             "statistics": figures,
         }
         task.advance(1)
-        paths = _write(settings.health_dir, report)
+        paths = _write(settings.health_dir, sealed(report))
         task.advance(1)
     return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"])
 
@@ -127,14 +130,16 @@ def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inve
     return build_inventory(settings, catalog, progress=progress)
 
 
-def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], list[dict[str, Any]]]:
-    """All gates, and the changes since the baseline where one was blessed."""
-    gates = evaluate_gates(figures, settings.gates)
+def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], dict[str, Any]]:
+    """All gates, and what the report says of the baseline: which it is, `changes` by class and `drift` by source."""
+    gates, limits = evaluate_gates(figures, settings.gates), profile_of(settings.gates)
     baseline = read_baseline(settings.health_dir)
     if baseline is None:
-        return gates, []
-    changes = class_changes(figures, baseline)
-    return gates + baseline_gates(changes, gates, baseline), changes
+        return gates, {"baseline": None, "changes": [], "drift": []}
+    changes, drifted = class_changes(figures, baseline), drift(figures, baseline)
+    compared = baseline_gates(changes, gates, baseline, limits) + drift_gates(drifted, limits)
+    about = {name: baseline.get(name) for name in ("key", "sha256", "made", "seal", "blessing")}
+    return gates + compared, {"baseline": about, "changes": changes, "drift": drifted}
 
 
 def _write(folder: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:

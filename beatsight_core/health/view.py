@@ -47,6 +47,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "audio_rows": _audio_rows(figures["audio"]),
         "copy_rows": _copy_rows(figures["audio"]),
         "export_rows": _export_rows(figures["export"]),
+        "drift_rows": [_drift_row(row, report["limits"]) for row in report["drift"]],
         "reconciliation_rows": [
             {**check, "state": "fail" if check["gap"] else "pass"} for check in figures["reconciliation"]
         ],
@@ -189,6 +190,17 @@ def _export_rows(export: Mapping[str, Any] | None) -> list[dict[str, Any]]:
          **{f"seconds_{split}": source["seconds_by_split"].get(split, 0) for split in ("train", "val", "calibration")}}
         for name, source in export["by_source"].items()
     ]  # fmt: skip
+
+
+def _drift_row(row: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict is that of the gates: the whole corpus is not judged, a source set that is gone fails."""
+    shown_row = {**row, "points": None if row["change"] is None else 100 * row["change"]}
+    if row["source"] is None:
+        return {**shown_row, "source": "all of them", "state": "info"}
+    if row["js"] is None:
+        return {**shown_row, "state": "fail" if row["before"] and not row["after"] else "info"}
+    within = row["js"] <= limits["max_drift_js"] and row["linf"] <= limits["max_drift_linf"]
+    return {**shown_row, "state": "pass" if within else "fail"}
 
 
 def _per_cent(part: float, whole: float) -> float:
