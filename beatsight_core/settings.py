@@ -128,6 +128,10 @@ class GateSettings:
             profile's.
         max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits, 0..1.
         max_drift_linf: Change of one class's share in a source set since the baseline.
+        max_clipped_rate: Clips of a source set that are clipped, of those measured.
+        max_offset_rate: Clips of a source set with a DC offset, of those measured.
+        max_silent_rate: Clips of a source set that have a label and hardly sound.
+        max_misalignment_ms: Attack minus onset in a source set, late or early.
         promotion: Criterion -> limit, tighter than the profile's; a looser one is an error.
     """
 
@@ -141,6 +145,10 @@ class GateSettings:
     max_class_drop: float | None = None
     max_drift_js: float | None = None
     max_drift_linf: float | None = None
+    max_clipped_rate: float | None = None
+    max_offset_rate: float | None = None
+    max_silent_rate: float | None = None
+    max_misalignment_ms: float | None = None
     promotion: Mapping[str, float] = field(default_factory=dict)
 
 

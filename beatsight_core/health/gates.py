@@ -40,6 +40,10 @@ class Profile:
         max_class_drop: Share of its hits that a class may lose against the baseline.
         max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits.
         max_drift_linf: Change of one class's share in a source set since the baseline.
+        max_clipped_rate: Clips of a source set with a run of samples at full scale.
+        max_offset_rate: Clips of a source set whose median sample is not zero.
+        max_silent_rate: Clips of a source set that have a label and hardly sound.
+        max_misalignment_ms: Middle of attack minus onset in a source set, late or early.
     """
 
     min_counts: Mapping[str, int] = field(default_factory=lambda: dict(_PRODUCTION_COUNTS))
@@ -51,6 +55,10 @@ class Profile:
     max_class_drop: float = 0.25
     max_drift_js: float = 0.05
     max_drift_linf: float = 0.10
+    max_clipped_rate: float = 0.05
+    max_offset_rate: float = 0.02
+    max_silent_rate: float = 0.02
+    max_misalignment_ms: float = 10.0
 
     def to_json(self) -> dict[str, Any]:
         """As a report holds them."""
@@ -74,7 +82,7 @@ class Gate:
 
     Attributes:
         name: What is held to it.
-        group: counts, techniques, labels, audio, reconciliation, leakage or baseline.
+        group: counts, techniques, labels, audio, sound, reconciliation, leakage or baseline.
         value: What was measured; None where nothing could be, which fails.
         limit: What it is held against.
         sign: Which side of the limit is good.

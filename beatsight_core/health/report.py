@@ -15,6 +15,8 @@ from beatsight_core.health.export_figures import export_figures
 from beatsight_core.health.gates import Gate, evaluate_gates, profile_of
 from beatsight_core.health.notices import notices
 from beatsight_core.health.seal import sealed
+from beatsight_core.health.sound_figures import sound_figures
+from beatsight_core.health.sound_gates import sound_gates
 from beatsight_core.health.statistics import statistics
 from beatsight_core.health.view import view
 from beatsight_core.manifest.reader import Catalog, build_catalog
@@ -89,8 +91,10 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
     progress = progress or SilentProgress()
     catalog = build_catalog(settings, ref, progress=progress)
     inventory = _inventory(settings, catalog, progress)
-    with progress.task("health", total=3, unit="steps") as task:
-        figures = statistics(settings, catalog, inventory, export_figures(settings, catalog.key))
+    with progress.task("health", total=4, unit="steps") as task:
+        export, sound = export_figures(settings, catalog.key), sound_figures(settings, catalog.key)
+        task.advance(1)
+        figures = statistics(settings, catalog, inventory, export, sound)
         task.advance(1)
         gates, against = _judge(settings, figures)
         report = {
@@ -132,7 +136,8 @@ def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inve
 
 def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], dict[str, Any]]:
     """All gates, and what the report says of the baseline: which it is, `changes` by class and `drift` by source."""
-    gates, limits = evaluate_gates(figures, settings.gates), profile_of(settings.gates)
+    limits = profile_of(settings.gates)
+    gates = evaluate_gates(figures, settings.gates) + sound_gates(figures, limits)
     baseline = read_baseline(settings.health_dir)
     if baseline is None:
         return gates, {"baseline": None, "changes": [], "drift": []}

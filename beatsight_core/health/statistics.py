@@ -22,7 +22,11 @@ from beatsight_core.taxonomy import taxonomy_named
 
 
 def statistics(
-    settings: Settings, catalog: Catalog, inventory: Inventory | None = None, export: Mapping[str, Any] | None = None
+    settings: Settings,
+    catalog: Catalog,
+    inventory: Inventory | None = None,
+    export: Mapping[str, Any] | None = None,
+    sound: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measure a corpus.
 
@@ -31,10 +35,11 @@ def statistics(
         catalog: The events and hits.
         inventory: Their audio, if it was looked for.
         export: `export_figures.export_figures` of the dataset, if there is one.
+        sound: `sound_figures.sound_figures` of the dataset.
 
     Returns:
         JSON-safe figures: `totals`, `events`, `hits`, `duplicates`, `unknown_labels`, `leakage`, `rejects`, `audio`
-        (None without an inventory), `export` (None without a dataset), `reconciliation`.
+        (None without an inventory), `export` and `sound` (None without a dataset), `reconciliation`.
 
     Raises:
         DatasetError: The catalog cannot be read.
@@ -56,6 +61,7 @@ def statistics(
         "split_notes": list(summary["split_notes"]),
         "audio": inventory.to_json() if inventory else None,
         "export": export,
+        "sound": sound,
     }
     figures["reconciliation"] = reconcile(catalog, summary, frames, figures)
     figures["totals"] = _totals(summary, figures)
