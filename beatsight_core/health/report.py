@@ -11,9 +11,12 @@ from beatsight_core.errors import DatasetError
 from beatsight_core.files import file_name, write_json, write_text
 from beatsight_core.health.compare import FORMAT, baseline_gates, class_changes, read_baseline
 from beatsight_core.health.drift import drift, drift_gates
+from beatsight_core.health.event_account import account_for_events
 from beatsight_core.health.export_figures import export_figures
 from beatsight_core.health.gates import Gate, evaluate_gates, profile_of
+from beatsight_core.health.lists import write_lists
 from beatsight_core.health.notices import notices
+from beatsight_core.health.reconciliation import misplaced_events
 from beatsight_core.health.seal import sealed
 from beatsight_core.health.sound_figures import sound_figures
 from beatsight_core.health.sound_gates import sound_gates
@@ -91,10 +94,13 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
     progress = progress or SilentProgress()
     catalog = build_catalog(settings, ref, progress=progress)
     inventory = _inventory(settings, catalog, progress)
-    with progress.task("health", total=4, unit="steps") as task:
+    own = settings.health_dir / file_name(catalog.key)
+    with progress.task("health", total=5, unit="steps") as task:
         export, sound = export_figures(settings, catalog.key), sound_figures(settings, catalog.key)
         task.advance(1)
-        figures = statistics(settings, catalog, inventory, export, sound)
+        account = account_for_events(settings, catalog, inventory)
+        task.advance(1)
+        figures = statistics(settings, catalog, inventory, export, sound, account)
         task.advance(1)
         gates, against = _judge(settings, figures)
         report = {
@@ -109,10 +115,11 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
             "gates": [gate.to_json() for gate in gates],
             "notices": notices(figures, settings.gates.profile),
             **against,
+            "lists": write_lists(own, catalog, account, misplaced_events(catalog, figures["reconciliation"])),
             "statistics": figures,
         }
         task.advance(1)
-        paths = _write(settings.health_dir, sealed(report))
+        paths = _write(settings.health_dir, own, sealed(report))
         task.advance(1)
     return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"])
 
@@ -147,10 +154,9 @@ def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], 
     return gates + compared, {"baseline": about, "changes": changes, "drift": drifted}
 
 
-def _write(folder: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
-    """The report under its manifest's key, then the copies; each file appears whole or not at all."""
+def _write(folder: Path, own: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
+    """The report in its own folder, then the copies; each file appears whole or not at all."""
     page = render_health(report)
-    own = folder / file_name(str(report["key"]))
     write_json(own / "report.json", report)
     write_text(own / "report.html", page)
     write_json(folder / f"{LATEST}.json", report)

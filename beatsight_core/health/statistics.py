@@ -11,10 +11,11 @@ import polars as pl
 from beatsight_core.audio.inventory import Inventory
 from beatsight_core.errors import DatasetError
 from beatsight_core.health.duplicates import duplicates
+from beatsight_core.health.event_account import Account
 from beatsight_core.health.event_figures import event_figures, event_plans
 from beatsight_core.health.hit_figures import hit_figures, hit_plans
 from beatsight_core.health.leakage import leakage
-from beatsight_core.health.reconciliation import reconcile
+from beatsight_core.health.reconciliation import account_checks, reconcile, whereabouts
 from beatsight_core.health.rejects import rejects
 from beatsight_core.manifest.reader import Catalog
 from beatsight_core.settings import Settings
@@ -27,6 +28,7 @@ def statistics(
     inventory: Inventory | None = None,
     export: Mapping[str, Any] | None = None,
     sound: Mapping[str, Any] | None = None,
+    account: Account | None = None,
 ) -> dict[str, Any]:
     """Measure a corpus.
 
@@ -36,10 +38,12 @@ def statistics(
         inventory: Their audio, if it was looked for.
         export: `export_figures.export_figures` of the dataset, if there is one.
         sound: `sound_figures.sound_figures` of the dataset.
+        account: `event_account.account_for_events` of the catalog.
 
     Returns:
         JSON-safe figures: `totals`, `events`, `hits`, `duplicates`, `unknown_labels`, `leakage`, `rejects`, `audio`
-        (None without an inventory), `export` and `sound` (None without a dataset), `reconciliation`.
+        (None without an inventory), `export` and `sound` (None without a dataset), `reconciliation`,
+        `whereabouts` (None without an account).
 
     Raises:
         DatasetError: The catalog cannot be read.
@@ -64,6 +68,8 @@ def statistics(
         "sound": sound,
     }
     figures["reconciliation"] = reconcile(catalog, summary, frames, figures)
+    figures["whereabouts"] = whereabouts(summary, account) if account else None
+    figures["reconciliation"] += account_checks(summary, account) if account else []
     figures["totals"] = _totals(summary, figures)
     return figures
 

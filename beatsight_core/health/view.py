@@ -10,6 +10,12 @@ _GROUPS = {
     "sound": "How clips sound", "reconciliation": "Numbers that must agree", "leakage": "Leakage",
     "baseline": "Against the baseline",
 }  # fmt: skip
+_WHEREABOUTS = {
+    "in_clips": "events in clips", "with_audio": "events with audio", "refused": "lines refused",
+    "missing_audio": "their file is missing", "unreadable_audio": "their file cannot be read",
+    "truncated_audio": "their file breaks off", "past_end": "beyond the end of their file",
+    "silent_audio": "nothing sounds", "not_exported": "not exported",
+}  # fmt: skip
 _KNOWN_BUCKETS = ("ghost", "light", "medium", "accent")
 
 
@@ -48,6 +54,8 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "audio_rows": _audio_rows(figures["audio"]),
         "copy_rows": _copy_rows(figures["audio"]),
         "export_rows": _export_rows(figures["export"]),
+        "whereabouts_bars": _whereabouts(figures["whereabouts"]),
+        "list_tables": [_list_table(entry) for entry in report["lists"]],
         "sound_rows": _sound_rows(figures["sound"], figures["export"]),
         "near_rows": _near_rows(figures["sound"]),
         "drift_rows": [_drift_row(row, report["limits"]) for row in report["drift"]],
@@ -193,6 +201,19 @@ def _export_rows(export: Mapping[str, Any] | None) -> list[dict[str, Any]]:
          **{f"seconds_{split}": source["seconds_by_split"].get(split, 0) for split in ("train", "val", "calibration")}}
         for name, source in export["by_source"].items()
     ]  # fmt: skip
+
+
+def _whereabouts(went: Mapping[str, int] | None) -> list[dict[str, Any]]:
+    """What became of lines, the good first; what nothing came to is left out."""
+    known = {title: (went or {}).get(name, 0) for name, title in _WHEREABOUTS.items()}
+    return bars({title: lines for title, lines in known.items() if lines})
+
+
+def _list_table(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A list's first lines as a table, its columns as the lines name them."""
+    keys = list(dict.fromkeys(key for line in entry["head"] for key in line))
+    columns = [{"key": key, "title": key.replace("_", " ")} for key in keys]
+    return {**entry, "rows": entry["head"], "columns": columns}
 
 
 def _sound_rows(sound: Mapping[str, Any] | None, export: Mapping[str, Any] | None) -> list[dict[str, Any]]:
