@@ -1,7 +1,7 @@
 """The health of a corpus: measured, judged, compared with the baseline, written as JSON and as a page to look at."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from beatsight_core.files import file_name, write_json, write_text
 from beatsight_core.health.compare import FORMAT, baseline_gates, class_changes, read_baseline
 from beatsight_core.health.drift import drift, drift_gates
 from beatsight_core.health.event_account import account_for_events
+from beatsight_core.health.examples import health_examples
 from beatsight_core.health.export_figures import export_figures
 from beatsight_core.health.gates import Gate, evaluate_gates, profile_of
 from beatsight_core.health.lists import write_lists
@@ -95,7 +96,7 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
     catalog = build_catalog(settings, ref, progress=progress)
     inventory = _inventory(settings, catalog, progress)
     own = settings.health_dir / file_name(catalog.key)
-    with progress.task("health", total=5, unit="steps") as task:
+    with progress.task("health", total=6, unit="steps") as task:
         export, sound = export_figures(settings, catalog.key), sound_figures(settings, catalog.key)
         task.advance(1)
         account = account_for_events(settings, catalog, inventory)
@@ -119,14 +120,21 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
             "statistics": figures,
         }
         task.advance(1)
-        paths = _write(settings.health_dir, own, sealed(report))
+        page = render_health(sealed(report), health_examples(settings, catalog.key))
+        task.advance(1)
+        paths = _write(settings.health_dir, own, sealed(report), page)
         task.advance(1)
     return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"])
 
 
-def render_health(report: Mapping[str, Any]) -> str:
-    """The page of a report, as HTML."""
-    return render_page("health.html", title="Corpus health", report=report, **view(report))
+def render_health(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page of a report, as HTML.
+
+    Args:
+        report: The whole of it.
+        examples: Clips to hear and see, from `health_examples`.
+    """
+    return render_page("health.html", title="Corpus health", report=report, examples=examples, **view(report))
 
 
 def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inventory:
@@ -154,9 +162,8 @@ def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], 
     return gates + compared, {"baseline": about, "changes": changes, "drift": drifted}
 
 
-def _write(folder: Path, own: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
+def _write(folder: Path, own: Path, report: Mapping[str, Any], page: str) -> tuple[Path, Path]:
     """The report in its own folder, then the copies; each file appears whole or not at all."""
-    page = render_health(report)
     write_json(own / "report.json", report)
     write_text(own / "report.html", page)
     write_json(folder / f"{LATEST}.json", report)

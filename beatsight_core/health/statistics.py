@@ -52,7 +52,8 @@ def statistics(
     summary = catalog.summary.to_json()
     frames = _collect(catalog)
     events = event_figures(frames, taxonomy)
-    hits = hit_figures(frames, taxonomy, (settings.dataset.pre_ms + settings.dataset.tail_ms) / 1000)
+    clip_s = (settings.dataset.pre_ms + settings.dataset.tail_ms) / 1000
+    hits = hit_figures(frames, taxonomy, clip_s, settings.dataset.val_ratio)
     repeated = duplicates(catalog, summary)
     figures: dict[str, Any] = {
         "taxonomy": taxonomy.name,
@@ -60,7 +61,7 @@ def statistics(
         "hits": hits,
         "duplicates": repeated,
         "unknown_labels": summary["unknown_labels"],
-        "leakage": leakage(frames["sessions"]),
+        "leakage": leakage(frames["sessions"], inventory.files if inventory else None),
         "rejects": rejects(catalog, summary),
         "split_notes": list(summary["split_notes"]),
         "audio": inventory.to_json() if inventory else None,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beatsight_core.health.view_sources import source_view
 from beatsight_core.pages.formats import count, duration, shown
 
 _GROUPS = {
@@ -56,8 +57,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "export_rows": _export_rows(figures["export"]),
         "whereabouts_bars": _whereabouts(figures["whereabouts"]),
         "list_tables": [_list_table(entry) for entry in report["lists"]],
-        "sound_rows": _sound_rows(figures["sound"], figures["export"]),
-        "near_rows": _near_rows(figures["sound"]),
+        **source_view(figures),
         "drift_rows": [_drift_row(row, report["limits"]) for row in report["drift"]],
         "reconciliation_rows": [
             {**check, "state": "fail" if check["gap"] else "pass"} for check in figures["reconciliation"]
@@ -214,45 +214,6 @@ def _list_table(entry: Mapping[str, Any]) -> dict[str, Any]:
     keys = list(dict.fromkeys(key for line in entry["head"] for key in line))
     columns = [{"key": key, "title": key.replace("_", " ")} for key in keys]
     return {**entry, "rows": entry["head"], "columns": columns}
-
-
-def _sound_rows(sound: Mapping[str, Any] | None, export: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    if sound is None or export is None:
-        return []
-    rows = []
-    for name, source in sound["by_source"].items():
-        aligned, near = source["alignment"], sound["near_duplicates"]["by_source"].get(name, {"near": 0, "compared": 0})
-        levels = export["levels"]["by_source"].get(name, {"silent": 0, "labelled": 0})
-        rows.append(
-            {
-                "source": name,
-                "measured": source["measured"],
-                "quartiles": _span(aligned["low_ms"], aligned["high_ms"]),
-                **{key: aligned[key] for key in ("strokes", "median_ms", "counts", "edges")},
-                "clipped_share": _share(source["clipped"], source["measured"]),
-                "offset_share": _share(source["offset"], source["measured"]),
-                "silent_share": _share(levels["silent"], levels["labelled"]),
-                "near_share": _share(near["near"], near["compared"]),
-            }
-        )
-    return rows
-
-
-def _span(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{shown(low, 'signed')} to {shown(high, 'signed')}"
-
-
-def _near_rows(sound: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    if sound is None:
-        return []
-    return [
-        {"val": _place(pair["val"]), "training": _place(pair["training"]), "distance_db": pair["distance_db"]}
-        for pair in sound["near_duplicates"]["examples"]
-    ]
-
-
-def _place(clip: Mapping[str, Any]) -> str:
-    return f"{clip['session_id']} · {clip['audio_path']} · {clip['onset_time']:.3f} s"
 
 
 def _drift_row(row: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
