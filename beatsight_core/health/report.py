@@ -18,7 +18,7 @@ from beatsight_core.health.gates import Gate, evaluate_gates, profile_of
 from beatsight_core.health.lists import write_lists
 from beatsight_core.health.notices import notices
 from beatsight_core.health.reconciliation import misplaced_events
-from beatsight_core.health.seal import sealed
+from beatsight_core.health.seal import SEAL, sealed
 from beatsight_core.health.sound_figures import sound_figures
 from beatsight_core.health.sound_gates import sound_gates
 from beatsight_core.health.statistics import statistics
@@ -120,9 +120,11 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
             "statistics": figures,
         }
         task.advance(1)
-        page = render_health(sealed(report), health_examples(settings, catalog.key))
+        whole = sealed(report)
+        # The page is drawn from the report in its own order: in the file, keys are sorted and classes with them.
+        page = render_health({**report, SEAL: whole[SEAL]}, health_examples(settings, catalog.key))
         task.advance(1)
-        paths = _write(settings.health_dir, own, sealed(report), page)
+        paths = _write(settings.health_dir, own, whole, page)
         task.advance(1)
     return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"])
 
