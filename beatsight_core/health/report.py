@@ -8,7 +8,7 @@ from typing import Any
 
 from beatsight_core.audio.inventory import Inventory, build_inventory, open_inventory
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import file_name, write_json, write_text
+from beatsight_core.files import file_name, remove_leftovers, write_json, write_text
 from beatsight_core.health.compare import FORMAT, baseline_gates, class_changes, read_baseline
 from beatsight_core.health.drift import drift, drift_gates
 from beatsight_core.health.event_account import account_for_events
@@ -104,6 +104,8 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
     catalog = build_catalog(settings, ref, progress=progress)
     inventory = _inventory(settings, catalog, progress)
     own = settings.health_dir / file_name(catalog.key)
+    for folder in (settings.health_dir, own):
+        remove_leftovers(folder)
     with progress.task("health", total=6, unit="steps") as task:
         export, sound = export_figures(settings, catalog.key), sound_figures(settings, catalog.key)
         task.advance(1)
