@@ -3,6 +3,7 @@
 A list that is empty has no file.
 """
 
+import functools
 import itertools
 import shutil
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from beatsight_core.files import atomic_path, sha256_file, storage_errors
 from beatsight_core.health.event_account import Account
 from beatsight_core.manifest.reader import Catalog
 
+_BLOCK = 50_000
 HEAD = 20
 """Lines of each list that the report repeats."""
 
@@ -49,7 +51,7 @@ def write_lists(folder: Path, catalog: Catalog, account: Account, misplaced: pl.
         "at_fault.jsonl": pl.concat(faults).unique(maintain_order=True),
     }
     writers: dict[str, Callable[[Path], object]] = {
-        name: frame.write_ndjson for name, frame in frames.items() if frame.height
+        name: functools.partial(_write_rows, frame) for name, frame in frames.items() if frame.height
     }
     with storage_errors(folder):
         if catalog.rejected_path.exists() and catalog.rejected_path.stat().st_size:
@@ -57,6 +59,12 @@ def write_lists(folder: Path, catalog: Catalog, account: Account, misplaced: pl.
         for name in LISTS.keys() - writers.keys():
             (folder / name).unlink(missing_ok=True)
     return [_written(folder / name, writers[name]) for name in LISTS if name in writers]
+
+
+def _write_rows(frame: pl.DataFrame, path: Path) -> None:
+    with path.open("wb") as handle:
+        for part in frame.iter_slices(_BLOCK):  # as text, millions of rows are larger than they are as a table
+            part.write_ndjson(handle)
 
 
 def _written(path: Path, write: Callable[[Path], object]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def test_health_gates_are_checks(place: Place) -> None:
     told = place.metadata("dataset_health")
     assert told["failed_gates"] == 0
     assert len(told["seal"]) == 64
-    assert {row.data["source"] for row in told["sound by source set"]} == {
+    assert {row.data["source"] for row in told["sound by source set"].records} == {
         "demo_multitrack",
         "demo_stems",
         "demo_takes",
