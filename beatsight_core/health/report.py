@@ -136,7 +136,7 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
         task.advance(1)
         paths = _write(settings.health_dir, own, whole, page)
         task.advance(1)
-    return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"], whole[SEAL], _tables(whole))
+    return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"], whole[SEAL], _tables(report))
 
 
 def render_health(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]] = ()) -> str:
