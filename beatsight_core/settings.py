@@ -19,6 +19,9 @@ from beatsight_core.toml import section, unknown
 
 SETTINGS_FILE = "beatsight.toml"
 
+NAME_BYTES = 255
+"""Longest name of a folder on the file systems that matter here."""
+
 _ENVIRONMENT_FOLDERS = {
     "dataset_dir": ("BEATSIGHT_DATASET_DIR", "datasets"),
     "cache_dir": ("BEATSIGHT_CACHE_DIR", "features"),
@@ -124,6 +127,14 @@ class GateSettings:
         max_unknown_labels: Over the profile's, where given.
         max_missing_rate: Events without audio, of all; over the profile's, where given.
         max_missing_rate_per_source: The same of each source set.
+        max_class_drop: Share of its hits that a class may lose against the blessed baseline, as all below over the
+            profile's.
+        max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits, 0..1.
+        max_drift_linf: Change of one class's share in a source set since the baseline.
+        max_clipped_rate: Clips of a source set that are clipped, of those measured.
+        max_offset_rate: Clips of a source set with a DC offset, of those measured.
+        max_silent_rate: Clips of a source set that have a label and hardly sound.
+        max_misalignment_ms: Attack minus onset in a source set, late or early.
         promotion: Criterion -> limit, tighter than the profile's; a looser one is an error.
     """
 
@@ -134,6 +145,13 @@ class GateSettings:
     max_unknown_labels: int | None = None
     max_missing_rate: float | None = None
     max_missing_rate_per_source: float | None = None
+    max_class_drop: float | None = None
+    max_drift_js: float | None = None
+    max_drift_linf: float | None = None
+    max_clipped_rate: float | None = None
+    max_offset_rate: float | None = None
+    max_silent_rate: float | None = None
+    max_misalignment_ms: float | None = None
     promotion: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -241,7 +259,8 @@ class Settings:
             return known
         bases = [self.data_root] + ([self.secondary_root] if self.secondary_root else [])
         roots = [base / "raw" for base in bases]
-        if Path(name).name == name and name != "..":  # a manifest's word never leads out of raw/
+        # A manifest's word never leads out of raw/, and a name that no folder can have is no error.
+        if Path(name).name == name and name != ".." and len(os.fsencode(name)) <= NAME_BYTES:
             roots = [base / "raw" / name for base in bases] + roots
         return dataclasses.replace(known, roots=tuple(roots))
 
