@@ -3,11 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from beatsight_core.evaluation.clips import HitClip
+from beatsight_core.evaluation.page_mistakes import mistake_cards, mistake_shelves
 from beatsight_core.pages.page import render_page
-from beatsight_core.pages.raster import raster
 
 FEW_SESSIONS = 10
 """With fewer sessions the page says that intervals mean little."""
@@ -17,14 +15,14 @@ _HEADLINE = (("accuracy", "accuracy"), ("exact_match", "exact match"), ("macro_f
 
 
 def evaluation_page(
-    content: Mapping[str, Any], history: Sequence[Mapping[str, Any]], pictures: Sequence[NDArray[Any]]
+    content: Mapping[str, Any], history: Sequence[Mapping[str, Any]], clips: Mapping[int, HitClip]
 ) -> str:
     """The report of one evaluation as a whole HTML document.
 
     Args:
-        content: What `metrics.json` holds, with `confusion` and `mistakes` beside.
+        content: From `report.measure`: what `metrics.json` holds, with confusion and mistakes beside.
         history: The run's epochs, with `train_loss` and `val_loss`.
-        pictures: A log-mel (n_mels, frames) for each of the mistakes.
+        clips: Of mistakes, by their `row`.
     """
     metrics, intervals = content["metrics"], content["intervals"]
     return render_page(
@@ -45,7 +43,8 @@ def evaluation_page(
         calibration=content["calibration"],
         reliability=[(row["mean_probability"], row["share_struck"]) for row in _filled(content["calibration"]["bins"])],
         history=_loss_curves(history),
-        mistakes=[_mistake(row, picture) for row, picture in zip(content["mistakes"], pictures, strict=True)],
+        mistakes=mistake_cards(content["mistakes"], clips),
+        shelves=mistake_shelves(content["mistakes_by_class"], clips, metrics["per_class"]),
         provenance=_provenance(content),
     )
 
@@ -141,18 +140,6 @@ def _loss_curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {"title": title, "points": [(row["epoch"], row[key]) for row in history if row.get(key) is not None]}
         for key, title in (("train_loss", "training"), ("val_loss", "validation"))
     ]
-
-
-def _mistake(row: Mapping[str, Any], picture: NDArray[Any]) -> dict[str, Any]:
-    said = ", ".join(row["said"]) or "nothing"
-    struck = ", ".join(row["labels"]) or "nothing"
-    verb = "invented" if row["kind"] == "invented" else "missed"
-    return {
-        "title": f"{struck} → {said}",
-        "note": f"{row['component']} {verb} (p = {row['probability']:.2f}) at {row['onset_time']:.3f} s of "
-        f"{row['audio_path']}, session {row['session_id']}, {row['source_set']}",
-        "picture": raster(np.asarray(picture)),
-    }
 
 
 def _provenance(content: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -52,13 +52,15 @@ def test_all_files_are_there_under_the_names_of_the_runbook_too(trained):
     told = json.loads((settings.metrics_dir / "warmup_confusion.json").read_text())
     assert matrix.tolist() == told["matrix"] == np.load(settings.metrics_dir / "warmup_confusion.npy").tolist()
     assert matrix.shape == (18, 19)
-    mistakes = json.loads((settings.metrics_dir / "warmup_misclassified.json").read_text())["mistakes"]
+    written = json.loads((settings.metrics_dir / "warmup_misclassified.json").read_text())
+    mistakes, by_class = written["mistakes"], written["by_class"]
     assert mistakes
     assert mistakes[0]["confidence"] >= mistakes[-1]["confidence"]
     assert mistakes[0]["audio_path"].endswith(".wav")
     page = (settings.metrics_dir / run_id / result["evaluation_id"] / "report.html").read_text()
     html.parser.HTMLParser().feed(page)
-    assert page.count("data:image/png") == min(len(mistakes), 50)
+    cards = len(mistakes) + sum(map(len, by_class.values()))
+    assert page.count("data:image/png") == page.count("data:audio/flac") == page.count('<article class="clip"') == cards
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
 

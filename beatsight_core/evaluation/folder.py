@@ -1,0 +1,100 @@
+"""An evaluation's folder, `reports/metrics/<run id>/<evaluation id>/`: written once and whole, found, read.
+
+    metrics.json         everything that is a number, and the digests
+    confusion.json, npy  missed components and what was said instead
+    misclassified.json   the most confident mistakes, in all and per component
+    predictions.parquet  what was said about each hit, to measure again from
+    report.html          all of it to look at
+
+For the whole validation split of a run's own dataset `<preset>_confusion.{npy,json}` and
+`<preset>_misclassified.json`, the names of the runbook, lie beside the run's folder.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beatsight_core.evaluation.clips import HitClip
+from beatsight_core.evaluation.page import evaluation_page
+from beatsight_core.evaluation.predictions import Predictions
+from beatsight_core.evaluation.subject import digests_of
+from beatsight_core.files import atomic_folder, read_json, sha256_file, write_bytes, write_json, write_text
+from beatsight_core.settings import Settings
+from beatsight_core.training.records import Run
+
+METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
+    "metrics.json",
+    "confusion.json",
+    "misclassified.json",
+    "predictions.parquet",
+    "report.html",
+)
+CONFUSION_MATRIX = "confusion.npy"
+
+_APART = ("confusion", "mistakes", "mistakes_by_class")
+"""What has a file of its own, or only stands on the page."""
+
+
+def write_evaluation(
+    folder: Path, content: dict[str, Any], predictions: Predictions, clips: Mapping[int, HitClip], trained: Run
+) -> None:
+    """Write all files of an evaluation.
+
+    Args:
+        folder: The evaluation's; if it is there already, that one stays.
+        content: From `report.measure`.
+        predictions: What was measured.
+        clips: Clips of mistakes by their `row`.
+        trained: The run.
+    """
+    with atomic_folder(folder) as temporary:
+        predictions.save(temporary / PREDICTIONS)
+        write_json(temporary / CONFUSION, content["confusion"])
+        with (temporary / CONFUSION_MATRIX).open("wb") as handle:
+            np.save(handle, np.array(content["confusion"]["matrix"], dtype=np.int64))
+        mistakes = {"mistakes": content["mistakes"], "by_class": content["mistakes_by_class"]}
+        write_json(temporary / MISTAKES, {"run_id": content["run_id"], **mistakes})
+        write_text(temporary / PAGE, evaluation_page(content, trained.history, clips))
+        kept = {name: value for name, value in content.items() if name not in _APART}
+        kept["digests"] = {**kept["digests"], "predictions": sha256_file(temporary / PREDICTIONS)}
+        write_json(temporary / METRICS, kept)
+
+
+def read_evaluation(folder: Path) -> dict[str, Any]:
+    """What an evaluation's `metrics.json` says, components in class order (JSON on disk is sorted by name).
+
+    Raises:
+        DatasetError: The file is missing or broken.
+    """
+    content: dict[str, Any] = read_json(folder / METRICS)
+    metrics = content["metrics"]
+    for block in (metrics, metrics["solo"], metrics["simultaneous"]):
+        block["per_class"] = {label: block["per_class"][label] for label in content["classes"]}
+    return content
+
+
+def find_evaluation(settings: Settings, trained: Run) -> Path | None:
+    """The evaluation of a run on the whole validation split of its own dataset that promotion judges.
+
+    The newest of those that belong to the run's checkpoint, thresholds, dataset and spec; if none does, the newest.
+    """
+    made = []
+    for path in (settings.metrics_dir / trained.run_id).glob(f"val-*/{METRICS}"):
+        content = read_json(path)
+        if content["on"] == trained.key and content["split"] == "val" and content["fraction"] is None:
+            made.append((content["digests"], content["made_at"], path.parent))
+    if not made:
+        return None
+    own = digests_of(trained, trained.dataset_digest, trained.spec)
+    return max((own.items() <= digests.items(), made_at, folder) for digests, made_at, folder in made)[2]
+
+
+def write_runbook_names(settings: Settings, folder: Path, preset: str) -> None:
+    """The files that the runbook names after the preset, from an evaluation of the whole validation split."""
+    for name in (CONFUSION, CONFUSION_MATRIX, MISTAKES):
+        target = settings.metrics_dir / f"{preset}_{name}"
+        data = (folder / name).read_bytes()
+        if not target.is_file() or target.read_bytes() != data:
+            write_bytes(target, data)
