@@ -143,14 +143,26 @@ def confusion_counts(probabilities: ArrayLike, struck: ArrayLike, said: ArrayLik
     Returns:
         (C, C + 1) of how often the component of a row was missed and that of a column, last "nothing", said instead.
     """
+    classes = np.asarray(struck).shape[1]
+    _, cells = confusions(probabilities, struck, said)
+    return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1).astype(np.int64)
+
+
+def confusions(
+    probabilities: ArrayLike, struck: ArrayLike, said: ArrayLike
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """What `confusion_counts` counts, one by one.
+
+    Returns:
+        The hit of each missed component, and the cell of the (C, C + 1) table, row by row, that it falls into.
+    """
     sure, hit, told = np.asarray(probabilities), np.asarray(struck).astype(bool), np.asarray(said).astype(bool)
     classes = hit.shape[1]
     invented = told & ~hit
     surest = np.where(invented, sure, -1.0).argmax(axis=1)
     instead = np.where(invented.any(axis=1), surest, classes)
     rows, missed = np.nonzero(hit & ~told)
-    pairs = missed * (classes + 1) + instead[rows]
-    return np.bincount(pairs, minlength=classes * (classes + 1)).reshape(classes, classes + 1).astype(np.int64)
+    return rows, missed * (classes + 1) + instead[rows]
 
 
 def legacy_view(probabilities: ArrayLike, targets: ArrayLike) -> dict[str, float | None]:

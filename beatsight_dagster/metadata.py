@@ -202,12 +202,28 @@ def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
         **numbers(metrics, names),
         "by component": table(rows),
         "watched confusions": table({"pair": name, **found} for name, found in result["pairs"].items()),
+        "compared": table(_changes(result["against"])),
         "report": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
         "confusion": picture(drawn, "confusion of components"),
         "confusion as JSON": path(result["confusion_json"]),
         "mistakes": path(result["misclassified_json"]),
     }
+
+
+def _changes(against: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """What an evaluation's comparisons found, a row for each figure of each rival."""
+    for rival in against:
+        about = {"compared with": rival["name"], "as": ", ".join(rival["roles"])}
+        change = rival["change"]
+        if change is None:
+            yield {**about, "figure": f"not compared: {rival['why_not']}", "before": None, "after": None,
+                   "difference": None, "low": None, "high": None}  # fmt: skip
+            continue
+        rows = {"accuracy": change["accuracy"], "exact match": change["exact_match"], "macro-F1": change["macro_f1"]}
+        moved = {f"F1 {label}": change["f1"][label] for label in (*change["better"], *change["worse"])}
+        for figure, row in {**rows, **moved}.items():
+            yield {**about, "figure": figure, **row}
 
 
 def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:

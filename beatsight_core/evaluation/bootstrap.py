@@ -44,11 +44,11 @@ class Tally:
 
 def tally(predictions: Predictions) -> Tally:
     """Sum predictions by session, sessions in the order of their names."""
-    session = _codes(predictions.hits["session_id"])
+    session = codes(predictions.hits["session_id"])
     count = int(session.max(initial=-1)) + 1
     said, struck = predictions.said, predictions.struck
     strata = np.zeros(count, dtype=np.intp)
-    strata[session] = _codes(predictions.hits["source_set"])
+    strata[session] = codes(predictions.hits["source_set"])
 
     def by_session(values: NDArray[np.bool_]) -> NDArray[np.float64]:
         total: NDArray[np.float64] = np.bincount(session, values, count).astype(np.float64, copy=False)
@@ -143,7 +143,7 @@ def percentiles(sample: Sequence[float] | NDArray[np.float64]) -> tuple[float | 
     return float(low), float(high)
 
 
-def _codes(names: pl.Series) -> NDArray[np.intp]:
+def codes(names: pl.Series) -> NDArray[np.intp]:
     """The place of each name among the sorted distinct names."""
     return (names.rank("dense").to_numpy().astype(np.intp)) - 1
 

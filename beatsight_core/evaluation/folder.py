@@ -6,7 +6,7 @@
     predictions.parquet  what was said about each hit, to measure again from
     report.html          all of it to look at
 
-For the whole validation split of a run's own dataset `<preset>_confusion.{npy,json}` and
+For the validation split of a run's own dataset `<preset>_confusion.{npy,json}` and
 `<preset>_misclassified.json`, the names of the runbook, lie beside the run's folder.
 """
 
@@ -92,7 +92,7 @@ def find_evaluation(settings: Settings, trained: Run) -> Path | None:
 
 
 def write_runbook_names(settings: Settings, folder: Path, preset: str) -> None:
-    """The files that the runbook names after the preset, from an evaluation of the whole validation split."""
+    """The files that the runbook names after the preset, from an evaluation of the validation split."""
     for name in (CONFUSION, CONFUSION_MATRIX, MISTAKES):
         target = settings.metrics_dir / f"{preset}_{name}"
         data = (folder / name).read_bytes()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beatsight_core.evaluation.clips import HitClip
+from beatsight_core.evaluation.page_against import comparisons
 from beatsight_core.evaluation.page_mistakes import mistake_cards, mistake_shelves
 from beatsight_core.pages.page import render_page
 
@@ -40,6 +41,7 @@ def evaluation_page(
         heatmap=_heatmap(content["confusion"]),
         pairs=[{"pair": name, **figures} for name, figures in content["confusion"]["pairs"].items()],
         breakdown=[(kind.replace("_", " "), rows) for kind, rows in content["breakdown"].items()],
+        comparisons=comparisons(content["against"]),
         calibration=content["calibration"],
         reliability=[(row["mean_probability"], row["share_struck"]) for row in _filled(content["calibration"]["bins"])],
         history=_loss_curves(history),

@@ -9,12 +9,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.dataset.index import dataset_key
+from beatsight_core.evaluation.against import compare_with_rivals
 from beatsight_core.evaluation.bootstrap import bootstrap_intervals
 from beatsight_core.evaluation.breakdown import breakdown
 from beatsight_core.evaluation.calibration import calibration
@@ -34,6 +35,7 @@ from beatsight_core.evaluation.folder import (
 )
 from beatsight_core.evaluation.mistakes import mistakes_by_class, top_mistakes
 from beatsight_core.evaluation.predictions import Predictions
+from beatsight_core.evaluation.rivals import find_rivals
 from beatsight_core.evaluation.slices import chosen_rows
 from beatsight_core.evaluation.subject import current_digests, features_for, identity, require_finished
 from beatsight_core.features.cache import Features
@@ -79,6 +81,7 @@ class EvaluationResult:
             **{name: self.content[name] for name in names},
             "ece": self.content["calibration"]["ece"],
             "pairs": self.content["pairs"],
+            "against": self.content["against"],
             "folder": str(self.folder),
             "report_html": str(self.folder / PAGE),
             "report_json": str(self.folder / METRICS),
@@ -90,43 +93,53 @@ class EvaluationResult:
         }
 
 
+class Asked(TypedDict, total=False):
+    """Which hits, and a model to compare with.
+
+    Attributes:
+        on: Another manifest (path or key) than the one the run learned from; its features must be there.
+        split: "val" by default, or "all" (also "train" and "calibration").
+        fraction: A stratified, seeded share of the split.
+        against: A run or version, beside the previous run and the champion.
+    """
+
+    on: str | Path | None
+    split: str
+    fraction: float | None
+    against: str | None
+
+
 def evaluate(
-    settings: Settings,
-    run: str,
-    *,
-    on: str | Path | None = None,
-    split: str = "val",
-    fraction: float | None = None,
-    device: str = "auto",
-    progress: Progress | None = None,
+    settings: Settings, run: str, *, device: str = "auto", progress: Progress | None = None, **asked: Unpack[Asked]
 ) -> EvaluationResult:
-    """Measure a finished run on labelled hits and write the report.
+    """Measure a finished run on labelled hits, compare it with its rivals on the same, and write the report.
 
     Args:
         settings: Say where everything lies.
         run: A run's id, a beginning of one, or "latest".
-        on: Another manifest (path or key) than the one it learned from; its features must be there.
-        split: "val", or "all" (also "train" and "calibration").
-        fraction: A stratified, seeded share of the split.
         device: auto, cpu, cuda or cuda:<n>.
         progress: Hears of clips.
+        asked: See `Asked`.
 
     Raises:
-        ModelError: There is no such run, or it is not finished, or its checkpoint is broken.
+        ModelError: There is no such run, or it is not finished, or its checkpoint is broken; or so is `against`.
         DatasetError: Features of those hits are missing, or a shard is; the error says which command makes them.
         UsageError: Split or fraction is none.
     """
-    began = time.monotonic()
+    began, progress = time.monotonic(), progress or SilentProgress()
     trained = require_finished(open_run(settings, run))
+    on, split, fraction = asked.get("on"), asked.get("split", "val"), asked.get("fraction")
     key = trained.key if on is None else dataset_key(settings, on)
     features = features_for(settings, trained, key)
     rows = chosen_rows(features, split, fraction)
-    about = identity(trained, features, key, split, fraction)
+    rivals = find_rivals(settings, trained, current_digests(trained, features), asked.get("against"))
+    about = identity(trained, features, key, (split, fraction), [rival.to_json() for rival in rivals])
     folder = settings.metrics_dir / trained.run_id / about["evaluation_id"]
     reused = (folder / METRICS).is_file()
     if not reused:
-        predictions = predict_hits(trained, features, rows, device, progress or SilentProgress())
-        content = measure(predictions, about)
+        predictions = predict_hits(trained, features, rows, device, progress)
+        change = compare_with_rivals(settings, rivals, predictions, features, rows, device, progress)
+        content = measure(predictions, {**about, "against": change})
         write_evaluation(folder, content, predictions, _clips(settings, key, features, rows, content), trained)
     if on is None and split == "val":
         write_runbook_names(settings, folder, trained.preset)

@@ -1,5 +1,6 @@
 """What is judged, on what, and the name that follows from both: the identity of an evaluation."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beatsight_core.errors import DatasetError, ModelError
@@ -71,8 +72,19 @@ def digests_of(trained: Run, dataset: str, spec: FeatureSpec) -> dict[str, str]:
     }
 
 
-def identity(trained: Run, features: Features, key: str, split: str, fraction: float | None) -> dict[str, Any]:
-    """All that determines the numbers of an evaluation, and its id."""
+def identity(
+    trained: Run, features: Features, key: str, slice_: tuple[str, float | None], against: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """All that determines the numbers of an evaluation, and its id.
+
+    Args:
+        trained: The run.
+        features: What it is evaluated on.
+        key: Of their dataset.
+        slice_: Split and fraction.
+        against: Whom it is compared with.
+    """
+    split, fraction = slice_
     determined_by = {
         "format": FORMAT,
         "run_id": trained.run_id,
@@ -85,6 +97,7 @@ def identity(trained: Run, features: Features, key: str, split: str, fraction: f
         "classes": list(trained.classes),
         "thresholds": {label: float(value) for label, value in zip(trained.classes, trained.thresholds, strict=True)},
         "digests": current_digests(trained, features),
+        "compared_with": list(against),
     }
     own = key == trained.key
     parts = [*([] if own else [key]), split, *([f"{fraction:g}"] if determined_by["fraction"] else [])]

@@ -1,0 +1,194 @@
+"""A run and its rivals: itself, the run before it, the champion, one that was asked for, one that cannot be asked."""
+
+import dataclasses
+import json
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from beatsight_core.errors import ModelError
+from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.confusion import missed_as
+from beatsight_core.evaluation.folder import METRICS, PREDICTIONS
+from beatsight_core.evaluation.predictions import load_predictions
+from beatsight_core.evaluation.report import evaluate
+from beatsight_core.evaluation.rivals import previous_run
+from beatsight_core.evaluation.stored import stored_predictions
+from beatsight_core.evaluation.subject import features_for
+from beatsight_core.files import sha256_file
+from beatsight_core.progress import SilentProgress
+from beatsight_core.training.records import open_run
+
+FIGURES = ("accuracy", "exact_match", "macro_f1")
+
+
+def changes(change):
+    yield from (change[name] for name in FIGURES)
+    yield from change["f1"].values()
+
+
+def asked(evaluation):
+    """The result of an evaluation, and how many models it asked about clips."""
+    heard = []
+    result = evaluation(SilentProgress(lambda task, numbers: heard.append(task)))
+    return result, heard.count("predict")
+
+
+def test_a_run_against_itself_changes_nothing(contest):
+    result = evaluate(contest.settings, contest.later, against=contest.later, device="cpu")
+    itself = result.content["against"][0]
+    assert itself["roles"] == ["asked for"]
+    assert itself["same_data"]
+    assert itself["change"]["confusions"] == itself["change"]["better"] == itself["change"]["worse"] == []
+    for row in changes(itself["change"]):
+        assert row["difference"] in (0, None)
+        assert row["low"] in (0, None)
+        assert row["high"] in (0, None)
+    page = (result.folder / "report.html").read_text()
+    assert "Every pair was confused as often as before." in page
+
+
+def test_the_run_before_and_the_champion_are_one_rival_where_they_are_the_same_model(contest):
+    result = evaluate(contest.settings, contest.later, device="cpu")
+    (rival,) = result.content["against"]
+    assert (rival["name"], rival["roles"]) == (contest.champion, ["previous run", "champion"])
+    before = evaluate(contest.settings, contest.champion, device="cpu")
+    assert before.content["against"] == []  # nothing came before it, and it is the champion itself
+    change = rival["change"]
+    assert change["hits"] == result.metrics["hits"]
+    for name in FIGURES:
+        assert change[name]["before"] == pytest.approx(before.metrics[name])
+        assert change[name]["after"] == pytest.approx(result.metrics[name])
+    assert change["accuracy"]["high"] < 0
+    assert change["worse"]
+    page = (result.folder / "report.html").read_text()
+    assert f"<bdi>{contest.champion}</bdi> <small>previous run and champion" in page
+    assert "worse: " + ", ".join(change["worse"]) in page
+    assert "There is no previous run" in (before.folder / "report.html").read_text()
+
+
+def test_what_is_compared_with_makes_another_folder_and_the_first_stays_as_it_was(contest):
+    first = evaluate(contest.settings, contest.later, device="cpu")
+    digests = {path: sha256_file(path) for path in first.folder.iterdir()}
+    second = evaluate(contest.settings, contest.later, against="v1", device="cpu")
+    assert second.folder != first.folder
+    assert second.metrics == first.metrics
+    assert second.content["against"][0]["roles"] == ["asked for", "previous run", "champion"]
+    assert {path: sha256_file(path) for path in first.folder.iterdir()} == digests
+    assert evaluate(contest.settings, contest.later, device="cpu").reused
+
+
+def test_a_rival_is_not_asked_again_what_an_evaluation_of_it_tells(contest):
+    evaluate(contest.settings, contest.champion, device="cpu")
+    part, models = asked(
+        lambda progress: evaluate(contest.settings, contest.later, fraction=0.5, device="cpu", progress=progress)
+    )
+    assert models == 1
+    assert part.content["against"][0]["change"]["hits"] == part.metrics["hits"]
+    again, models = asked(
+        lambda progress: evaluate(contest.settings, contest.later, split="all", device="cpu", progress=progress)
+    )
+    assert models == 2
+    assert again.content["against"][0]["change"]["hits"] == 420
+
+
+def test_predictions_that_were_altered_are_not_used_again(contest):
+    run = open_run(contest.settings, contest.champion)
+    made = evaluate(contest.settings, contest.champion, device="cpu")
+    features = features_for(contest.settings, run, run.key)
+    rows = features.rows_of("val")[::-1]
+    answers = {name: made.content["digests"][name] for name in ("checkpoint", "thresholds")}
+    found = stored_predictions(contest.settings, run.run_id, answers, features, rows)
+    assert found.hits["hit_id"].to_list() == features.meta["hit_id"].gather(rows).to_list()
+    assert (found.targets == features.targets[rows]).all()
+    assert stored_predictions(contest.settings, run.run_id, answers | {"checkpoint": "0"}, features, rows) is None
+    assert stored_predictions(contest.settings, run.run_id, answers, features, np.arange(len(features))) is None
+    stored = load_predictions(made.folder / PREDICTIONS)
+    dataclasses.replace(stored, probabilities=1 - stored.probabilities).save(made.folder / PREDICTIONS)
+    assert stored_predictions(contest.settings, run.run_id, answers, features, rows) is None
+
+
+def test_a_rival_that_hears_other_features_is_named_with_the_reason(contest):
+    path = contest.settings.run_root / contest.champion / "config.json"
+    config = json.loads(path.read_text())
+    config["spec"]["f_max_hz"] = 3000.0
+    path.write_text(json.dumps(config))
+    rivals = evaluate(contest.settings, contest.later, split="all", device="cpu").content["against"]
+    previous = next(rival for rival in rivals if rival["name"] == contest.champion)
+    assert previous["change"] is None
+    assert "hears other features" in previous["why_not"]
+    with pytest.raises(ModelError, match="hears other features"):
+        evaluate(contest.settings, contest.later, split="all", against=contest.champion, device="cpu")
+
+
+def test_a_broken_rival_is_left_out_with_a_warning_unless_it_was_asked_for(contest, caplog):
+    weights = contest.settings.models_dir / "versions" / "1" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with caplog.at_level(logging.WARNING, logger="beatsight"):
+        rivals = evaluate(contest.settings, contest.later, device="cpu").content["against"]
+    assert [rival["roles"] for rival in rivals] == [["previous run"]]
+    assert "not compared with the champion" in caplog.text
+    with pytest.raises(ModelError, match="broken"):
+        evaluate(contest.settings, contest.later, against="champion", device="cpu")
+    with pytest.raises(ModelError, match="no run"):
+        evaluate(contest.settings, contest.later, against="nobody", device="cpu")
+
+
+def test_the_run_before_is_of_the_same_preset_and_manifest_or_of_its_earlier_state(contest):
+    settings, later = contest.settings, open_run(contest.settings, contest.later)
+    assert previous_run(settings, later).run_id == contest.champion
+    assert previous_run(settings, open_run(settings, contest.champion)) is None
+    config = settings.run_root / contest.champion / "config.json"
+    original = json.loads(config.read_text())
+    for value, found in (("tiny-00000000", True), ("other-00000000", False)):
+        config.write_text(json.dumps(original | {"key": value}))
+        assert (previous_run(settings, later) is not None) == found
+    config.write_text(json.dumps(original | {"preset": "baseline"}))
+    assert previous_run(settings, later) is None
+
+
+def test_every_confusion_that_grew_or_shrank_is_counted(predicted):
+    before = predicted(hits=600, skill=0.6)
+    sure = before.probabilities.copy()
+    kicks = np.flatnonzero(before.struck[:, 0] & ~before.struck[:, 3])
+    sure[kicks] = [0.1, 0.1, 0.1, 0.9]  # every kick is now a ride_bow
+    after = dataclasses.replace(before, probabilities=sure)
+    change = compare_predictions(before, after)
+    difference = missed_as(after) - missed_as(before)
+    names = (*before.classes, "nothing")
+    assert {(row["struck"], row["said"]): row["difference"] for row in change["confusions"]} == {
+        (names[row], names[column]): difference[row, column]
+        for row, column in zip(*np.nonzero(difference), strict=True)
+    }
+    first = change["confusions"][0]
+    assert (first["struck"], first["said"]) == ("kick", "ride_bow")
+    assert first["rate_after"] - first["rate_before"] == pytest.approx(first["difference"] / before.struck[:, 0].sum())
+    assert first["low"] > 0
+    assert change["worse"] == ["kick", "snare", "hihat_closed", "ride_bow"]
+    assert change["pairs"]["kick and ride_bow"]["after"]["first_as_second"] == len(kicks)
+
+
+@given(st.integers(0, 50), st.floats(0.2, 3), st.floats(0.2, 3))
+@hypothesis_settings(max_examples=15, deadline=None)
+def test_comparing_backwards_turns_every_sign(predicted, seed, one, other):
+    before, after = (predicted(hits=80, sessions=5, seed=seed, skill=skill) for skill in (one, other))
+    after = dataclasses.replace(after, targets=before.targets)
+    there, back = compare_predictions(before, after), compare_predictions(after, before)
+    for forth, reverse in zip(changes(there), changes(back), strict=True):
+        assert forth["difference"] == pytest.approx(-reverse["difference"])
+    assert there["better"] == back["worse"]
+    rows = {(row["struck"], row["said"]): row["difference"] for row in there["confusions"]}
+    assert rows == {(row["struck"], row["said"]): -row["difference"] for row in back["confusions"]}
+
+
+def test_the_metrics_file_tells_whom_it_was_compared_with(contest):
+    folder = evaluate(contest.settings, contest.later, device="cpu").folder
+    written = json.loads((folder / METRICS).read_text())
+    assert [rival["name"] for rival in written["compared_with"]] == [contest.champion]
+    assert written["compared_with"][0]["checkpoint"] == sha256_file(
+        open_run(contest.settings, contest.champion).checkpoint
+    )
