@@ -67,14 +67,18 @@ def said_components(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[
 
 def binary_cross_entropy(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
     """Mean of -log(p) where struck and -log(1 - p) where not, over all hits and components; None without any."""
+    size = np.asarray(probabilities).size
+    return float(hit_cross_entropy(probabilities, targets).sum()) / size if size else None
+
+
+def hit_cross_entropy(probabilities: ArrayLike, targets: ArrayLike) -> NDArray[np.float64]:
+    """(N,) the sum over a hit's components of what `binary_cross_entropy` is the mean of."""
     sure, struck = np.asarray(probabilities), np.asarray(targets).astype(bool)
-    if sure.size == 0:
-        return None
-    total = 0.0
+    total = np.zeros(len(sure))
     for column in range(sure.shape[1]):  # by column, so that three million hits need no copy in double precision
         right = np.where(struck[:, column], sure[:, column], 1.0 - sure[:, column].astype(np.float64))
-        total -= float(np.log(np.clip(right, CLIP, 1.0 - CLIP)).sum())
-    return total / sure.size
+        total -= np.log(np.clip(right, CLIP, 1.0 - CLIP))
+    return total
 
 
 def average_precision(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
@@ -177,7 +181,7 @@ def legacy_view(probabilities: ArrayLike, targets: ArrayLike) -> dict[str, float
     sure, struck = np.asarray(probabilities), np.asarray(targets).astype(bool)
     rows = int(struck.sum())
     return {
-        "legacy_accuracy": ratio(float(_surest_was_struck(sure, struck).sum()), rows),
+        "legacy_accuracy": ratio(float(surest_was_struck(sure, struck).sum()), rows),
         "legacy_ceiling": ratio(float(struck.any(axis=1).sum()), rows),
     }
 
@@ -261,14 +265,14 @@ def _block(
         "loss": binary_cross_entropy(sure, struck),
         "accuracy": finite_or_none(float(f1_score(true.sum(), false.sum(), missed.sum()))),
         "exact_match": ratio(float((struck == said).all(axis=1).sum()), len(sure)),
-        "top1_in_set": ratio(float(_surest_was_struck(sure, struck).sum()), float(struck.any(axis=1).sum())),
+        "top1_in_set": ratio(float(surest_was_struck(sure, struck).sum()), float(struck.any(axis=1).sum())),
         "macro_f1": mean_or_none([scores["f1"] for scores in averaged]),
         "macro_ap": mean_or_none([scores["ap"] for scores in averaged]),
         "per_class": per_class,
     }
 
 
-def _surest_was_struck(sure: NDArray[np.floating[Any]], struck: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def surest_was_struck(sure: NDArray[np.floating[Any]], struck: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(N,) whether the component of highest probability (the first of equals) was struck."""
     if len(sure) == 0:
         return np.zeros(0, dtype=bool)

@@ -180,15 +180,8 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
 
 
 def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
-    """An evaluation's figures and its confusions."""
-    from beatsight_core.files import read_json
-    from beatsight_core.pages.pictures import confusion
-
-    confused = read_json(Path(result["confusion_json"]))
-    drawn = confusion(
-        confused["matrix"], confused["classes"], confused["columns"], title="Missed, and what was said instead",
-        axes_names=("struck", "said"),
-    )  # fmt: skip
+    """An evaluation's figures, its confusions and what changed."""
+    drawn = Path(result["confusion_png"]).read_bytes()
     metrics = result["metrics"]
     names = ("hits", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "loss", "legacy_accuracy",
              "legacy_ceiling")  # fmt: skip

@@ -7,7 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.evaluation.bootstrap import RESAMPLES, SEED, codes, percentiles, resample, scores, tally
+from beatsight_core.evaluation.bootstrap import (
+    CLASS_SCORES,
+    RESAMPLES,
+    SCORES,
+    SEED,
+    codes,
+    percentiles,
+    resample,
+    sampled_scores,
+    tally,
+)
 from beatsight_core.evaluation.confusion import WATCHED_PAIRS, missed_as, watched_pair
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.metrics import MIN_POSITIVES, NOTHING, confusions, finite_or_none, ratio
@@ -26,7 +36,7 @@ def compare_predictions(
     Paired: each resample draws the same sessions for both models, so what makes a session hard for both cancels out.
 
     Returns:
-        JSON-safe: `hits`, `sessions`; `accuracy`, `exact_match`, `macro_f1` and `f1` {label} of `{before, after,
+        JSON-safe: `hits`, `sessions`; each of `SCORES`, and of `CLASS_SCORES` by label, as `{before, after,
         difference, low, high}`, low and high the 95 % interval of the difference (None with one session); `better` and
         `worse`: components whose F1 changed beyond that interval; `pairs`: the watched confusions before and after;
         `confusions`: all pairs that grew or shrank, see `_changed_confusions`.
@@ -39,8 +49,10 @@ def compare_predictions(
     averaged = before.struck.sum(axis=0) >= max(min_positives, 1)
     drawn = resample(sums[0].strata, resamples, seed)
     everything = np.ones((1, len(sums[0].hits)))
-    whole = [scores(each, everything, averaged) for each in sums]
-    sampled = [scores(each, drawn, averaged) for each in sums]
+    whole, sampled = (
+        [sampled_scores(each, sum_, times, averaged) for each, sum_ in zip((before, after), sums, strict=True)]
+        for times in (everything, drawn)
+    )
     enough = len(sums[0].hits) > 1
 
     def change(name: str, column: int | None = None) -> dict[str, float | None]:
@@ -50,14 +62,17 @@ def compare_predictions(
         values = {"before": old, "after": new, "difference": new - old}
         return {**{key: finite_or_none(value) for key, value in values.items()}, "low": low, "high": high}
 
-    by_label = {label: change("f1", column) for column, label in enumerate(before.classes)}
+    by_label = {
+        name: {label: change(name, column) for column, label in enumerate(before.classes)} for name in CLASS_SCORES
+    }
+    f1 = by_label["f1"]
     return {
         "hits": len(before),
         "sessions": len(sums[0].hits),
-        **{name: change(name) for name in ("accuracy", "exact_match", "macro_f1")},
-        "f1": by_label,
-        "better": [label for label, row in by_label.items() if row["low"] is not None and row["low"] > 0],
-        "worse": [label for label, row in by_label.items() if row["high"] is not None and row["high"] < 0],
+        **{name: change(name) for name in SCORES},
+        **by_label,
+        "better": [label for label, row in f1.items() if row["low"] is not None and row["low"] > 0],
+        "worse": [label for label, row in f1.items() if row["high"] is not None and row["high"] < 0],
         "pairs": _pairs(before, after),
         "confusions": _changed_confusions(before, after, drawn),
     }

@@ -1,12 +1,12 @@
 """An evaluation's folder, `reports/metrics/<run id>/<evaluation id>/`: written once and whole, found, read.
 
     metrics.json         everything that is a number, and the digests
-    confusion.json, npy  missed components and what was said instead
+    confusion.json       missed components and what was said instead; the matrix alone as .npy, and drawn as .png
     misclassified.json   the most confident mistakes, in all and per component
     predictions.parquet  what was said about each hit, to measure again from
     report.html          all of it to look at
 
-For the validation split of a run's own dataset `<preset>_confusion.{npy,json}` and
+For the validation split of a run's own dataset `<preset>_confusion.{npy,json,png}` and
 `<preset>_misclassified.json`, the names of the runbook, lie beside the run's folder.
 """
 
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from beatsight_core.evaluation.clips import HitClip
+from beatsight_core.evaluation.confusion import confusion_picture
 from beatsight_core.evaluation.page import evaluation_page
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.subject import digests_of
@@ -31,7 +32,7 @@ METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
     "predictions.parquet",
     "report.html",
 )
-CONFUSION_MATRIX = "confusion.npy"
+CONFUSION_MATRIX, CONFUSION_PICTURE = "confusion.npy", "confusion.png"
 
 _APART = ("confusion", "mistakes", "mistakes_by_class")
 """What has a file of its own, or only stands on the page."""
@@ -54,6 +55,7 @@ def write_evaluation(
         write_json(temporary / CONFUSION, content["confusion"])
         with (temporary / CONFUSION_MATRIX).open("wb") as handle:
             np.save(handle, np.array(content["confusion"]["matrix"], dtype=np.int64))
+        (temporary / CONFUSION_PICTURE).write_bytes(confusion_picture(content["confusion"]))
         mistakes = {"mistakes": content["mistakes"], "by_class": content["mistakes_by_class"]}
         write_json(temporary / MISTAKES, {"run_id": content["run_id"], **mistakes})
         write_text(temporary / PAGE, evaluation_page(content, trained.history, clips))
@@ -93,7 +95,7 @@ def find_evaluation(settings: Settings, trained: Run) -> Path | None:
 
 def write_runbook_names(settings: Settings, folder: Path, preset: str) -> None:
     """The files that the runbook names after the preset, from an evaluation of the validation split."""
-    for name in (CONFUSION, CONFUSION_MATRIX, MISTAKES):
+    for name in (CONFUSION, CONFUSION_MATRIX, CONFUSION_PICTURE, MISTAKES):
         target = settings.metrics_dir / f"{preset}_{name}"
         data = (folder / name).read_bytes()
         if not target.is_file() or target.read_bytes() != data:

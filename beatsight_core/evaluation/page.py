@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from beatsight_core.evaluation.clips import HitClip
+from beatsight_core.evaluation.confusion import met
 from beatsight_core.evaluation.page_against import comparisons
 from beatsight_core.evaluation.page_mistakes import mistake_cards, mistake_shelves
 from beatsight_core.pages.page import render_page
@@ -13,6 +14,7 @@ FEW_SESSIONS = 10
 
 _BLOCKS = (("all", None), ("one component", "solo"), ("several components", "simultaneous"))
 _HEADLINE = (("accuracy", "accuracy"), ("exact_match", "exact match"), ("macro_f1", "macro-F1"))
+_INTERVALS = (*_HEADLINE, ("top1_in_set", "surest was struck"), ("macro_ap", "macro-AP"), ("loss", "loss"))
 
 
 def evaluation_page(
@@ -35,10 +37,11 @@ def evaluation_page(
         notices=_notices(content),
         metrics=metrics,
         blocks=[{"what": name, **(metrics[key] if key else metrics)} for name, key in _BLOCKS],
-        intervals=[{"what": title, **intervals[name]} for name, title in _HEADLINE],
+        intervals=[{"what": title, **intervals[name]} for name, title in _INTERVALS],
+        class_intervals=_class_intervals(content),
         classes=_classes(content),
         confusion=content["confusion"],
-        heatmap=_heatmap(content["confusion"]),
+        heatmap=met(content["confusion"]),
         pairs=[{"pair": name, **figures} for name, figures in content["confusion"]["pairs"].items()],
         breakdown=[(kind.replace("_", " "), rows) for kind, rows in content["breakdown"].items()],
         comparisons=comparisons(content["against"]),
@@ -64,7 +67,7 @@ def _tiles(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dic
     ]
     return [
         *tiles,
-        {"label": "loss", "value": _figure(metrics["loss"]), "note": "binary cross-entropy per component"},
+        {"label": "loss", "value": _figure(metrics["loss"]), "note": _span(intervals["loss"])},
     ]
 
 
@@ -118,19 +121,20 @@ def _classes(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _heatmap(confusion: Mapping[str, Any]) -> dict[str, Any]:
-    """The matrix without components that were neither struck nor said."""
-    places = [
-        place
-        for place, label in enumerate(confusion["classes"])
-        if confusion["struck"][label] or confusion["invented"][label]
+def _class_intervals(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Precision, recall and AP of each component that was struck, each with its interval."""
+    struck = [label for label, row in content["metrics"]["per_class"].items() if row["positives"]]
+    return [
+        {
+            "label": label,
+            **{
+                f"{name}_{end}": content["intervals"][name][label][end]
+                for name in ("precision", "recall", "ap")
+                for end in ("value", "low", "high")
+            },
+        }
+        for label in struck
     ]
-    columns = [*places, len(confusion["classes"])]
-    return {
-        "rows": [confusion["classes"][place] for place in places],
-        "columns": [confusion["columns"][place] for place in columns],
-        "cells": [[confusion["matrix"][row][column] for column in columns] for row in places],
-    }
 
 
 def _filled(bins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

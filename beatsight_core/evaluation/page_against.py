@@ -4,8 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 FIGURES = (
-    ("accuracy", "accuracy", 1), ("exact_match", "exact match", 1), ("macro_f1", "macro-F1", 1),
-)  # fmt: skip
+    ("accuracy", "accuracy", 1),
+    ("exact_match", "exact match", 1),
+    ("top1_in_set", "surest was struck", 1),
+    ("macro_f1", "macro-F1", 1),
+    ("macro_ap", "macro-AP", 1),
+    ("loss", "loss", -1),
+)
 """Name, title, and 1 where more is better, -1 where less is."""
 
 PAIRS_SHOWN = 40

@@ -24,6 +24,7 @@ from beatsight_core.evaluation.confusion import confusion
 from beatsight_core.evaluation.folder import (
     CONFUSION,
     CONFUSION_MATRIX,
+    CONFUSION_PICTURE,
     METRICS,
     MISTAKES,
     PAGE,
@@ -44,8 +45,9 @@ from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
 __all__ = [
-    "CONFUSION", "CONFUSION_MATRIX", "METRICS", "MISTAKES", "PAGE", "PREDICTIONS", "EvaluationResult",
-    "current_digests", "evaluate", "features_for", "find_evaluation", "measure", "read_evaluation", "require_finished",
+    "CONFUSION", "CONFUSION_MATRIX", "CONFUSION_PICTURE", "METRICS", "MISTAKES", "PAGE", "PREDICTIONS",
+    "EvaluationResult", "current_digests", "evaluate", "features_for", "find_evaluation", "measure", "read_evaluation",
+    "require_finished",
 ]  # fmt: skip
 
 FIRST_TO_HEAR = 12
@@ -87,6 +89,7 @@ class EvaluationResult:
             "report_json": str(self.folder / METRICS),
             "confusion_json": str(self.folder / CONFUSION),
             "confusion_npy": str(self.folder / CONFUSION_MATRIX),
+            "confusion_png": str(self.folder / CONFUSION_PICTURE),
             "misclassified_json": str(self.folder / MISTAKES),
             "reused": self.reused,
             "seconds": self.seconds,

@@ -30,6 +30,8 @@ def predicted() -> Callable[..., Predictions]:
                 "source_set": ["a" if number % sessions < sessions // 2 else "b" for number in place],
                 "audio_path": [f"{number % sessions}.wav" for number in place],
                 "onset_time": place * 0.5,
+                "previous_gap": [None if number < sessions else 0.01 * (number % 60) for number in place],
+                "next_gap": [None if number >= hits - sessions else 0.01 * (number % 60) for number in place],
                 "drummer_id": [None if number % 3 else f"drummer {number % 2}" for number in place],
                 "kit_id": pl.Series([None] * hits, dtype=pl.String),
                 "velocities": [

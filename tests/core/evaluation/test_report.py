@@ -4,6 +4,7 @@ import dataclasses
 import html.parser
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -52,6 +53,9 @@ def test_all_files_are_there_under_the_names_of_the_runbook_too(trained):
     told = json.loads((settings.metrics_dir / "warmup_confusion.json").read_text())
     assert matrix.tolist() == told["matrix"] == np.load(settings.metrics_dir / "warmup_confusion.npy").tolist()
     assert matrix.shape == (18, 19)
+    drawn = (settings.metrics_dir / "warmup_confusion.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    assert drawn == Path(result["confusion_png"]).read_bytes()
     written = json.loads((settings.metrics_dir / "warmup_misclassified.json").read_text())
     mistakes, by_class = written["mistakes"], written["by_class"]
     assert mistakes
