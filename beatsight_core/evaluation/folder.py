@@ -3,6 +3,7 @@
     metrics.json         everything that is a number, and the digests
     confusion.json       missed components and what was said instead; the matrix alone as .npy, and drawn as .png
     misclassified.json   the most confident mistakes, in all and per component
+    label_errors.json    labels that are likely wrong; nothing was changed
     predictions.parquet  what was said about each hit, to measure again from
     report.html          all of it to look at
 
@@ -32,9 +33,10 @@ METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
     "predictions.parquet",
     "report.html",
 )
+LABEL_ERRORS = "label_errors.json"
 CONFUSION_MATRIX, CONFUSION_PICTURE = "confusion.npy", "confusion.png"
 
-_APART = ("confusion", "mistakes", "mistakes_by_class")
+_APART = ("confusion", "mistakes", "mistakes_by_class", "label_errors")
 """What has a file of its own, or only stands on the page."""
 
 
@@ -58,6 +60,8 @@ def write_evaluation(
         (temporary / CONFUSION_PICTURE).write_bytes(confusion_picture(content["confusion"]))
         mistakes = {"mistakes": content["mistakes"], "by_class": content["mistakes_by_class"]}
         write_json(temporary / MISTAKES, {"run_id": content["run_id"], **mistakes})
+        about = {name: content[name] for name in ("run_id", "evaluation_id", "on", "split")}
+        write_json(temporary / LABEL_ERRORS, {**about, **content["label_errors"]})
         write_text(temporary / PAGE, evaluation_page(content, trained.history, clips))
         kept = {name: value for name, value in content.items() if name not in _APART}
         kept["digests"] = {**kept["digests"], "predictions": sha256_file(temporary / PREDICTIONS)}

@@ -6,11 +6,14 @@ from typing import Any
 from beatsight_core.evaluation.clips import HitClip
 from beatsight_core.evaluation.confusion import met
 from beatsight_core.evaluation.page_against import comparisons
-from beatsight_core.evaluation.page_mistakes import mistake_cards, mistake_shelves
+from beatsight_core.evaluation.page_mistakes import mistake_cards, mistake_shelves, suspect_cards
 from beatsight_core.pages.page import render_page
 
 FEW_SESSIONS = 10
 """With fewer sessions the page says that intervals mean little."""
+
+SUSPECTS_SHOWN = 24
+"""Likely label errors that are shown; `label_errors.json` has all."""
 
 _BLOCKS = (("all", None), ("one component", "solo"), ("several components", "simultaneous"))
 _HEADLINE = (("accuracy", "accuracy"), ("exact_match", "exact match"), ("macro_f1", "macro-F1"))
@@ -48,7 +51,10 @@ def evaluation_page(
         calibration=content["calibration"],
         reliability=[(row["mean_probability"], row["share_struck"]) for row in _filled(content["calibration"]["bins"])],
         history=_loss_curves(history),
+        verdicts=_verdicts(content["curves"]),
         mistakes=mistake_cards(content["mistakes"], clips),
+        label_errors=content["label_errors"],
+        suspects=suspect_cards(content["label_errors"]["suspects"][:SUSPECTS_SHOWN], clips),
         shelves=mistake_shelves(content["mistakes_by_class"], clips, metrics["per_class"]),
         provenance=_provenance(content),
     )
@@ -95,6 +101,9 @@ def _notices(content: Mapping[str, Any]) -> list[dict[str, str]]:
     deaf = [label for label, row in scores.items() if row["averaged"] and not row["recall"]]
     if deaf:
         notices.append({"state": "warn", "text": f"Never recognised: {', '.join(deaf)}."})
+    wrong = [row["name"].replace("_", " ") for row in content["curves"] if not row["passed"]]
+    if wrong:
+        notices.append({"state": "warn", "text": f"The run's curves do not look like learning: {', '.join(wrong)}."})
     if content["on"] == content["trained_on"] and content["split"] != "val":
         notices.append({"state": "warn", "text": "Hits that the model was trained on are among those evaluated."})
     return notices
@@ -145,6 +154,15 @@ def _loss_curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
         {"title": title, "points": [(row["epoch"], row[key]) for row in history if row.get(key) is not None]}
         for key, title in (("train_loss", "training"), ("val_loss", "validation"))
+    ]
+
+
+def _verdicts(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What the checks of a run's curves say, what failed first."""
+    rows = sorted(curves, key=lambda row: row["passed"])
+    return [
+        {"state": "pass" if row["passed"] else "fail", "text": f"{row['name'].replace('_', ' ')}: {row['message']}"}
+        for row in rows
     ]
 
 

@@ -37,17 +37,42 @@ def mistake_shelves(
     ]
 
 
+def suspect_cards(rows: Sequence[Mapping[str, Any]], clips: Mapping[int, HitClip]) -> list[dict[str, Any]]:
+    """Cards of likely label errors, from `label_errors.agreed`."""
+    return [
+        {
+            **_card(row, clips.get(row["row"])),
+            "title": f"{_set(row['labels'])} → {_set(row['suggested'])}?",
+            "lines": [*map(_statement, row["statements"]), *_place(row)],
+        }
+        for row in rows
+    ]
+
+
+def _statement(statement: Mapping[str, Any]) -> str:
+    said = "is heard" if statement["kind"] == "invented" else "is not heard"
+    least = min(statement["confidence"].values())
+    return f"{statement['component']} {said}: {least:.2f} or more at {len(statement['confidence'])} checkpoints"
+
+
 def _card(row: Mapping[str, Any], clip: HitClip | None) -> dict[str, Any]:
-    struck, said = (" + ".join(row[name]) or "nothing" for name in ("labels", "said"))
     return {
-        "title": f"{struck} → {said}",
-        "lines": [
-            f"{row['component']} {row['kind']}, p = {row['probability']:.2f}",
-            f"at {row['onset_time']:.3f} s · {row['audio_path'].rpartition('/')[2]}",
-            f"session {row['session_id']}",
-            row["source_set"],
-        ],
+        "title": f"{_set(row['labels'])} → {_set(row['said'])}",
+        "lines": [f"{row['component']} {row['kind']}, p = {row['probability']:.2f}", *_place(row)],
         "picture": clip and clip.picture,
         "sound": clip and clip.sound,
         "onset": clip and clip.onset,
     }
+
+
+def _set(labels: Sequence[str]) -> str:
+    return " + ".join(labels) or "nothing"
+
+
+def _place(row: Mapping[str, Any]) -> list[str]:
+    """Where a hit is: each line begins with what tells most, as its end may not be seen."""
+    return [
+        f"at {row['onset_time']:.3f} s · {row['audio_path'].rpartition('/')[2]}",
+        f"session {row['session_id']}",
+        row["source_set"],
+    ]

@@ -25,6 +25,7 @@ from beatsight_core.evaluation.folder import (
     CONFUSION,
     CONFUSION_MATRIX,
     CONFUSION_PICTURE,
+    LABEL_ERRORS,
     METRICS,
     MISTAKES,
     PAGE,
@@ -34,7 +35,9 @@ from beatsight_core.evaluation.folder import (
     write_evaluation,
     write_runbook_names,
 )
+from beatsight_core.evaluation.label_errors import find_label_errors
 from beatsight_core.evaluation.mistakes import mistakes_by_class, top_mistakes
+from beatsight_core.evaluation.page import SUSPECTS_SHOWN
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.rivals import find_rivals
 from beatsight_core.evaluation.slices import chosen_rows
@@ -42,16 +45,17 @@ from beatsight_core.evaluation.subject import current_digests, features_for, ide
 from beatsight_core.features.cache import Features
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
+from beatsight_core.training.curve_checks import check_curves
 from beatsight_core.training.records import Run, open_run
 
 __all__ = [
-    "CONFUSION", "CONFUSION_MATRIX", "CONFUSION_PICTURE", "METRICS", "MISTAKES", "PAGE", "PREDICTIONS",
+    "CONFUSION", "CONFUSION_MATRIX", "CONFUSION_PICTURE", "LABEL_ERRORS", "METRICS", "MISTAKES", "PAGE", "PREDICTIONS",
     "EvaluationResult", "current_digests", "evaluate", "features_for", "find_evaluation", "measure", "read_evaluation",
     "require_finished",
 ]  # fmt: skip
 
 FIRST_TO_HEAR = 12
-"""So many of the surest mistakes get a sound before each component gets its own, where there is not room for all."""
+"""So many of the surest mistakes get a sound before the others, where there is not room for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class EvaluationResult:
             "ece": self.content["calibration"]["ece"],
             "pairs": self.content["pairs"],
             "against": self.content["against"],
+            "curves": self.content["curves"],
             "folder": str(self.folder),
             "report_html": str(self.folder / PAGE),
             "report_json": str(self.folder / METRICS),
@@ -91,6 +96,7 @@ class EvaluationResult:
             "confusion_npy": str(self.folder / CONFUSION_MATRIX),
             "confusion_png": str(self.folder / CONFUSION_PICTURE),
             "misclassified_json": str(self.folder / MISTAKES),
+            "label_errors_json": str(self.folder / LABEL_ERRORS),
             "reused": self.reused,
             "seconds": self.seconds,
         }
@@ -142,7 +148,11 @@ def evaluate(
     if not reused:
         predictions = predict_hits(trained, features, rows, device, progress)
         change = compare_with_rivals(settings, rivals, predictions, features, rows, device, progress)
-        content = measure(predictions, {**about, "against": change})
+        content = {
+            **measure(predictions, {**about, "against": change}),
+            "label_errors": find_label_errors(trained, predictions, features, rows, device, progress),
+            "curves": [check.to_json() for check in check_curves(trained.history, trained.config.warmup_epochs)],
+        }
         write_evaluation(folder, content, predictions, _clips(settings, key, features, rows, content), trained)
     if on is None and split == "val":
         write_runbook_names(settings, folder, trained.preset)
@@ -196,6 +206,7 @@ def _to_show(content: Mapping[str, Any]) -> Iterable[int]:
     surest = [row["row"] for row in content["mistakes"]]
     groups = [[row["row"] for row in rows] for rows in content["mistakes_by_class"].values()]
     yield from surest[:FIRST_TO_HEAR]
+    yield from (row["row"] for row in content["label_errors"]["suspects"][:SUSPECTS_SHOWN])
     for turn in range(max(map(len, groups), default=0)):
         yield from (group[turn] for group in groups if turn < len(group))
     yield from surest[FIRST_TO_HEAR:]

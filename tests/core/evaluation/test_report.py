@@ -63,7 +63,8 @@ def test_all_files_are_there_under_the_names_of_the_runbook_too(trained):
     assert mistakes[0]["audio_path"].endswith(".wav")
     page = (settings.metrics_dir / run_id / result["evaluation_id"] / "report.html").read_text()
     html.parser.HTMLParser().feed(page)
-    cards = len(mistakes) + sum(map(len, by_class.values()))
+    suspects = json.loads(Path(result["label_errors_json"]).read_text())["suspects"]
+    cards = len(mistakes) + sum(map(len, by_class.values())) + min(len(suspects), 24)
     assert page.count("data:image/png") == page.count("data:audio/flac") == page.count('<article class="clip"') == cards
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
@@ -198,3 +199,19 @@ def test_a_stratified_part_keeps_every_proportion_and_ignores_the_order(hits, fr
 def test_settings_of_the_copy_point_into_the_copy(trained):
     settings, _ = trained
     assert load_settings(settings.data_root).run_root == settings.run_root
+
+
+def test_the_page_tells_whether_the_curves_look_like_learning(trained):
+    settings, run_id = trained
+    healthy = evaluate(settings, run_id, device="cpu")
+    assert all(row["passed"] for row in healthy.content["curves"])
+    assert "do not look like learning" not in (healthy.folder / "report.html").read_text()
+    history = settings.run_root / run_id / "history.jsonl"
+    rows = [json.loads(line) for line in history.read_text().splitlines()]
+    history.write_text("".join(json.dumps(row | {"train_loss": row["epoch"]}) + "\n" for row in rows))
+    climbing = evaluate(settings, run_id, fraction=0.5, device="cpu")
+    failed = [row["name"] for row in climbing.content["curves"] if not row["passed"]]
+    assert "training_falls" in failed
+    page = (climbing.folder / "report.html").read_text()
+    assert "do not look like learning: training falls" in page
+    assert "training loss went from 1.0000 to 6.0000" in page
