@@ -201,7 +201,8 @@ def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
         "confusion": picture(drawn, "confusion of components"),
         "confusion as JSON": path(result["confusion_json"]),
         "mistakes": path(result["misclassified_json"]),
-        "likely label errors": path(result["label_errors_json"]),
+        "likely label errors": number(result["label_errors"]),
+        "likely label errors as JSON": path(result["label_errors_json"]),
     }
 
 

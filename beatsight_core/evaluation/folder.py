@@ -64,6 +64,8 @@ def write_evaluation(
         write_json(temporary / LABEL_ERRORS, {**about, **content["label_errors"]})
         write_text(temporary / PAGE, evaluation_page(content, trained.history, clips))
         kept = {name: value for name, value in content.items() if name not in _APART}
+        doubts = content["label_errors"]
+        kept["label_errors"] = {**doubts, "suspects": len(doubts["suspects"])}
         kept["digests"] = {**kept["digests"], "predictions": sha256_file(temporary / PREDICTIONS)}
         write_json(temporary / METRICS, kept)
 

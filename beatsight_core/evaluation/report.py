@@ -89,6 +89,7 @@ class EvaluationResult:
             "pairs": self.content["pairs"],
             "against": self.content["against"],
             "curves": self.content["curves"],
+            "label_errors": self.content["label_errors"]["suspects"],
             "folder": str(self.folder),
             "report_html": str(self.folder / PAGE),
             "report_json": str(self.folder / METRICS),

@@ -49,6 +49,7 @@ def test_planted_errors_are_found_with_what_is_right_and_nothing_is_changed(trai
     assert on_disk() == before
     told = json.loads((result.folder / "label_errors.json").read_text())
     assert len(told["checkpoints"]) in (2, 3)
+    assert result.to_json()["label_errors"] == len(told["suspects"])
     found = {(row["audio_path"], row["onset_time"]): row for row in told["suspects"]}
     caught = planted.keys() & found.keys()
     # The corpus has a few strokes of its own that sound unlike their label: these may be among those planted or found.

@@ -14,9 +14,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import DatasetError, ModelError, UsageError
+from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.label_errors import agreed, confident_mistakes
+from beatsight_core.evaluation.page import evaluation_page
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import evaluate, find_evaluation
+from beatsight_core.evaluation.report import evaluate, features_for, find_evaluation, measure
 from beatsight_core.evaluation.slices import stratified
+from beatsight_core.evaluation.subject import identity
 from beatsight_core.features.build import build_features
 from beatsight_core.files import sha256_file
 from beatsight_core.metrics import multilabel_metrics
@@ -166,6 +170,57 @@ def test_hostile_names_reach_the_page_escaped(trained):
     page = (evaluate(settings, run_id, device="cpu").folder / "report.html").read_text()
     assert "<script" not in page
     assert "&lt;script&gt;" in page
+
+
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202e\u05e9\u05dc\u05d5\u05dd" + "w" * 300
+
+
+def test_hostile_names_in_the_data_and_of_rivals_reach_the_page_escaped(contest):
+    settings = contest.settings
+    run = open_run(settings, contest.later)
+    features = features_for(settings, run, run.key)
+    rows = features.rows_of("val")
+    named = features.meta[rows].with_columns(
+        [
+            pl.format("{}{}", pl.lit(HOSTILE), pl.col(name)).alias(name)
+            for name in ("session_id", "source_set", "audio_path")
+        ]
+    )
+    known = load_predictions(evaluate(settings, contest.later, device="cpu").folder / "predictions.parquet")
+    predictions = dataclasses.replace(known, hits=named)
+    change = compare_predictions(predictions, dataclasses.replace(predictions, probabilities=1 - known.probabilities))
+    rival = {"roles": ["asked for"], "name": HOSTILE, "same_data": False, "change": change, "why_not": None}
+    about = {
+        **identity(run, features, run.key, ("val", None), []),
+        "preset": HOSTILE, "trained_on": HOSTILE, "on": HOSTILE,
+        "against": [rival, {**rival, "change": None, "why_not": HOSTILE}],
+    }  # fmt: skip
+    content = measure(predictions, about)
+    doubts = agreed(
+        predictions, confident_mistakes(predictions), {HOSTILE: known.probabilities[confident_mistakes(known)]}
+    )
+    content |= {
+        "label_errors": {"checkpoints": {HOSTILE: "0"}, "asked": len(doubts), "suspects": doubts},
+        "curves": [{"name": HOSTILE, "passed": False, "message": HOSTILE}],
+    }
+    page = evaluation_page(content, [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0}], {})
+    assert page.count("&lt;script&gt;") > 10
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    elements = Elements()
+    elements.feed(page)
+    assert not {name for attributes in elements.seen for name in attributes if name.startswith("on")}
+
+
+class Elements(html.parser.HTMLParser):
+    """The names of all attributes of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append([name for name, _ in attrs])
 
 
 HITS = st.lists(
