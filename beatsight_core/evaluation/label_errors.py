@@ -22,8 +22,8 @@ from beatsight_core.training.records import Run
 CONFIDENT = 0.9
 """Probability, of being struck or of not being struck, from which a statement counts as confident."""
 
-MOST_ASKED = 2000
-"""The other checkpoints are asked about so many hits at most, the surest mistakes first."""
+MOST_ASKED = 500
+"""The other checkpoints are asked about so many hits at most, the surest mistakes first: more than a person hears."""
 
 BEST = "best"
 

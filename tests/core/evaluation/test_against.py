@@ -125,6 +125,18 @@ def test_a_rival_that_hears_other_features_is_named_with_the_reason(contest):
         evaluate(contest.settings, contest.later, split="all", against=contest.champion, device="cpu")
 
 
+def test_a_rival_of_other_components_is_compared_on_those_that_both_know(contest):
+    folder = contest.settings.run_root / contest.champion
+    for name in ("config.json", "thresholds.json"):
+        file = folder / name
+        file.write_text(file.read_text().replace('"aux_percussion"', '"cowbell"'))
+    rivals = evaluate(contest.settings, contest.later, split="all", device="cpu").content["against"]
+    change = next(rival for rival in rivals if rival["name"] == contest.champion)["change"]
+    assert change["hits"] == 420
+    assert len(change["f1"]) == 17
+    assert not {"cowbell", "aux_percussion"} & set(change["f1"])
+
+
 def test_a_broken_rival_is_left_out_with_a_warning_unless_it_was_asked_for(contest, caplog):
     weights = contest.settings.models_dir / "versions" / "1" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
