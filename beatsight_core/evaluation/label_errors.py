@@ -1,5 +1,9 @@
 """Likely label errors: where the model is confident that a label is wrong, and was so at each of its kept checkpoints.
 
+Confidence means something only where the model knows a component. That it hears one counts if, of the hits at which it
+does so with that confidence, `TRUSTED` are labelled so; that it does not hear one counts if it finds `TRUSTED` of those
+that are labelled.
+
 They are for a person to listen to. Nothing here changes a label: a model that mends its own labels learns its own
 mistakes.
 """
@@ -21,6 +25,9 @@ from beatsight_core.training.records import Run
 
 CONFIDENT = 0.9
 """Probability, of being struck or of not being struck, from which a statement counts as confident."""
+
+TRUSTED = 0.7
+"""Share of a component's hits that the model has to be right about to be believed where the labels say otherwise."""
 
 MOST_ASKED = 500
 """The other checkpoints are asked about so many hits at most, the surest mistakes first: more than a person hears."""
@@ -63,11 +70,30 @@ def find_label_errors(
 
 
 def confident_mistakes(predictions: Predictions, most: int = MOST_ASKED) -> NDArray[np.intp]:
-    """Places of the hits with a confident mistake, the surest first."""
-    worst = wrong_confidence(predictions).max(axis=1, initial=-1.0)
+    """Places of the hits with a confident mistake in a component that the model knows, the surest first."""
+    worst = _doubts(predictions).max(axis=1, initial=-1.0)
     order: NDArray[np.intp] = np.argsort(-worst, kind="stable")[:most]
     confident: NDArray[np.intp] = order[worst[order] >= CONFIDENT]
     return confident
+
+
+def _doubts(predictions: Predictions) -> NDArray[np.float32]:
+    """(N, C) the confidence of each confident mistake that is to be believed, -1 elsewhere."""
+    struck, said = predictions.struck, predictions.said
+    surely = predictions.probabilities >= CONFIDENT
+    heard = _mostly((surely & struck).sum(axis=0), surely.sum(axis=0))
+    found = _mostly((said & struck).sum(axis=0), struck.sum(axis=0))
+    confidence = wrong_confidence(predictions)
+    believed: NDArray[np.float32] = np.where(
+        (confidence >= CONFIDENT) & np.where(said, heard, found), confidence, np.float32(-1)
+    )
+    return believed
+
+
+def _mostly(right: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """(C,) whether the model is right about enough of a component's hits; without any it is not known to be."""
+    enough: NDArray[np.bool_] = (whole > 0) & (right >= TRUSTED * whole)
+    return enough
 
 
 def agreed(
@@ -86,11 +112,11 @@ def agreed(
         all checkpoints in the surest statement. Surest first.
     """
     best = predictions.probabilities[asked]
-    wrong = wrong_confidence(predictions)[asked] >= CONFIDENT
+    doubted = _doubts(predictions)[asked] >= CONFIDENT
     invented = predictions.said[asked]
     names = (BEST, *answers)
     confidence = np.stack([np.where(invented, sure, 1 - sure) for sure in (best, *answers.values())])
-    least = np.where(wrong, confidence.min(axis=0), -1.0)
+    least = np.where(doubted, confidence.min(axis=0), -1.0)
     suspects = []
     for number in np.flatnonzero((least >= CONFIDENT).any(axis=1)):
         columns = np.flatnonzero(least[number] >= CONFIDENT)
