@@ -71,8 +71,8 @@ def evaluate(
 
     with device_for(device, {"verb": "evaluate", "run": run}) as held:
         result = judge(
-            session.settings, run, on=on, split=split, fraction=fraction, against=against, device=held,
-            progress=session.progress,
+            session.settings, run, on=on, split=split, fraction=fraction, against=against, compare=True,
+            device=held, progress=session.progress,
         )  # fmt: skip
     session.show(result.to_json(), _show_evaluation)
     return 0

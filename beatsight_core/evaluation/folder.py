@@ -86,17 +86,23 @@ def read_evaluation(folder: Path) -> dict[str, Any]:
 def find_evaluation(settings: Settings, trained: Run) -> Path | None:
     """The evaluation of a run on the whole validation split of its own dataset that promotion judges.
 
-    The newest of those that belong to the run's checkpoint, thresholds, dataset and spec; if none does, the newest.
+    Of those that belong to the run's checkpoint, thresholds, dataset and spec all figures are alike: the first one of
+    the newest format, and without rivals if there is such, so that the answer stays the same when more are made. If
+    none belongs to them, the newest.
     """
     made = []
     for path in (settings.metrics_dir / trained.run_id).glob(f"val-*/{METRICS}"):
         content = read_json(path)
         if content["on"] == trained.key and content["split"] == "val" and content["fraction"] is None:
-            made.append((content["digests"], content["made_at"], path.parent))
+            made.append((content["made_at"], path.parent, content))
     if not made:
         return None
+    made.sort(key=lambda row: row[:2])
     own = digests_of(trained, trained.dataset_digest, trained.spec)
-    return max((own.items() <= digests.items(), made_at, folder) for digests, made_at, folder in made)[2]
+    belong = [row for row in made if own.items() <= row[2]["digests"].items()]
+    if not belong:
+        return made[-1][1]
+    return max(belong, key=lambda row: (row[2].get("format", 0), not row[2].get("compared_with")))[1]
 
 
 def write_runbook_names(settings: Settings, folder: Path, preset: str) -> None:

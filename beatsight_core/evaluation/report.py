@@ -104,25 +104,28 @@ class EvaluationResult:
 
 
 class Asked(TypedDict, total=False):
-    """Which hits, and a model to compare with.
+    """Which hits, and whom to compare with.
 
     Attributes:
         on: Another manifest (path or key) than the one the run learned from; its features must be there.
         split: "val" by default, or "all" (also "train" and "calibration").
         fraction: A stratified, seeded share of the split.
-        against: A run or version, beside the previous run and the champion.
+        against: A run or version to compare with.
+        compare: Whether to compare with the run before it and with the champion. Gates do without, so that what they
+            rest on stays the same when another champion comes.
     """
 
     on: str | Path | None
     split: str
     fraction: float | None
     against: str | None
+    compare: bool
 
 
 def evaluate(
     settings: Settings, run: str, *, device: str = "auto", progress: Progress | None = None, **asked: Unpack[Asked]
 ) -> EvaluationResult:
-    """Measure a finished run on labelled hits, compare it with its rivals on the same, and write the report.
+    """Measure a finished run on labelled hits, compare it on the same with others if asked, and write the report.
 
     Args:
         settings: Say where everything lies.
@@ -142,7 +145,8 @@ def evaluate(
     key = trained.key if on is None else dataset_key(settings, on)
     features = features_for(settings, trained, key)
     rows = chosen_rows(features, split, fraction)
-    rivals = find_rivals(settings, trained, current_digests(trained, features), asked.get("against"))
+    usual = asked.get("compare", False)
+    rivals = find_rivals(settings, trained, current_digests(trained, features), asked.get("against"), usual=usual)
     about = identity(trained, features, key, (split, fraction), [rival.to_json() for rival in rivals])
     folder = settings.metrics_dir / trained.run_id / about["evaluation_id"]
     reused = (folder / METRICS).is_file()
@@ -181,7 +185,7 @@ def measure(predictions: Predictions, about: Mapping[str, Any]) -> dict[str, Any
     told = confusion(predictions)
     return {
         **about,
-        "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
         "metrics": predictions.metrics(),
         "intervals": bootstrap_intervals(predictions),
         "calibration": calibration(predictions),

@@ -54,7 +54,9 @@ class Rival:
         return {"roles": list(self.roles), "name": self.name, **self.answers}
 
 
-def find_rivals(settings: Settings, trained: Run, own: Mapping[str, str], asked_for: str | None) -> list[Rival]:
+def find_rivals(
+    settings: Settings, trained: Run, own: Mapping[str, str], asked_for: str | None, *, usual: bool
+) -> list[Rival]:
     """Whom to compare a run with, each once.
 
     A previous run or champion that is broken is left out with a warning. The run itself is a rival only if asked for.
@@ -64,15 +66,17 @@ def find_rivals(settings: Settings, trained: Run, own: Mapping[str, str], asked_
         trained: The run.
         own: Its digests.
         asked_for: A run or version, as `find_model` takes it.
+        usual: Whether the run before it and the champion are rivals.
 
     Raises:
         ModelError: What was asked for is not there, not finished, or broken.
     """
     rivals = [] if asked_for is None else [_rival(ASKED_FOR, find_model(settings, asked_for))]
-    for role, find in (
+    ways: tuple[tuple[str, Callable[[], Run | Path | None]], ...] = (
         (PREVIOUS_RUN, lambda: previous_run(settings, trained)),
         (CHAMPION, lambda: None if champion_version(settings) is None else find_model(settings)),
-    ):
+    )
+    for role, find in ways if usual else ():
         rival = _if_whole(role, find)
         if rival is None:
             continue

@@ -58,7 +58,7 @@ def evaluation_report(
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, TRAINED))
     result = evaluate(
         current, run.run_id, on=config.on, split=config.split, fraction=config.fraction,
-        against=config.against, device=config.device, progress=Progress(),
+        against=config.against, compare=True, device=config.device, progress=Progress(),
     ).to_json()  # fmt: skip
     same_hits = config.on is None and config.split == "val" and config.fraction is None
     return dg.MaterializeResult(

@@ -15,13 +15,18 @@ from beatsight_core.evaluation.compare import compare_predictions
 from beatsight_core.evaluation.confusion import missed_as
 from beatsight_core.evaluation.folder import METRICS, PREDICTIONS
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import evaluate
+from beatsight_core.evaluation.report import evaluate, find_evaluation
 from beatsight_core.evaluation.rivals import previous_run
 from beatsight_core.evaluation.stored import stored_predictions
 from beatsight_core.evaluation.subject import features_for
 from beatsight_core.files import sha256_file
 from beatsight_core.progress import SilentProgress
 from beatsight_core.training.records import open_run
+
+
+def compared(contest, run, **asked):
+    return evaluate(contest.settings, run, compare=True, device="cpu", **asked)
+
 
 FIGURES = ("accuracy", "exact_match", "macro_f1")
 
@@ -39,7 +44,7 @@ def asked(evaluation):
 
 
 def test_a_run_against_itself_changes_nothing(contest):
-    result = evaluate(contest.settings, contest.later, against=contest.later, device="cpu")
+    result = compared(contest, contest.later, against=contest.later)
     itself = result.content["against"][0]
     assert itself["roles"] == ["asked for"]
     assert itself["same_data"]
@@ -53,10 +58,10 @@ def test_a_run_against_itself_changes_nothing(contest):
 
 
 def test_the_run_before_and_the_champion_are_one_rival_where_they_are_the_same_model(contest):
-    result = evaluate(contest.settings, contest.later, device="cpu")
+    result = compared(contest, contest.later)
     (rival,) = result.content["against"]
     assert (rival["name"], rival["roles"]) == (contest.champion, ["previous run", "champion"])
-    before = evaluate(contest.settings, contest.champion, device="cpu")
+    before = compared(contest, contest.champion)
     assert before.content["against"] == []  # nothing came before it, and it is the champion itself
     change = rival["change"]
     assert change["hits"] == result.metrics["hits"]
@@ -72,33 +77,45 @@ def test_the_run_before_and_the_champion_are_one_rival_where_they_are_the_same_m
 
 
 def test_what_is_compared_with_makes_another_folder_and_the_first_stays_as_it_was(contest):
-    first = evaluate(contest.settings, contest.later, device="cpu")
+    first = compared(contest, contest.later)
     digests = {path: sha256_file(path) for path in first.folder.iterdir()}
-    second = evaluate(contest.settings, contest.later, against="v1", device="cpu")
+    second = compared(contest, contest.later, against="v1")
     assert second.folder != first.folder
     assert second.metrics == first.metrics
     assert second.content["against"][0]["roles"] == ["asked for", "previous run", "champion"]
     assert {path: sha256_file(path) for path in first.folder.iterdir()} == digests
+    assert compared(contest, contest.later).reused
+
+
+def test_what_gates_rest_on_does_not_depend_on_who_is_champion(contest):
+    run = open_run(contest.settings, contest.later)
+    first = compared(contest, contest.later, against=contest.later)
+    compared(contest, contest.later)
+    assert find_evaluation(contest.settings, run) == first.folder
+    alone = evaluate(contest.settings, contest.later, device="cpu")
+    assert find_evaluation(contest.settings, run) == alone.folder
+    assert alone.content["against"] == alone.content["compared_with"] == []
+    beside = compared(contest, contest.later)
+    assert beside.folder != alone.folder
+    assert beside.metrics == alone.metrics
+    (contest.settings.models_dir / "champion.json").unlink()
     assert evaluate(contest.settings, contest.later, device="cpu").reused
+    assert not compared(contest, contest.later).reused  # the run before it is no longer the champion too
 
 
 def test_a_rival_is_not_asked_again_what_an_evaluation_of_it_tells(contest):
-    evaluate(contest.settings, contest.champion, device="cpu")
-    part, models = asked(
-        lambda progress: evaluate(contest.settings, contest.later, fraction=0.5, device="cpu", progress=progress)
-    )
+    compared(contest, contest.champion)
+    part, models = asked(lambda progress: compared(contest, contest.later, fraction=0.5, progress=progress))
     assert models == 1
     assert part.content["against"][0]["change"]["hits"] == part.metrics["hits"]
-    again, models = asked(
-        lambda progress: evaluate(contest.settings, contest.later, split="all", device="cpu", progress=progress)
-    )
+    again, models = asked(lambda progress: compared(contest, contest.later, split="all", progress=progress))
     assert models == 2
     assert again.content["against"][0]["change"]["hits"] == 420
 
 
 def test_predictions_that_were_altered_are_not_used_again(contest):
     run = open_run(contest.settings, contest.champion)
-    made = evaluate(contest.settings, contest.champion, device="cpu")
+    made = compared(contest, contest.champion)
     features = features_for(contest.settings, run, run.key)
     rows = features.rows_of("val")[::-1]
     answers = {name: made.content["digests"][name] for name in ("checkpoint", "thresholds")}
@@ -117,12 +134,12 @@ def test_a_rival_that_hears_other_features_is_named_with_the_reason(contest):
     config = json.loads(path.read_text())
     config["spec"]["f_max_hz"] = 3000.0
     path.write_text(json.dumps(config))
-    rivals = evaluate(contest.settings, contest.later, split="all", device="cpu").content["against"]
+    rivals = compared(contest, contest.later, split="all").content["against"]
     previous = next(rival for rival in rivals if rival["name"] == contest.champion)
     assert previous["change"] is None
     assert "hears other features" in previous["why_not"]
     with pytest.raises(ModelError, match="hears other features"):
-        evaluate(contest.settings, contest.later, split="all", against=contest.champion, device="cpu")
+        compared(contest, contest.later, split="all", against=contest.champion)
 
 
 def test_a_rival_of_other_components_is_compared_on_those_that_both_know(contest):
@@ -130,7 +147,7 @@ def test_a_rival_of_other_components_is_compared_on_those_that_both_know(contest
     for name in ("config.json", "thresholds.json"):
         file = folder / name
         file.write_text(file.read_text().replace('"aux_percussion"', '"cowbell"'))
-    rivals = evaluate(contest.settings, contest.later, split="all", device="cpu").content["against"]
+    rivals = compared(contest, contest.later, split="all").content["against"]
     change = next(rival for rival in rivals if rival["name"] == contest.champion)["change"]
     assert change["hits"] == 420
     assert len(change["f1"]) == 17
@@ -141,13 +158,13 @@ def test_a_broken_rival_is_left_out_with_a_warning_unless_it_was_asked_for(conte
     weights = contest.settings.models_dir / "versions" / "1" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with caplog.at_level(logging.WARNING, logger="beatsight"):
-        rivals = evaluate(contest.settings, contest.later, device="cpu").content["against"]
+        rivals = compared(contest, contest.later).content["against"]
     assert [rival["roles"] for rival in rivals] == [["previous run"]]
     assert "not compared with the champion" in caplog.text
     with pytest.raises(ModelError, match="broken"):
-        evaluate(contest.settings, contest.later, against="champion", device="cpu")
+        compared(contest, contest.later, against="champion")
     with pytest.raises(ModelError, match="no run"):
-        evaluate(contest.settings, contest.later, against="nobody", device="cpu")
+        compared(contest, contest.later, against="nobody")
 
 
 def test_the_run_before_is_of_the_same_preset_and_manifest_or_of_its_earlier_state(contest):
@@ -198,7 +215,7 @@ def test_comparing_backwards_turns_every_sign(predicted, seed, one, other):
 
 
 def test_the_metrics_file_tells_whom_it_was_compared_with(contest):
-    folder = evaluate(contest.settings, contest.later, device="cpu").folder
+    folder = compared(contest, contest.later).folder
     written = json.loads((folder / METRICS).read_text())
     assert [rival["name"] for rival in written["compared_with"]] == [contest.champion]
     assert written["compared_with"][0]["checkpoint"] == sha256_file(
