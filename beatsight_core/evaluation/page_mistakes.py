@@ -52,7 +52,7 @@ def suspect_cards(rows: Sequence[Mapping[str, Any]], clips: Mapping[int, HitClip
 def _statement(statement: Mapping[str, Any]) -> str:
     said = "is heard" if statement["kind"] == "invented" else "is not heard"
     least = min(statement["confidence"].values())
-    return f"{statement['component']} {said}: {least:.2f} or more at {len(statement['confidence'])} checkpoints"
+    return f"{statement['component']} {said}: ≥ {least:.2f} at {len(statement['confidence'])} checkpoints"
 
 
 def _card(row: Mapping[str, Any], clip: HitClip | None) -> dict[str, Any]:
