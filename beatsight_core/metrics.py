@@ -67,14 +67,18 @@ def said_components(probabilities: ArrayLike, thresholds: ArrayLike) -> NDArray[
 
 def binary_cross_entropy(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
     """Mean of -log(p) where struck and -log(1 - p) where not, over all hits and components; None without any."""
+    size = np.asarray(probabilities).size
+    return float(hit_cross_entropy(probabilities, targets).sum()) / size if size else None
+
+
+def hit_cross_entropy(probabilities: ArrayLike, targets: ArrayLike) -> NDArray[np.float64]:
+    """(N,) the sum over a hit's components of what `binary_cross_entropy` is the mean of."""
     sure, struck = np.asarray(probabilities), np.asarray(targets).astype(bool)
-    if sure.size == 0:
-        return None
-    total = 0.0
+    total = np.zeros(len(sure))
     for column in range(sure.shape[1]):  # by column, so that three million hits need no copy in double precision
         right = np.where(struck[:, column], sure[:, column], 1.0 - sure[:, column].astype(np.float64))
-        total -= float(np.log(np.clip(right, CLIP, 1.0 - CLIP)).sum())
-    return total / sure.size
+        total -= np.log(np.clip(right, CLIP, 1.0 - CLIP))
+    return total
 
 
 def average_precision(probabilities: ArrayLike, targets: ArrayLike) -> float | None:
@@ -143,14 +147,26 @@ def confusion_counts(probabilities: ArrayLike, struck: ArrayLike, said: ArrayLik
     Returns:
         (C, C + 1) of how often the component of a row was missed and that of a column, last "nothing", said instead.
     """
+    classes = np.asarray(struck).shape[1]
+    _, cells = confusions(probabilities, struck, said)
+    return np.bincount(cells, minlength=classes * (classes + 1)).reshape(classes, classes + 1).astype(np.int64)
+
+
+def confusions(
+    probabilities: ArrayLike, struck: ArrayLike, said: ArrayLike
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """What `confusion_counts` counts, one by one.
+
+    Returns:
+        The hit of each missed component, and the cell of the (C, C + 1) table, row by row, that it falls into.
+    """
     sure, hit, told = np.asarray(probabilities), np.asarray(struck).astype(bool), np.asarray(said).astype(bool)
     classes = hit.shape[1]
     invented = told & ~hit
     surest = np.where(invented, sure, -1.0).argmax(axis=1)
     instead = np.where(invented.any(axis=1), surest, classes)
     rows, missed = np.nonzero(hit & ~told)
-    pairs = missed * (classes + 1) + instead[rows]
-    return np.bincount(pairs, minlength=classes * (classes + 1)).reshape(classes, classes + 1).astype(np.int64)
+    return rows, missed * (classes + 1) + instead[rows]
 
 
 def legacy_view(probabilities: ArrayLike, targets: ArrayLike) -> dict[str, float | None]:
@@ -165,7 +181,7 @@ def legacy_view(probabilities: ArrayLike, targets: ArrayLike) -> dict[str, float
     sure, struck = np.asarray(probabilities), np.asarray(targets).astype(bool)
     rows = int(struck.sum())
     return {
-        "legacy_accuracy": ratio(float(_surest_was_struck(sure, struck).sum()), rows),
+        "legacy_accuracy": ratio(float(surest_was_struck(sure, struck).sum()), rows),
         "legacy_ceiling": ratio(float(struck.any(axis=1).sum()), rows),
     }
 
@@ -249,14 +265,14 @@ def _block(
         "loss": binary_cross_entropy(sure, struck),
         "accuracy": finite_or_none(float(f1_score(true.sum(), false.sum(), missed.sum()))),
         "exact_match": ratio(float((struck == said).all(axis=1).sum()), len(sure)),
-        "top1_in_set": ratio(float(_surest_was_struck(sure, struck).sum()), float(struck.any(axis=1).sum())),
+        "top1_in_set": ratio(float(surest_was_struck(sure, struck).sum()), float(struck.any(axis=1).sum())),
         "macro_f1": mean_or_none([scores["f1"] for scores in averaged]),
         "macro_ap": mean_or_none([scores["ap"] for scores in averaged]),
         "per_class": per_class,
     }
 
 
-def _surest_was_struck(sure: NDArray[np.floating[Any]], struck: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def surest_was_struck(sure: NDArray[np.floating[Any]], struck: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(N,) whether the component of highest probability (the first of equals) was struck."""
     if len(sure) == 0:
         return np.zeros(0, dtype=bool)

@@ -184,15 +184,8 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
 
 
 def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
-    """An evaluation's figures and its confusions."""
-    from beatsight_core.files import read_json
-    from beatsight_core.pages.pictures import confusion
-
-    confused = read_json(Path(result["confusion_json"]))
-    drawn = confusion(
-        confused["matrix"], confused["classes"], confused["columns"], title="Missed, and what was said instead",
-        axes_names=("struck", "said"),
-    )  # fmt: skip
+    """An evaluation's figures, its confusions and what changed."""
+    drawn = Path(result["confusion_png"]).read_bytes()
     metrics = result["metrics"]
     names = ("hits", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "loss", "legacy_accuracy",
              "legacy_ceiling")  # fmt: skip
@@ -206,12 +199,30 @@ def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
         **numbers(metrics, names),
         "by component": table(rows),
         "watched confusions": table({"pair": name, **found} for name, found in result["pairs"].items()),
+        "compared": table(_changes(result["against"])),
         "report": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
         "confusion": picture(drawn, "confusion of components"),
         "confusion as JSON": path(result["confusion_json"]),
         "mistakes": path(result["misclassified_json"]),
+        "likely label errors": number(result["label_errors"]),
+        "likely label errors as JSON": path(result["label_errors_json"]),
     }
+
+
+def _changes(against: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
+    """What an evaluation's comparisons found, a row for each figure of each rival."""
+    for rival in against:
+        about = {"compared with": rival["name"], "as": ", ".join(rival["roles"])}
+        change = rival["change"]
+        if change is None:
+            yield {**about, "figure": f"not compared: {rival['why_not']}", "before": None, "after": None,
+                   "difference": None, "low": None, "high": None}  # fmt: skip
+            continue
+        rows = {"accuracy": change["accuracy"], "exact match": change["exact_match"], "macro-F1": change["macro_f1"]}
+        moved = {f"F1 {label}": change["f1"][label] for label in (*change["better"], *change["worse"])}
+        for figure, row in {**rows, **moved}.items():
+            yield {**about, "figure": figure, **row}
 
 
 def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:

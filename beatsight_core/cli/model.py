@@ -55,18 +55,25 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
 @click.option("--on", "on", metavar="MANIFEST", help="Evaluate on another manifest.")
 @click.option("--split", type=click.Choice(["val", "all"]), default="val", show_default=True)
 @click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="A stratified, seeded part of the hits.")
+@click.option("--against", metavar="MODEL", help="Compare with this run or version too.")
 @_device
 @click.argument("run")
 @verb
-def evaluate(session: Session, run: str, on: str | None, split: str, fraction: float | None, device: str) -> int:
-    """Evaluate RUN (a run id, a unique beginning of one, or `latest`) and write the report."""
+def evaluate(
+    session: Session, run: str, on: str | None, split: str, fraction: float | None, against: str | None, device: str
+) -> int:
+    """Evaluate RUN (a run id, a unique beginning of one, or `latest`) and write the report.
+
+    It is compared on the same hits with the run of its preset before it and with the champion.
+    """
     from beatsight_core.compute.hold import device_for
     from beatsight_core.evaluation.report import evaluate as judge
 
     with device_for(device, {"verb": "evaluate", "run": run}) as held:
         result = judge(
-            session.settings, run, on=on, split=split, fraction=fraction, device=held, progress=session.progress
-        )
+            session.settings, run, on=on, split=split, fraction=fraction, against=against, compare=True,
+            device=held, progress=session.progress,
+        )  # fmt: skip
     session.show(result.to_json(), _show_evaluation)
     return 0
 
@@ -142,7 +149,23 @@ def _show_evaluation(result: dict[str, Any]) -> None:
     text.figures({name.replace("_", " "): metrics.get(name) for name in names})
     rows = [{"component": label, **values} for label, values in metrics["per_class"].items()]
     text.table(rows, ["component", "positives", "precision", "recall", "f1", "ap"], "Per component")
+    for rival in result["against"]:
+        text.figures({f"against {rival['name']}": _change(rival)})
+    wrong = [row["message"] for row in result["curves"] if not row["passed"]]
+    text.figures({"curves": "; ".join(wrong) or "as they should be", "likely label errors": result["label_errors"]})
     text.figures({"report": result.get("report_html"), "as JSON": result.get("report_json")})
+
+
+def _change(rival: dict[str, Any]) -> str:
+    """One comparison in a line."""
+    change = rival["change"]
+    if change is None:
+        return f"not compared: {rival['why_not']}"
+    accuracy = change["accuracy"]
+    span = "" if accuracy["low"] is None else f" ({accuracy['low']:+.3f} to {accuracy['high']:+.3f})"
+    moved = "unknown" if accuracy["difference"] is None else f"{accuracy['difference']:+.3f}{span}"
+    better, worse = (", ".join(change[word]) or "none" for word in ("better", "worse"))
+    return f"{', '.join(rival['roles'])}: accuracy {moved}; better: {better}; worse: {worse}"
 
 
 def _show_classification(result: dict[str, Any]) -> None:

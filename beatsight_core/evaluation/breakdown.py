@@ -1,4 +1,4 @@
-"""The same scores by where a hit comes from: source set, drummer, kit, loudness, number of components."""
+"""The same scores by where a hit comes from: source set, drummer, kit, loudness, components, room to its neighbours."""
 
 from typing import Any
 
@@ -13,32 +13,50 @@ from beatsight_core.taxonomy import VELOCITY_BUCKETS
 MOST_GROUPS = 40
 """Groups of one kind that are kept, largest first."""
 
+GAPS_S = (0.06, 0.125, 0.25, 0.5)
+"""Where gaps to a neighbouring hit are parted: 16ths at 250, 120, 60 and 30 to the minute; below, flams and rolls."""
+
+GAP_BUCKETS = ("< 60 ms", "60 to 125 ms", "125 to 250 ms", "250 to 500 ms", "from 500 ms", "none in the file")
+
 
 def breakdown(predictions: Predictions) -> dict[str, list[dict[str, Any]]]:
     """Scores per group.
 
     Args:
-        predictions: Their `hits` also have drummer_id, kit_id, velocities.
+        predictions: Their `hits` also have drummer_id, kit_id, velocities, previous_gap, next_gap.
 
     Returns:
         {kind: rows of value, hits, sessions, accuracy, exact_match, macro_f1}; kinds: source_set, components
-        ("1", "2", …), velocity (the loudest component's bucket), and drummer and kit where they are known.
+        ("1", "2", …), velocity (the loudest component's bucket), gap_before and gap_after (to the neighbouring hit of
+        the file, one of `GAP_BUCKETS`, in that order), and drummer and kit where they are known.
     """
     hits = predictions.hits
     kinds = {
         "source_set": hits["source_set"].cast(pl.String),
         "components": pl.Series([str(count) for count in predictions.struck.sum(axis=1)], dtype=pl.String),
         "velocity": _velocity_buckets(hits["velocities"]),
+        "gap_before": _gap_buckets(hits["previous_gap"]),
+        "gap_after": _gap_buckets(hits["next_gap"]),
         "drummer": hits["drummer_id"].cast(pl.String),
         "kit": hits["kit_id"].cast(pl.String),
     }
     said, struck = predictions.said, predictions.struck
     sessions = hits["session_id"].rank("dense").to_numpy()
-    return {
+    found = {
         kind: _groups(said, struck, sessions, values)
         for kind, values in kinds.items()
         if values.null_count() < len(values) or kind == "source_set"
     }
+    for kind in ("gap_before", "gap_after"):
+        found[kind] = sorted(found.get(kind, []), key=lambda row: GAP_BUCKETS.index(row["value"]))
+    return found
+
+
+def _gap_buckets(gaps: pl.Series) -> pl.Series:
+    """The bucket of each gap in seconds; the first and the last hit of a file lack a neighbour."""
+    place = np.searchsorted(GAPS_S, gaps.fill_null(0.0).to_numpy(), side="right")
+    names = np.array(GAP_BUCKETS)[np.where(gaps.is_null().to_numpy(), len(GAPS_S) + 1, place)]
+    return pl.Series(names.tolist(), dtype=pl.String)
 
 
 def _velocity_buckets(velocities: pl.Series) -> pl.Series:

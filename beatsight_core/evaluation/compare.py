@@ -4,12 +4,23 @@ import dataclasses
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.evaluation.bootstrap import RESAMPLES, SEED, percentiles, resample, scores, tally
+from beatsight_core.evaluation.bootstrap import (
+    CLASS_SCORES,
+    RESAMPLES,
+    SCORES,
+    SEED,
+    codes,
+    percentiles,
+    resample,
+    sampled_scores,
+    tally,
+)
 from beatsight_core.evaluation.confusion import WATCHED_PAIRS, missed_as, watched_pair
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.metrics import MIN_POSITIVES, finite_or_none
+from beatsight_core.metrics import MIN_POSITIVES, NOTHING, confusions, finite_or_none, ratio
 
 
 def compare_predictions(
@@ -25,9 +36,10 @@ def compare_predictions(
     Paired: each resample draws the same sessions for both models, so what makes a session hard for both cancels out.
 
     Returns:
-        JSON-safe: `hits`, `sessions`; `accuracy`, `exact_match`, `macro_f1` and `f1` {label} of `{before, after,
-        difference, low, high}`, low and high the 95 % interval of the difference (None with one session); `pairs`: the
-        watched confusions before and after.
+        JSON-safe: `hits`, `sessions`; each of `SCORES`, and of `CLASS_SCORES` by label, as `{before, after,
+        difference, low, high}`, low and high the 95 % interval of the difference (None with one session); `better` and
+        `worse`: components whose F1 changed beyond that interval; `pairs`: the watched confusions before and after;
+        `confusions`: all pairs that grew or shrank, see `_changed_confusions`.
 
     Raises:
         DatasetError: The two share no hit or no component.
@@ -37,8 +49,10 @@ def compare_predictions(
     averaged = before.struck.sum(axis=0) >= max(min_positives, 1)
     drawn = resample(sums[0].strata, resamples, seed)
     everything = np.ones((1, len(sums[0].hits)))
-    whole = [scores(each, everything, averaged) for each in sums]
-    sampled = [scores(each, drawn, averaged) for each in sums]
+    whole, sampled = (
+        [sampled_scores(each, sum_, times, averaged) for each, sum_ in zip((before, after), sums, strict=True)]
+        for times in (everything, drawn)
+    )
     enough = len(sums[0].hits) > 1
 
     def change(name: str, column: int | None = None) -> dict[str, float | None]:
@@ -48,12 +62,19 @@ def compare_predictions(
         values = {"before": old, "after": new, "difference": new - old}
         return {**{key: finite_or_none(value) for key, value in values.items()}, "low": low, "high": high}
 
+    by_label = {
+        name: {label: change(name, column) for column, label in enumerate(before.classes)} for name in CLASS_SCORES
+    }
+    f1 = by_label["f1"]
     return {
         "hits": len(before),
         "sessions": len(sums[0].hits),
-        **{name: change(name) for name in ("accuracy", "exact_match", "macro_f1")},
-        "f1": {label: change("f1", column) for column, label in enumerate(before.classes)},
+        **{name: change(name) for name in SCORES},
+        **by_label,
+        "better": [label for label, row in f1.items() if row["low"] is not None and row["low"] > 0],
+        "worse": [label for label, row in f1.items() if row["high"] is not None and row["high"] < 0],
         "pairs": _pairs(before, after),
+        "confusions": _changed_confusions(before, after, drawn),
     }
 
 
@@ -82,3 +103,50 @@ def _pairs(before: Predictions, after: Predictions) -> dict[str, dict[str, Any]]
         }
         for name, one, other in WATCHED_PAIRS
     }
+
+
+def _changed_confusions(before: Predictions, after: Predictions, drawn: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """Every pair of components that is confused more often or less often than before, the largest change first.
+
+    Args:
+        before: On the same hits as
+        after: the later ones.
+        drawn: (resamples, S) how often each session is drawn.
+
+    Returns:
+        Rows of struck, said (or "nothing"), before, after, difference (counts), rate_before, rate_after (of the strokes
+        of what was struck), low, high (95 % interval of the difference; None with one session).
+    """
+    classes = len(before.classes)
+    then, now = (_confusions_by_session(each, drawn.shape[1]) for each in (before, after))
+    change = now - then
+    strokes = before.struck.sum(axis=0)
+    changed = np.flatnonzero(change.sum(axis=0))
+    sampled = drawn @ change[:, changed]
+    rows = []
+    for place, cell in enumerate(changed):
+        struck, said = divmod(int(cell), classes + 1)
+        counts = int(then[:, cell].sum()), int(now[:, cell].sum())
+        low, high = percentiles(sampled[:, place]) if drawn.shape[1] > 1 else (None, None)
+        rows.append(
+            {
+                "struck": before.classes[struck],
+                "said": (*before.classes, NOTHING)[said],
+                "before": counts[0],
+                "after": counts[1],
+                "difference": counts[1] - counts[0],
+                "rate_before": ratio(counts[0], float(strokes[struck])),
+                "rate_after": ratio(counts[1], float(strokes[struck])),
+                "low": low,
+                "high": high,
+            }
+        )
+    return sorted(rows, key=lambda row: -abs(row["difference"]))
+
+
+def _confusions_by_session(predictions: Predictions, sessions: int) -> NDArray[np.float64]:
+    """(S, C * (C + 1)) how often each cell of `confusion_counts` was met in each session."""
+    cells = len(predictions.classes) * (len(predictions.classes) + 1)
+    rows, met = confusions(predictions.probabilities, predictions.struck, predictions.said)
+    places = codes(predictions.hits["session_id"])[rows] * cells + met
+    return np.bincount(places, minlength=sessions * cells).reshape(sessions, cells).astype(np.float64)

@@ -1,6 +1,6 @@
 """What is said instead of what was struck, as a report shows it; `metrics.confusion_counts` counts it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.metrics import NOTHING, confusion_counts, ratio
+from beatsight_core.pages.pictures import heatmap
 
 WATCHED_PAIRS: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...] = (
     ("kick and ride_bow", ("kick",), ("ride_bow",)),
@@ -41,6 +42,28 @@ def confusion(predictions: Predictions) -> dict[str, Any]:
         "pairs": {name: watched_pair(matrix, struck, classes, one, other) for name, one, other in WATCHED_PAIRS},
         "worst": _worst(matrix, struck, classes),
     }
+
+
+def met(confusion: Mapping[str, Any]) -> dict[str, Any]:
+    """The matrix without components that were neither struck nor said: `rows` and `columns` (names), `cells`."""
+    places = [
+        place
+        for place, label in enumerate(confusion["classes"])
+        if confusion["struck"][label] or confusion["invented"][label]
+    ]
+    columns = [*places, len(confusion["classes"])]
+    return {
+        "rows": [confusion["classes"][place] for place in places],
+        "columns": [confusion["columns"][place] for place in columns],
+        "cells": [[confusion["matrix"][row][column] for column in columns] for row in places],
+    }
+
+
+def confusion_picture(confusion: Mapping[str, Any]) -> bytes:
+    """The matrix as a PNG, as `met` has it."""
+    shown = met(confusion)
+    title = "Missed, and what was said instead"
+    return heatmap(shown["cells"], shown["rows"], shown["columns"], title=title, axes_names=("struck", "said"))
 
 
 def watched_pair(

@@ -3,28 +3,32 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from beatsight_core.evaluation.clips import HitClip
+from beatsight_core.evaluation.confusion import met
+from beatsight_core.evaluation.page_against import comparisons
+from beatsight_core.evaluation.page_mistakes import mistake_cards, mistake_shelves, suspect_cards
 from beatsight_core.pages.page import render_page
-from beatsight_core.pages.raster import raster
 
 FEW_SESSIONS = 10
 """With fewer sessions the page says that intervals mean little."""
 
+SUSPECTS_SHOWN = 24
+"""Likely label errors that are shown; `label_errors.json` has all."""
+
 _BLOCKS = (("all", None), ("one component", "solo"), ("several components", "simultaneous"))
 _HEADLINE = (("accuracy", "accuracy"), ("exact_match", "exact match"), ("macro_f1", "macro-F1"))
+_INTERVALS = (*_HEADLINE, ("top1_in_set", "surest was struck"), ("macro_ap", "macro-AP"), ("loss", "loss"))
 
 
 def evaluation_page(
-    content: Mapping[str, Any], history: Sequence[Mapping[str, Any]], pictures: Sequence[NDArray[Any]]
+    content: Mapping[str, Any], history: Sequence[Mapping[str, Any]], clips: Mapping[int, HitClip]
 ) -> str:
     """The report of one evaluation as a whole HTML document.
 
     Args:
-        content: What `metrics.json` holds, with `confusion` and `mistakes` beside.
+        content: From `report.measure`: what `metrics.json` holds, with confusion and mistakes beside.
         history: The run's epochs, with `train_loss` and `val_loss`.
-        pictures: A log-mel (n_mels, frames) for each of the mistakes.
+        clips: Of mistakes, by their `row`.
     """
     metrics, intervals = content["metrics"], content["intervals"]
     return render_page(
@@ -36,16 +40,22 @@ def evaluation_page(
         notices=_notices(content),
         metrics=metrics,
         blocks=[{"what": name, **(metrics[key] if key else metrics)} for name, key in _BLOCKS],
-        intervals=[{"what": title, **intervals[name]} for name, title in _HEADLINE],
+        intervals=[{"what": title, **intervals[name]} for name, title in _INTERVALS],
+        class_intervals=_class_intervals(content),
         classes=_classes(content),
         confusion=content["confusion"],
-        heatmap=_heatmap(content["confusion"]),
+        heatmap=met(content["confusion"]),
         pairs=[{"pair": name, **figures} for name, figures in content["confusion"]["pairs"].items()],
         breakdown=[(kind.replace("_", " "), rows) for kind, rows in content["breakdown"].items()],
+        comparisons=comparisons(content["against"]),
         calibration=content["calibration"],
         reliability=[(row["mean_probability"], row["share_struck"]) for row in _filled(content["calibration"]["bins"])],
         history=_loss_curves(history),
-        mistakes=[_mistake(row, picture) for row, picture in zip(content["mistakes"], pictures, strict=True)],
+        verdicts=_verdicts(content["curves"]),
+        mistakes=mistake_cards(content["mistakes"], clips),
+        label_errors=content["label_errors"],
+        suspects=suspect_cards(content["label_errors"]["suspects"][:SUSPECTS_SHOWN], clips),
+        shelves=mistake_shelves(content["mistakes_by_class"], clips, metrics["per_class"]),
         provenance=_provenance(content),
     )
 
@@ -63,7 +73,7 @@ def _tiles(metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[dic
     ]
     return [
         *tiles,
-        {"label": "loss", "value": _figure(metrics["loss"]), "note": "binary cross-entropy per component"},
+        {"label": "loss", "value": _figure(metrics["loss"]), "note": _span(intervals["loss"])},
     ]
 
 
@@ -91,6 +101,9 @@ def _notices(content: Mapping[str, Any]) -> list[dict[str, str]]:
     deaf = [label for label, row in scores.items() if row["averaged"] and not row["recall"]]
     if deaf:
         notices.append({"state": "warn", "text": f"Never recognised: {', '.join(deaf)}."})
+    wrong = [row["name"].replace("_", " ") for row in content["curves"] if not row["passed"]]
+    if wrong:
+        notices.append({"state": "warn", "text": f"The run's curves do not look like learning: {', '.join(wrong)}."})
     if content["on"] == content["trained_on"] and content["split"] != "val":
         notices.append({"state": "warn", "text": "Hits that the model was trained on are among those evaluated."})
     return notices
@@ -117,19 +130,20 @@ def _classes(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _heatmap(confusion: Mapping[str, Any]) -> dict[str, Any]:
-    """The matrix without components that were neither struck nor said."""
-    places = [
-        place
-        for place, label in enumerate(confusion["classes"])
-        if confusion["struck"][label] or confusion["invented"][label]
+def _class_intervals(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Precision, recall and AP of each component that was struck, each with its interval."""
+    struck = [label for label, row in content["metrics"]["per_class"].items() if row["positives"]]
+    return [
+        {
+            "label": label,
+            **{
+                f"{name}_{end}": content["intervals"][name][label][end]
+                for name in ("precision", "recall", "ap")
+                for end in ("value", "low", "high")
+            },
+        }
+        for label in struck
     ]
-    columns = [*places, len(confusion["classes"])]
-    return {
-        "rows": [confusion["classes"][place] for place in places],
-        "columns": [confusion["columns"][place] for place in columns],
-        "cells": [[confusion["matrix"][row][column] for column in columns] for row in places],
-    }
 
 
 def _filled(bins: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -143,16 +157,13 @@ def _loss_curves(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _mistake(row: Mapping[str, Any], picture: NDArray[Any]) -> dict[str, Any]:
-    said = ", ".join(row["said"]) or "nothing"
-    struck = ", ".join(row["labels"]) or "nothing"
-    verb = "invented" if row["kind"] == "invented" else "missed"
-    return {
-        "title": f"{struck} → {said}",
-        "note": f"{row['component']} {verb} (p = {row['probability']:.2f}) at {row['onset_time']:.3f} s of "
-        f"{row['audio_path']}, session {row['session_id']}, {row['source_set']}",
-        "picture": raster(np.asarray(picture)),
-    }
+def _verdicts(curves: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """What the checks of a run's curves say, what failed first."""
+    rows = sorted(curves, key=lambda row: row["passed"])
+    return [
+        {"state": "pass" if row["passed"] else "fail", "text": f"{row['name'].replace('_', ' ')}: {row['message']}"}
+        for row in rows
+    ]
 
 
 def _provenance(content: Mapping[str, Any]) -> list[dict[str, str]]:

@@ -76,6 +76,17 @@ class Predictor:
         """
         return _of_run(source, device) if isinstance(source, Run) else _of_folder(source, device)
 
+    @classmethod
+    def of_checkpoint(cls, run: Run, path: Path, device: str = "auto") -> "Predictor":
+        """The net of a run as it was at another of its checkpoints: what would have been judged then.
+
+        Raises:
+            ModelError: The checkpoint is missing or broken.
+            DeviceError: The device is not there.
+        """
+        state = checkpoint.load(path)
+        return _assembled(_info_of(run), state.get("average") or state["model"], device)
+
     def predict(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Probabilities of clips.
 
@@ -114,10 +125,22 @@ def weights_of(run: Run) -> dict[str, torch.Tensor]:
     return weights
 
 
+def other_checkpoints(run: Run) -> list[Path]:
+    """The checkpoints that a run keeps beside its best, newest first; one of the same step holds the same weights.
+
+    Raises:
+        ModelError: The best is missing or broken.
+    """
+    best = checkpoint.load(run.checkpoint)["step"]
+    return [path for step, path in checkpoint.ring(run.checkpoint.parent) if step != best]
+
+
 def _of_run(run: Run, device: str) -> Predictor:
-    thresholds = run.thresholds.astype(np.float32)
-    info = ModelInfo(run.run_id, run.config.model, run.spec, run.classes, thresholds)
-    return _assembled(info, weights_of(run), device)
+    return _assembled(_info_of(run), weights_of(run), device)
+
+
+def _info_of(run: Run) -> ModelInfo:
+    return ModelInfo(run.run_id, run.config.model, run.spec, run.classes, run.thresholds.astype(np.float32))
 
 
 def _of_folder(folder: Path, device: str) -> Predictor:

@@ -51,6 +51,12 @@ def signed(value: float) -> str:
     return f"+{number(value)}" if value > 0 else number(value)
 
 
+def change(value: float) -> str:
+    """`decimal` with its sign always shown: +0.012."""
+    written = decimal(value)
+    return f"+{written}" if value > 0 else written
+
+
 def duration(seconds: float) -> str:
     """A time in its two largest units: 3 h 25 min, 4 min 5 s, 12.5 s, 280 ms."""
     for unit_s, unit, lesser_s, lesser in _DURATIONS:
@@ -86,7 +92,8 @@ def text(value: Any) -> str:
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {
-    "count": count, "share": share, "decimal": decimal, "number": number, "signed": signed, "duration": duration,
+    "count": count, "share": share, "decimal": decimal, "number": number, "signed": signed, "change": change,
+    "duration": duration,
     "size": size, "decibels": decibels, "text": text,
 }  # fmt: skip
 """Name in templates -> how it is written."""

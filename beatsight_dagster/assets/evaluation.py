@@ -22,6 +22,9 @@ class EvaluationConfig(dg.Config):
     on: str | None = Field(default=None, description="Another manifest to evaluate on: path, name or key.")
     split: str = Field(default="val", description="val, or all.")
     fraction: float | None = Field(default=None, description="A stratified, seeded share of those hits, as 0.3.")
+    against: str | None = Field(
+        default=None, description="Compare with this run or version too, beside the previous run and the champion."
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
 
 
@@ -38,10 +41,11 @@ class EvaluationConfig(dg.Config):
 def evaluation_report(
     context: dg.AssetExecutionContext, config: EvaluationConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
-    """All metrics of a finished run, its confusions and its most confident mistakes, as a report.
+    """All metrics of a finished run, its confusions, its surest mistakes, and what changed, as a report.
 
     **Grain**: one manifest; by default the run that this launch trained, else the one trained here last, else the
-    newest finished, on its validation split. **Reads** `runs/<run id>/` and the feature cache. **Writes**
+    newest finished, on its validation split; compared with the run of its preset before it and with the champion.
+    **Reads** `runs/<run id>/`, the feature cache and the clips of mistakes. **Writes**
     `reports/metrics/<run id>/<evaluation>/`, and the runbook's `<preset>_confusion` and `<preset>_misclassified` files.
 
     **When it fails**: without a finished run, launch `probe` or `baseline_refresh`. If settings ask for other features
@@ -53,8 +57,8 @@ def evaluation_report(
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, TRAINED))
     result = evaluate(
-        current, run.run_id, on=config.on, split=config.split, fraction=config.fraction, device=config.device,
-        progress=Progress(),
+        current, run.run_id, on=config.on, split=config.split, fraction=config.fraction,
+        against=config.against, compare=True, device=config.device, progress=Progress(),
     ).to_json()  # fmt: skip
     same_hits = config.on is None and config.split == "val" and config.fraction is None
     return dg.MaterializeResult(

@@ -27,8 +27,11 @@ def results(result: Mapping[str, Any], trained: Mapping[str, Any], *, same_hits:
     if not same_hits:
         return [check_result(AGREES.name, True, "Evaluated on other hits than training did; not compared")]
     found, known = result["metrics"]["accuracy"], trained["accuracy"]
-    gap = abs((found or 0.0) - (known or 0.0))
-    said = (
-        f"accuracy {found:.4f} here, {known:.4f} in the run" if found is not None and known is not None else "unknown"
-    )
+    if found is None or known is None:
+        where = "here" if found is None else "in the run"
+        return [
+            check_result(AGREES.name, found is known, f"accuracy is undefined {where}: nothing struck, nothing said")
+        ]
+    gap = abs(found - known)
+    said = f"accuracy {found:.4f} here, {known:.4f} in the run"
     return [check_result(AGREES.name, gap <= TOLERANCE, said, {"gap": gap, "tolerance": TOLERANCE})]

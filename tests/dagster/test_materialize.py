@@ -15,6 +15,7 @@ from beatsight_core.files import file_name
 from beatsight_core.manifest.reader import manifest_key
 from beatsight_core.promotion.candidate import candidate
 from beatsight_core.settings import Settings, load_settings
+from beatsight_dagster.checks.evaluation import results as agreement
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.events import EventPrinter
 from beatsight_dagster.materialize import GraphRequest, fail_runs_of_dead_drivers, main, materialize_graph
@@ -156,6 +157,38 @@ def test_training_and_evaluation_show_figures_and_pictures(place: Place) -> None
     assert checks["finite", place.key].passed
     assert not checks["probe_gate", place.key].blocking
     assert place.checks("evaluation_report")["agrees_with_run", place.key].passed
+
+
+def test_an_evaluation_that_finds_another_accuracy_than_training_fails_its_check(place: Place) -> None:
+    file = place.settings.run_root / place.metadata("evaluation_report")["run_id"] / "metrics.json"
+    original, stamp = file.read_text(), file.stat()
+    content = json.loads(original)
+    content["metrics"]["accuracy"] += 0.01
+    file.write_text(json.dumps(content))
+    place.run("evaluation_report")
+    check = place.checks("evaluation_report")["agrees_with_run", place.key]
+    assert not check.passed
+    assert check.blocking
+    assert check.metadata["gap"].value == pytest.approx(0.01)
+    assert check.description is not None
+    assert f"{content['metrics']['accuracy']:.4f} in the run" in check.description
+    place.run("evaluation_report", evaluation_report={"fraction": 0.5})
+    assert place.checks("evaluation_report")["agrees_with_run", place.key].passed  # other hits are not compared
+    file.write_text(original)
+    os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    place.run("evaluation_report")
+    assert place.checks("evaluation_report")["agrees_with_run", place.key].passed
+
+
+def test_an_accuracy_that_only_one_side_has_does_not_agree() -> None:
+    def passed(found: float | None, known: float | None) -> bool:
+        (result,) = agreement({"metrics": {"accuracy": found}}, {"accuracy": known}, same_hits=True)
+        return bool(result.passed)
+
+    assert passed(0.5, 0.5015)
+    assert passed(None, None)
+    assert not passed(None, 0.001)
+    assert not passed(0.001, None)
 
 
 def test_the_long_run_asks_for_a_healthy_probe(place: Place) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import html.parser
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -13,9 +14,13 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import DatasetError, ModelError, UsageError
+from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.label_errors import agreed, confident_mistakes
+from beatsight_core.evaluation.page import evaluation_page
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import evaluate, find_evaluation
+from beatsight_core.evaluation.report import evaluate, features_for, find_evaluation, measure
 from beatsight_core.evaluation.slices import stratified
+from beatsight_core.evaluation.subject import identity
 from beatsight_core.features.build import build_features
 from beatsight_core.files import sha256_file
 from beatsight_core.metrics import multilabel_metrics
@@ -52,13 +57,19 @@ def test_all_files_are_there_under_the_names_of_the_runbook_too(trained):
     told = json.loads((settings.metrics_dir / "warmup_confusion.json").read_text())
     assert matrix.tolist() == told["matrix"] == np.load(settings.metrics_dir / "warmup_confusion.npy").tolist()
     assert matrix.shape == (18, 19)
-    mistakes = json.loads((settings.metrics_dir / "warmup_misclassified.json").read_text())["mistakes"]
+    drawn = (settings.metrics_dir / "warmup_confusion.png").read_bytes()
+    assert drawn.startswith(b"\x89PNG")
+    assert drawn == Path(result["confusion_png"]).read_bytes()
+    written = json.loads((settings.metrics_dir / "warmup_misclassified.json").read_text())
+    mistakes, by_class = written["mistakes"], written["by_class"]
     assert mistakes
     assert mistakes[0]["confidence"] >= mistakes[-1]["confidence"]
     assert mistakes[0]["audio_path"].endswith(".wav")
     page = (settings.metrics_dir / run_id / result["evaluation_id"] / "report.html").read_text()
     html.parser.HTMLParser().feed(page)
-    assert page.count("data:image/png") == min(len(mistakes), 50)
+    suspects = json.loads(Path(result["label_errors_json"]).read_text())["suspects"]
+    cards = len(mistakes) + sum(map(len, by_class.values())) + min(len(suspects), 24)
+    assert page.count("data:image/png") == page.count("data:audio/flac") == page.count('<article class="clip"') == cards
     assert "http://" not in page.replace("http://www.w3.org", "")
     assert "<script" not in page
 
@@ -161,6 +172,57 @@ def test_hostile_names_reach_the_page_escaped(trained):
     assert "&lt;script&gt;" in page
 
 
+HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)> \u202e\u05e9\u05dc\u05d5\u05dd" + "w" * 300
+
+
+def test_hostile_names_in_the_data_and_of_rivals_reach_the_page_escaped(contest):
+    settings = contest.settings
+    run = open_run(settings, contest.later)
+    features = features_for(settings, run, run.key)
+    rows = features.rows_of("val")
+    named = features.meta[rows].with_columns(
+        [
+            pl.format("{}{}", pl.lit(HOSTILE), pl.col(name)).alias(name)
+            for name in ("session_id", "source_set", "audio_path")
+        ]
+    )
+    known = load_predictions(evaluate(settings, contest.later, device="cpu").folder / "predictions.parquet")
+    predictions = dataclasses.replace(known, hits=named)
+    change = compare_predictions(predictions, dataclasses.replace(predictions, probabilities=1 - known.probabilities))
+    rival = {"roles": ["asked for"], "name": HOSTILE, "same_data": False, "change": change, "why_not": None}
+    about = {
+        **identity(run, features, run.key, ("val", None), []),
+        "preset": HOSTILE, "trained_on": HOSTILE, "on": HOSTILE,
+        "against": [rival, {**rival, "change": None, "why_not": HOSTILE}],
+    }  # fmt: skip
+    content = measure(predictions, about)
+    doubts = agreed(
+        predictions, confident_mistakes(predictions), {HOSTILE: known.probabilities[confident_mistakes(known)]}
+    )
+    content |= {
+        "label_errors": {"checkpoints": {HOSTILE: "0"}, "asked": len(doubts), "suspects": doubts},
+        "curves": [{"name": HOSTILE, "passed": False, "message": HOSTILE}],
+    }
+    page = evaluation_page(content, [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0}], {})
+    assert page.count("&lt;script&gt;") > 10
+    assert "<script" not in page
+    assert "<img src=x" not in page
+    elements = Elements()
+    elements.feed(page)
+    assert not {name for attributes in elements.seen for name in attributes if name.startswith("on")}
+
+
+class Elements(html.parser.HTMLParser):
+    """The names of all attributes of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def handle_starttag(self, tag, attrs):
+        self.seen.append([name for name, _ in attrs])
+
+
 HITS = st.lists(
     st.tuples(st.sampled_from("ab"), st.sampled_from([(), ("kick",), ("snare",), ("crash", "kick")])), min_size=1
 )
@@ -192,3 +254,19 @@ def test_a_stratified_part_keeps_every_proportion_and_ignores_the_order(hits, fr
 def test_settings_of_the_copy_point_into_the_copy(trained):
     settings, _ = trained
     assert load_settings(settings.data_root).run_root == settings.run_root
+
+
+def test_the_page_tells_whether_the_curves_look_like_learning(trained):
+    settings, run_id = trained
+    healthy = evaluate(settings, run_id, device="cpu")
+    assert all(row["passed"] for row in healthy.content["curves"])
+    assert "do not look like learning" not in (healthy.folder / "report.html").read_text()
+    history = settings.run_root / run_id / "history.jsonl"
+    rows = [json.loads(line) for line in history.read_text().splitlines()]
+    history.write_text("".join(json.dumps(row | {"train_loss": row["epoch"]}) + "\n" for row in rows))
+    climbing = evaluate(settings, run_id, fraction=0.5, device="cpu")
+    failed = [row["name"] for row in climbing.content["curves"] if not row["passed"]]
+    assert "training_falls" in failed
+    page = (climbing.folder / "report.html").read_text()
+    assert "do not look like learning: training falls" in page
+    assert "training loss went from 1.0000 to 6.0000" in page

@@ -8,8 +8,16 @@ import polars as pl
 import pytest
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.evaluation.bootstrap import bootstrap_intervals, resample, scores, tally
-from beatsight_core.evaluation.breakdown import breakdown
+from beatsight_core.evaluation.bootstrap import (
+    CLASS_SCORES,
+    SCORES,
+    bootstrap_intervals,
+    resample,
+    sampled_scores,
+    tally,
+)
+from beatsight_core.evaluation.bootstrap_ap import STEPS, average_precisions
+from beatsight_core.evaluation.breakdown import GAP_BUCKETS, GAPS_S, breakdown
 from beatsight_core.evaluation.calibration import calibration
 from beatsight_core.evaluation.compare import compare_predictions
 from beatsight_core.evaluation.confusion import confusion, missed_as
@@ -44,11 +52,12 @@ def test_broken_predictions_are_an_error_that_says_what_to_do(predicted, tmp_pat
 def test_one_resample_that_draws_each_session_once_gives_the_metrics(predicted):
     predictions = predicted()
     sums = tally(predictions)
-    got = scores(sums, np.ones((1, len(sums.hits))), np.ones(4, dtype=bool))
+    got = sampled_scores(predictions, sums, np.ones((1, len(sums.hits))), np.ones(4, dtype=bool))
     expected = predictions.metrics()
-    for name in ("accuracy", "exact_match", "macro_f1"):
+    for name in SCORES:
         assert got[name][0] == pytest.approx(expected[name])
-    assert got["f1"][0] == pytest.approx([expected["per_class"][label]["f1"] for label in predictions.classes])
+    for name in CLASS_SCORES:
+        assert got[name][0] == pytest.approx([expected["per_class"][label][name] for label in predictions.classes])
 
 
 def test_a_resample_is_the_metric_of_the_hits_that_it_draws(predicted):
@@ -66,11 +75,26 @@ def test_a_resample_is_the_metric_of_the_hits_that_it_draws(predicted):
         )
         for counts in drawn
     ]
-    got = scores(sums, drawn, np.ones(4, dtype=bool))
+    got = sampled_scores(predictions, sums, drawn, np.ones(4, dtype=bool))
     for index, chosen in enumerate(rows):
         expected = predictions.part(chosen, predictions.classes).metrics(min_positives=1)
-        assert got["accuracy"][index] == pytest.approx(expected["accuracy"])
-        assert got["exact_match"][index] == pytest.approx(expected["exact_match"])
+        for name in SCORES:
+            assert got[name][index] == pytest.approx(expected[name])
+        for name in CLASS_SCORES:
+            assert got[name][index] == pytest.approx(
+                [expected["per_class"][label][name] for label in predictions.classes]
+            )
+
+
+def test_average_precision_of_many_probabilities_is_looked_at_in_steps(predicted):
+    predictions = predicted(hits=6 * STEPS, skill=0.7)
+    ones, session = np.ones((1, 1)), np.zeros(len(predictions), dtype=np.intp)
+    got = average_precisions(predictions, session, ones)[0]
+    exact = [scores["ap"] for scores in predictions.metrics()["per_class"].values()]
+    assert predictions.struck[:, 0].sum() > STEPS
+    assert got == pytest.approx(exact, abs=2e-3)
+    absent = dataclasses.replace(predictions, targets=np.zeros_like(predictions.targets))
+    assert np.isnan(average_precisions(absent, session, ones)).all()
 
 
 def test_resampling_keeps_the_sessions_per_source_and_is_seeded(predicted):
@@ -86,7 +110,9 @@ def test_intervals_hold_the_value_and_do_not_depend_on_the_order_of_hits(predict
     predictions = predicted()
     got = bootstrap_intervals(predictions)
     assert got == bootstrap_intervals(shuffled(predictions))
-    for interval in (got["accuracy"], got["exact_match"], got["macro_f1"], *got["f1"].values()):
+    by_label = [interval for name in CLASS_SCORES for interval in got[name].values()]
+    assert len(by_label) == 16
+    for interval in (*(got[name] for name in SCORES), *by_label):
         assert interval["low"] < interval["value"] < interval["high"]
     assert bootstrap_intervals(predicted(hits=50, sessions=1))["accuracy"]["low"] is None
     assert orjson.loads(orjson.dumps(got)) == got
@@ -183,10 +209,27 @@ def test_the_most_confident_mistakes_come_first_and_are_all_mistakes(predicted):
 def test_a_breakdown_counts_every_hit_of_known_origin_once(predicted):
     predictions = predicted()
     got = breakdown(predictions)
-    assert set(got) == {"source_set", "components", "velocity", "drummer"}  # no kit is known
+    assert set(got) == {"source_set", "components", "velocity", "gap_before", "gap_after", "drummer"}  # no kit is known
     assert sum(row["hits"] for row in got["source_set"]) == 400
     assert sum(row["hits"] for row in got["components"]) == 400
     assert sum(row["hits"] for row in got["drummer"]) == 134
     assert {row["value"] for row in got["velocity"]} == {"ghost", "light", "medium", "accent"}
     solo = next(row for row in got["components"] if row["value"] == "1")
     assert solo["accuracy"] == pytest.approx(predictions.metrics()["solo"]["accuracy"])
+
+
+def test_every_hit_is_in_one_bucket_of_each_gap(predicted):
+    gaps = np.array([0.0, 0.0599, 0.06, 0.1249, 0.125, 0.249, 0.25, 0.499, 0.5, 7.0])
+    predictions = predicted(hits=12)
+    hits = predictions.hits.with_columns(
+        previous_gap=pl.Series([None, None, *gaps]), next_gap=pl.Series([*gaps, None, None])
+    )
+    got = breakdown(dataclasses.replace(predictions, hits=hits))
+    for kind in ("gap_before", "gap_after"):
+        assert [(row["value"], row["hits"]) for row in got[kind]] == [(bucket, 2) for bucket in GAP_BUCKETS]
+    assert len(GAP_BUCKETS) == len(GAPS_S) + 2
+    whole = breakdown(predicted(hits=500))
+    for kind in ("gap_before", "gap_after"):
+        assert sum(row["hits"] for row in whole[kind]) == 500
+        order = [row["value"] for row in whole[kind]]
+        assert order == sorted(order, key=GAP_BUCKETS.index)
