@@ -150,6 +150,6 @@ def _train(
     metrics = (run.metrics or {})["metrics"]
     return dg.MaterializeResult(
         metadata={**training_metadata(result.to_json(), run), **(waived or {})},
-        check_results=checks.results(run.history, metrics, current, probe=preset == "warmup"),
+        check_results=checks.results(run.history, run.config.warmup_epochs, metrics, current, probe=preset == "warmup"),
         data_version=dg.DataVersion(result.run_id),
     )

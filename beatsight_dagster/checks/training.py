@@ -9,6 +9,10 @@ from beatsight_core.settings import Settings
 from beatsight_dagster.checks.specs import gates_result, manifest_check
 
 PROBE_GATE = "probe_gate"
+CURVES = (
+    "Training loss falls smoothly; validation loss neither flattens nor rises before epoch 15, does not swing after the "
+    "warm-up, and ends near its best."
+)
 
 
 def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
@@ -19,7 +23,7 @@ def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
     """
     found = [
         manifest_check(asset, "finite", "Every loss of every epoch is a number."),
-        manifest_check(asset, "curves", "Training loss fell; validation loss ended near its best.", blocking=False),
+        manifest_check(asset, "curves", CURVES, blocking=False),
     ]
     if probe:
         text = "Accuracy and the recall of every cymbal and tom are worth a long run; the long run asks for this."
@@ -28,13 +32,18 @@ def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
 
 
 def results(
-    history: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any], settings: Settings, *, probe: bool = False
+    history: Sequence[Mapping[str, Any]],
+    warmup_epochs: float,
+    metrics: Mapping[str, Any],
+    settings: Settings,
+    *,
+    probe: bool = False,
 ) -> list[dg.AssetCheckResult]:
     """Judge a finished run by its history and, for the probe, its metrics on val."""
-    from beatsight_core.promotion.learning import learning_gates
     from beatsight_core.promotion.probe import probe_gate
+    from beatsight_core.training.curve_checks import check_curves
 
-    gates = [gate.to_json() for gate in learning_gates(history)]
+    gates = [check.to_json() for check in check_curves(history, warmup_epochs)]
     found = [
         gates_result("finite", [gate for gate in gates if gate["name"] == "finite"]),
         gates_result("curves", [gate for gate in gates if gate["name"] != "finite"], none="There are no finite losses"),

@@ -9,7 +9,6 @@ from beatsight_core.errors import GateError, ModelError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import write_json
 from beatsight_core.promotion.candidate import candidate, newest_run
-from beatsight_core.promotion.learning import learning_gates
 from beatsight_core.promotion.probe import probe_gate, require_probe
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import CORE
@@ -63,27 +62,6 @@ def test_what_was_not_measured_fails() -> None:
 def test_the_demo_profile_asks_for_less() -> None:
     assert failed(metrics(accuracy=0.5, china=0.1), "demo") == []
     assert failed(metrics(accuracy=0.3, china=0.0), "demo") == ["accuracy", "recall_china"]
-
-
-def history(train: list[float], val: list[float]) -> list[dict[str, float]]:
-    return [{"train_loss": t, "val_loss": v} for t, v in zip(train, val, strict=True)]
-
-
-@pytest.mark.parametrize(
-    ("train", "val", "wrong"),
-    [
-        ([0.7, 0.4, 0.2], [0.6, 0.5, 0.4], []),
-        ([0.7], [0.6], []),
-        ([0.4, 0.5], [0.6, 0.6], ["learned"]),
-        ([0.7, 0.2], [0.4, 0.6], ["steady"]),
-        ([0.7, float("nan")], [0.4, 0.6], ["finite"]),
-        ([], [], ["finite"]),
-    ],
-)
-def test_curves_are_judged_as_a_person_would(train: list[float], val: list[float], wrong: list[str]) -> None:
-    gates = learning_gates(history(train, val))
-    assert [gate.name for gate in gates if not gate.passed] == wrong
-    assert all(gate.to_json()["message"] for gate in gates)
 
 
 def make_run(settings: Settings, run_id: str, preset: str, key: str, found: dict[str, Any] | None) -> None:

@@ -1,0 +1,162 @@
+"""Do a run's loss curves look like learning? What a person looks for in them, as checks with a figure and a limit each.
+
+Rules (losses by epoch; the first epoch is 1):
+
+- `finite`: every loss is a number.
+- `training_falls`: the training loss ends below where it began.
+- `training_smooth`: it never climbs back by more than `MAX_RELAPSE` of all that it falls.
+- `validation_flat`: among the epochs up to `EARLY_EPOCHS`, the later half (its median) is lower than the best of the
+  earlier half by at least `LEAST_FALL`. After that epoch a curve may flatten.
+- `validation_rising`: the last three of those epochs (their median) are at most `MAX_EARLY_RISE` above the best before
+  them.
+- `validation_end`: the last epoch is at most `MAX_END_RISE` above the best of all: more is overfitting.
+- `oscillation`: after the warm-up, the validation loss does not swing: of each two neighbouring moves in opposite
+  directions the smaller one counts, and their mean over all pairs is at most `MAX_SWING` of the median loss.
+
+A run shorter than `EARLY_EPOCHS` is judged by the same rules over the epochs that it has. Where these are fewer than
+`FEWEST_EPOCHS` (for `training_*`: one) there is nothing to tell; the check then passes at its limit and says so.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from typing import Any
+
+EARLY_EPOCHS = 15
+"""Until this epoch the validation loss is expected to fall."""
+FEWEST_EPOCHS = 4
+MAX_RELAPSE = 0.2
+LEAST_FALL = 0.01
+MAX_EARLY_RISE = 0.1
+MAX_END_RISE = 0.25
+MAX_SWING = 0.1
+LEARNED = 1e-3
+"""A validation loss below this has nowhere left to fall to: it is neither flat nor rising."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveCheck:
+    """One check of a run's curves.
+
+    Attributes:
+        name: Which; see the rules above.
+        value: What was found.
+        limit: What it is held against.
+        passed: The verdict.
+        margin: Distance to the limit, positive on the good side.
+        says: The finding in words.
+    """
+
+    name: str
+    value: float
+    limit: float
+    passed: bool
+    margin: float
+    says: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As gates are shown: `says` is their `message`."""
+        values = asdict(self)
+        return {**values, "message": values.pop("says")}
+
+
+def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> list[CurveCheck]:
+    """Judge the epochs of a run.
+
+    Args:
+        history: Records with `train_loss` and `val_loss`, in order; `epoch` (from 1) where it is not their place.
+        warmup_epochs: Over which the learning rate rose; as in training, at most half of all epochs count as such.
+
+    Returns:
+        The checks in the order above; `finite` alone if a loss is no number or there is no epoch.
+    """
+    train, val = _losses(history, "train_loss"), _losses(history, "val_loss")
+    epochs = [int(record.get("epoch", place)) for place, record in enumerate(history, 1)]
+    broken = sum(not math.isfinite(loss) for loss in [*train, *val])
+    said = f"{broken} losses are not numbers" if history else "there is no epoch"
+    wrong = broken + (not history)
+    finite = _at_most("finite", wrong, 0.0, said if wrong else "every loss is a number")
+    if not finite.passed:
+        return [finite]
+    early = [loss for epoch, loss in zip(epochs, val, strict=True) if epoch <= EARLY_EPOCHS]
+    settled = min(warmup_epochs, epochs[-1] / 2)
+    after = [loss for epoch, loss in zip(epochs, val, strict=True) if epoch > settled]
+    return [finite, *_training(train), _flat(early), _rising(early), _end(val), _oscillation(after)]
+
+
+def _training(train: Sequence[float]) -> list[CurveCheck]:
+    if len(train) == 1:
+        said = "one epoch alone shows no course"
+        return [_untold("training_falls", 0.0, said), _untold("training_smooth", MAX_RELAPSE, said)]
+    fall = train[0] - train[-1]
+    went = f"training loss went from {train[0]:.4f} to {train[-1]:.4f}"
+    falls = CurveCheck("training_falls", fall, 0.0, fall > 0, fall, went)
+    best, climb = train[0], 0.0
+    for loss in train[1:]:
+        climb, best = max(climb, loss - best), min(best, loss)
+    whole = max(train[0] - best, 1e-12)
+    said = f"training loss climbed back by up to {climb:.4f}, {min(climb / whole, 99):.0%} of its fall"
+    return [falls, _at_most("training_smooth", min(climb / whole, 99.0), MAX_RELAPSE, said)]
+
+
+def _flat(early: Sequence[float]) -> CurveCheck:
+    if len(early) < FEWEST_EPOCHS:
+        return _untold("validation_flat", LEAST_FALL, _too_few(len(early)))
+    middle = len(early) // 2
+    before, later = min(early[:middle]), statistics.median(early[middle:])
+    if before < LEARNED:
+        return _untold("validation_flat", LEAST_FALL, f"validation loss was {before:.2g} already: nothing left to fall")
+    fall = 1.0 - later / before
+    said = f"validation loss {_moved(fall)} from the earlier to the later half of the first {len(early)} epochs"
+    return CurveCheck("validation_flat", fall, LEAST_FALL, fall >= LEAST_FALL, fall - LEAST_FALL, said)
+
+
+def _rising(early: Sequence[float]) -> CurveCheck:
+    if len(early) < FEWEST_EPOCHS:
+        return _untold("validation_rising", MAX_EARLY_RISE, _too_few(len(early)))
+    best = max(min(early[:-3]), LEARNED)
+    rise = max(statistics.median(early[-3:]), LEARNED) / best - 1.0
+    said = f"at the end of the first {len(early)} epochs the validation loss {_moved(-rise)} against the best before"
+    return _at_most("validation_rising", rise, MAX_EARLY_RISE, said)
+
+
+def _end(val: Sequence[float]) -> CurveCheck:
+    best = max(min(val), LEARNED)
+    rise = max(val[-1], LEARNED) / best - 1.0
+    said = f"validation loss ended {rise:.0%} above its best, {min(val):.4f}"
+    return _at_most("validation_end", rise, MAX_END_RISE, said)
+
+
+def _oscillation(after: Sequence[float]) -> CurveCheck:
+    if len(after) < FEWEST_EPOCHS:
+        return _untold("oscillation", MAX_SWING, _too_few(len(after), "after the warm-up "))
+    moves = [later - earlier for earlier, later in pairwise(after)]
+    pairs = list(pairwise(moves))
+    swings = [min(abs(one), abs(other)) if one * other < 0 else 0.0 for one, other in pairs]
+    share = statistics.fmean(swings) / max(statistics.median(after), LEARNED)
+    turns = sum(swing > 0 for swing in swings)
+    said = f"after the warm-up the validation loss turned {turns} times and swung by {share:.1%} of itself"
+    return _at_most("oscillation", share, MAX_SWING, said)
+
+
+def _losses(history: Sequence[Mapping[str, Any]], name: str) -> list[float]:
+    return [math.nan if record.get(name) is None else float(record[name]) for record in history]
+
+
+def _at_most(name: str, value: float, limit: float, says: str) -> CurveCheck:
+    return CurveCheck(name, float(value), limit, value <= limit, limit - value, says)
+
+
+def _untold(name: str, limit: float, says: str) -> CurveCheck:
+    """A check that has nothing to tell: at its limit, passed."""
+    return CurveCheck(name, limit, limit, True, 0.0, says)
+
+
+def _too_few(epochs: int, which: str = "") -> str:
+    return f"{epochs} epochs {which}are too few to tell"
+
+
+def _moved(fall: float) -> str:
+    return f"fell by {fall:.1%}" if fall >= 0 else f"rose by {-fall:.1%}"
