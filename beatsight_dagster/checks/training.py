@@ -5,13 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from beatsight_core.settings import Settings
-from beatsight_dagster.checks.specs import gates_result, manifest_check
+from beatsight_dagster.checks.specs import gates_result, manifest_check, pictured
 
 PROBE_GATE = "probe_gate"
 CURVES = (
-    "Training loss falls smoothly; validation loss neither flattens nor rises before epoch 15, does not swing after the "
-    "warm-up, and ends near its best."
+    "Training loss falls smoothly; validation loss neither flattens nor rises before epoch 15, does not swing after "
+    "the warm-up, and ends near its best."
 )
 
 
@@ -26,7 +25,9 @@ def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
         manifest_check(asset, "curves", CURVES, blocking=False),
     ]
     if probe:
-        text = "Accuracy and the recall of every cymbal and tom are worth a long run; the long run asks for this."
+        text = (
+            "Accuracy, every cymbal and tom, watched confusions and curves are worth a long run, which asks for this."
+        )
         found.append(manifest_check(asset, PROBE_GATE, text, blocking=False))
     return found
 
@@ -34,13 +35,15 @@ def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
 def results(
     history: Sequence[Mapping[str, Any]],
     warmup_epochs: float,
-    metrics: Mapping[str, Any],
-    settings: Settings,
-    *,
-    probe: bool = False,
+    probe: Mapping[str, Any] | None = None,
 ) -> list[dg.AssetCheckResult]:
-    """Judge a finished run by its history and, for the probe, its metrics on val."""
-    from beatsight_core.promotion.probe import probe_gate
+    """Judge a finished run by its history.
+
+    Args:
+        history: Its epochs.
+        warmup_epochs: Of its schedule.
+        probe: The gate record of a probe.
+    """
     from beatsight_core.training.curve_checks import check_curves
 
     gates = [check.to_json() for check in check_curves(history, warmup_epochs)]
@@ -48,7 +51,6 @@ def results(
         gates_result("finite", [gate for gate in gates if gate["name"] == "finite"]),
         gates_result("curves", [gate for gate in gates if gate["name"] != "finite"], none="There are no finite losses"),
     ]
-    if probe:
-        judged = [gate.to_json() for gate in probe_gate(metrics, settings.gates.profile)]
-        found.append(gates_result(PROBE_GATE, judged))
+    if probe is not None:
+        found.append(pictured(gates_result(PROBE_GATE, probe["gates"]), probe["gates"], "Gates of the probe"))
     return found
