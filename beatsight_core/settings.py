@@ -130,6 +130,14 @@ class GateSettings:
         max_unknown_labels: Over the profile's, where given.
         max_missing_rate: Events without audio, of all; over the profile's, where given.
         max_missing_rate_per_source: The same of each source set.
+        max_class_drop: Share of its hits that a class may lose against the blessed baseline, as all below over the
+            profile's.
+        max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits, 0..1.
+        max_drift_linf: Change of one class's share in a source set since the baseline.
+        max_clipped_rate: Clips of a source set that are clipped, of those measured.
+        max_offset_rate: Clips of a source set with a DC offset, of those measured.
+        max_silent_rate: Clips of a source set that have a label and hardly sound.
+        max_misalignment_ms: Attack minus onset in a source set, late or early.
         promotion: Criterion -> limit, tighter than the profile's; a looser one needs a reason.
         probe: Figure of the warm-up probe -> limit; the same holds.
         loosened: "promotion" or "probe" -> the reason for limits looser than the profile's, shown wherever they count.
@@ -142,6 +150,13 @@ class GateSettings:
     max_unknown_labels: int | None = None
     max_missing_rate: float | None = None
     max_missing_rate_per_source: float | None = None
+    max_class_drop: float | None = None
+    max_drift_js: float | None = None
+    max_drift_linf: float | None = None
+    max_clipped_rate: float | None = None
+    max_offset_rate: float | None = None
+    max_silent_rate: float | None = None
+    max_misalignment_ms: float | None = None
     promotion: Mapping[str, float] = field(default_factory=dict)
     probe: Mapping[str, float] = field(default_factory=dict)
     loosened: Mapping[str, str] = field(default_factory=dict)

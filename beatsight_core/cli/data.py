@@ -63,15 +63,45 @@ def export(
     return 0
 
 
+class _JudgeOrBless(click.Group):
+    """`health MANIFEST` judges; `health bless MANIFEST` blesses."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args and args[0] in self.commands else ["judge", *args])
+
+
+@click.group(cls=_JudgeOrBless)
+def health() -> None:
+    """Judge data, and say of which report that it is good."""
+
+
 @click.argument("manifest")
 @verb
-def health(session: Session, manifest: str) -> int:
-    """Judge the data of MANIFEST by its gates and write the report; exit 1 if a gate fails."""
+def judge(session: Session, manifest: str) -> int:
+    """Judge the data of MANIFEST by its gates and write the report; exit 1 if a gate fails.
+
+    `beatsight health bless MANIFEST` then makes that report the baseline that later ones are held against.
+    """
     from beatsight_core.health.report import run_health
 
     result = run_health(session.settings, manifest, progress=session.progress).to_json()
     session.show(result, _show_health)
     return 0 if result["passed"] else 1
+
+
+@click.option("--why", help="Why it is good; must be given if gates failed. Kept in the baseline.")
+@click.argument("manifest")
+@verb
+def bless(session: Session, manifest: str, why: str | None) -> int:
+    """Make the health report of MANIFEST the baseline: later reports may not fall far behind it."""
+    from beatsight_core.health.bless import bless as carry_out
+
+    session.show(carry_out(session.settings, manifest, why=why).to_json(), _show_blessing)
+    return 0
+
+
+health.add_command(judge)
+health.add_command(bless)
 
 
 @click.option("--source", "sources", multiple=True, help="Only this source set; may be repeated.")
@@ -163,6 +193,13 @@ def _show_health(result: dict[str, Any]) -> None:
     text.headline(f"{result['key']}: {verdict}")
     text.gates(result["gates"], "Gates")
     text.figures({"report": result["report_html"], "as JSON": result["report_json"]})
+
+
+def _show_blessing(result: dict[str, Any]) -> None:
+    text.headline(f"{result['key']}: this report is the baseline now")
+    blessed = {"blessed by": f"{result['by']} on {result['host']}", "at": result["at"], "why": result["why"] or None}
+    failed = ", ".join(result["failed"]) or None
+    text.figures({**blessed, "although these gates failed": failed, "baseline": result["baseline"]})
 
 
 def _show_features(result: dict[str, Any]) -> None:

@@ -5,18 +5,18 @@ are: as long as that holds, the page is not made again.
 """
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.dataset.examples import Example, choose_examples, example_sound
+from beatsight_core.dataset.example_cards import Clip, card_groups, clips_within
+from beatsight_core.dataset.examples import choose_examples
 from beatsight_core.dataset.figures import SPLITS, dataset_figures, label_counts
 from beatsight_core.dataset.index import Index, index_paths, read_index
 from beatsight_core.errors import BeatSightError, DatasetError
 from beatsight_core.files import digest_json, file_name, read_json, remove_leftovers, write_json, write_text
 from beatsight_core.pages.formats import count, duration, shown
 from beatsight_core.pages.page import render_page
-from beatsight_core.pages.spectrogram import spectrogram
 from beatsight_core.settings import Settings
 
 logger = logging.getLogger("beatsight")
@@ -56,7 +56,7 @@ def write_dataset_page(settings: Settings, key: str) -> Path:
         counts = label_counts(settings, indexes)
         figures = dataset_figures(key, indexes, counts)
         chosen = choose_examples(settings, counts, [row["label"] for row in figures["labels"]], PER_LABEL)
-        write_text(page, render_dataset(figures, indexes, list(_within(settings, chosen))))
+        write_text(page, render_dataset(figures, indexes, list(clips_within(settings, chosen, SOUND_BYTES))))
         write_json(figures_file, {"content": content, **figures})
     return page
 
@@ -76,9 +76,7 @@ def page_paths(settings: Settings, key: str) -> tuple[Path, Path]:
     return settings.dataset_pages_dir / f"{stem}.html", settings.dataset_pages_dir / f"{stem}.json"
 
 
-def render_dataset(
-    figures: Mapping[str, Any], indexes: Sequence[Index], clips: Sequence[tuple[Example, bytes, bytes]]
-) -> str:
+def render_dataset(figures: Mapping[str, Any], indexes: Sequence[Index], clips: Sequence[Clip]) -> str:
     """The page as HTML.
 
     Args:
@@ -93,7 +91,7 @@ def render_dataset(
         figures=figures,
         tiles=_tiles(figures),
         label_bars=[_by_split(row) for row in figures["labels"]],
-        examples=_groups(figures, clips),
+        examples=card_groups(figures["labels"], clips),
         source_bars=[{"label": row["source_set"], "amounts": row["seconds_by_split"]} for row in figures["sources"]],
         source_seconds=[sum(row["seconds_by_split"].values()) for row in figures["sources"]],
         reject_bars=[{"label": reason, "value": hits} for reason, hits in figures["rejected"].items()],
@@ -114,53 +112,6 @@ def _content(path: Path) -> str | None:
     except DatasetError:
         return None
     return found.get("content") if isinstance(found, dict) else None
-
-
-def _within(settings: Settings, chosen: Mapping[str, Sequence[Example]]) -> Iterator[tuple[Example, bytes, bytes]]:
-    """Examples with picture and sound while there is room: the first of every label, then the second, and so on."""
-    room = SOUND_BYTES
-    for turn in range(PER_LABEL):
-        for examples in chosen.values():
-            if turn >= len(examples):
-                continue
-            samples, sound = example_sound(settings, examples[turn])
-            picture = spectrogram(samples, examples[turn].about["sample_rate"])
-            room -= len(sound) + len(picture)
-            if room < 0:
-                return
-            yield examples[turn], picture, sound
-
-
-def _groups(figures: Mapping[str, Any], clips: Sequence[tuple[Example, bytes, bytes]]) -> list[dict[str, Any]]:
-    """Examples by label, in class order."""
-    groups = {row["label"]: {**row, "clips": [], "count": row["clips"]} for row in figures["labels"]}
-    for example, picture, sound in clips:
-        about = example.about
-        groups[example.label]["clips"].append(
-            {
-                "title": " + ".join(about["labels"]),
-                "lines": _lines(about),
-                "onset": _onset(about),
-                "picture": picture,
-                "sound": sound,
-            }
-        )
-    return [group for group in groups.values() if group["clips"]]
-
-
-def _lines(about: Mapping[str, Any]) -> list[str]:
-    """Where a clip comes from: each line begins with what tells most, as its end may not be seen."""
-    return [
-        f"at {about['onset_time']:.3f} s · {about['audio_path'].rpartition('/')[2]}",
-        f"session {about['session_id']}",
-        f"{about['split']} · {shown(about['peak'], 'decibels')} · {about['source_set']}",
-    ]
-
-
-def _onset(about: Mapping[str, Any]) -> float | None:
-    """Where in a clip its onset lies, as a share of its length."""
-    frame = about.get("onset_frame")
-    return None if frame is None else float(frame / about["frames"])
 
 
 def _tiles(figures: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
-"""A candidate's report against the blessed baseline: no class may shrink by more than a quarter, no gate newly fail.
+"""A candidate's report against the blessed baseline: no class may shrink by more than its limit, no gate newly fail.
 
 The baseline is a health report that a person judged good, kept as `baseline.json` in the folder of health reports.
+`bless.py` puts it there; one that was copied there by hand is compared with, too, if it is whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,34 +10,46 @@ from typing import Any
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import read_json
-from beatsight_core.health.gates import Gate, at_most
+from beatsight_core.health.gates import Gate, Profile, at_most
+from beatsight_core.health.seal import is_sealed
 from beatsight_core.pages.formats import shown
 
 BASELINE_FILE = "baseline.json"
-FORMAT = "beatsight.health/1"
+_BLESS = "bless a report that you judge good (beatsight health bless MANIFEST), or remove the file"
+FORMAT = "beatsight.health/2"
 """Stands in every report; a report of another format is not compared with."""
-
-MAX_DROP = 0.25
-"""Share of its hits that a class may lose against the baseline."""
 
 
 def read_baseline(folder: Path) -> dict[str, Any] | None:
     """The blessed report of a folder, or None where none was blessed.
 
     Raises:
-        DatasetError: The file is there and is not a health report of this format.
+        DatasetError: The file is there and is not a health report of this format, or was edited.
     """
     path = folder / BASELINE_FILE
-    if not path.exists():
-        return None
+    return read_report(path, "health baseline", _BLESS) if path.exists() else None
+
+
+def read_report(path: Path, what: str, do: str) -> dict[str, Any]:
+    """A health report of this format, as it was sealed.
+
+    Args:
+        path: Its file.
+        what: What it is called in messages.
+        do: What helps if it cannot be used.
+
+    Raises:
+        DatasetError: There is none, it is of another format, or it was edited since.
+    """
+    if not path.is_file():
+        raise DatasetError(f"There is no {what}", where=path, do=do)
     report = read_json(path)
     if not isinstance(report, dict) or report.get("format") != FORMAT:
-        raise DatasetError(
-            "The health baseline is not a report of this version",
-            where=path,
-            why=f"its format is not {FORMAT}",
-            do="replace it by a report.json that you judge good, or remove it",
-        )
+        why = f"its format is not {FORMAT}"
+        raise DatasetError(f"The {what} is not a report of this version", where=path, why=why, do=do)
+    if not is_sealed(report):
+        why = "its seal is missing or does not match"
+        raise DatasetError(f"The {what} was changed since it was judged", where=path, why=why, do=do)
     return report
 
 
@@ -58,23 +71,25 @@ def class_changes(statistics: Mapping[str, Any], baseline: Mapping[str, Any]) ->
 
 
 def baseline_gates(
-    changes: Sequence[Mapping[str, Any]], gates: Sequence[Gate], baseline: Mapping[str, Any]
+    changes: Sequence[Mapping[str, Any]], gates: Sequence[Gate], baseline: Mapping[str, Any], limits: Profile
 ) -> list[Gate]:
-    """The gates that only a baseline makes possible.
+    """The classes and the gates against those of a baseline.
 
     Args:
         changes: As `class_changes` gives them.
         gates: All other gates of the candidate.
         baseline: A whole report.
+        limits: Of the candidate's gates.
     """
     drops = {change["label"]: -change["change"] for change in changes if (change["change"] or 0) < 0}
     worst = max(drops, key=drops.__getitem__, default="")
-    fell = [label for label, drop in drops.items() if drop > MAX_DROP]
+    fell = [label for label, drop in drops.items() if drop > limits.max_class_drop]
     failed_before = {gate["name"] for gate in baseline["gates"] if not gate["passed"]}
     new = [gate.name for gate in gates if not gate.passed and gate.name not in failed_before]
     return [
         at_most(
-            "largest drop of a class since the baseline", "baseline", drops.get(worst, 0.0), MAX_DROP, format="share",
+            "largest drop of a class since the baseline", "baseline", drops.get(worst, 0.0),
+            limits.max_class_drop, format="share",
             found=_drop_text(fell or [worst], drops[worst]) if drops else "No class lost hits",
             do="find out which sessions left the manifest, or bless a new baseline",
         ),

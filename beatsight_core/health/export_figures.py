@@ -14,6 +14,9 @@ PEAK_EDGES = tuple(range(-60, 1, 4))
 RMS_EDGES = tuple(range(-80, 1, 5))
 """Edges in dBFS; what lies beyond is counted in the outermost bin."""
 
+SILENT_DBFS = -60.0
+"""A clip with a label whose peak stays below this hardly sounds."""
+
 LISTED = 50
 """Files that lost hits, named in the report."""
 
@@ -28,7 +31,8 @@ def export_figures(settings: Settings, key: str) -> dict[str, Any] | None:
     Returns:
         None if nothing was exported. Else `digest`, `hits` (clips), `rejected` (reason -> hits), `by_source` (the same
         for each, with seconds by split, shards and bytes), `rejected_files`, `classes` (label -> clips that hold it),
-        and `levels` (peak and rms in dBFS).
+        and `levels` (peak and rms in dBFS, in all and `by_source`, there with `labelled` clips and how many of those
+        are `silent`).
 
     Raises:
         DatasetError: An index or a shard cannot be read.
@@ -70,12 +74,31 @@ def _classes(settings: Settings, indexes: list[Index]) -> dict[str, int]:
 
 
 def _levels(settings: Settings, indexes: list[Index]) -> dict[str, Any]:
-    """Histograms over all clips. Only the two columns of levels are read."""
+    """Histograms over all clips. Only levels, labels and source sets are read."""
     clips = _scan(settings, indexes)
     if clips is None:
-        return {"peak": histogram(_EMPTY, PEAK_EDGES), "rms": histogram(_EMPTY, RMS_EDGES)}
-    bins = clips.select(peak=bin_of(pl.col("peak"), PEAK_EDGES), rms=bin_of(pl.col("rms"), RMS_EDGES))
-    counted = _collected(bins.group_by("peak", "rms").len(), settings, indexes)
+        return {"peak": histogram(_EMPTY, PEAK_EDGES), "rms": histogram(_EMPTY, RMS_EDGES), "by_source": {}}
+    labelled = pl.col("labels").list.len() > 0
+    bins = clips.select(
+        "source_set", labelled=labelled, silent=labelled & (pl.col("peak") < SILENT_DBFS),
+        peak=bin_of(pl.col("peak"), PEAK_EDGES), rms=bin_of(pl.col("rms"), RMS_EDGES),
+    )  # fmt: skip
+    grouped = bins.group_by("source_set", "labelled", "silent", "peak", "rms").len()
+    counted = _collected(grouped, settings, indexes)
+    sources = counted["source_set"].unique().sort()
+    return _histograms(counted) | {"by_source": {name: _of_source(counted, name) for name in sources}}
+
+
+def _of_source(counted: pl.DataFrame, name: str) -> dict[str, Any]:
+    mine = counted.filter(pl.col("source_set") == name)
+    return {
+        **_histograms(mine),
+        "labelled": int(mine.filter("labelled")["len"].sum()),
+        "silent": int(mine.filter("silent")["len"].sum()),
+    }
+
+
+def _histograms(counted: pl.DataFrame) -> dict[str, Any]:
     return {
         "peak": histogram(counted.select("len", bin="peak"), PEAK_EDGES),
         "rms": histogram(counted.select("len", bin="rms"), RMS_EDGES),

@@ -6,7 +6,7 @@ hits with a few deliberate faults: it lets those through and nothing much worse.
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from beatsight_core.errors import SettingsError
@@ -37,6 +37,13 @@ class Profile:
         max_unknown_labels: Labels that the taxonomy lacks, rejected lines included.
         max_missing_rate: Events whose audio is missing, unreadable, or ends before them.
         max_missing_rate_per_source: The same of each source set.
+        max_class_drop: Share of its hits that a class may lose against the baseline.
+        max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits.
+        max_drift_linf: Change of one class's share in a source set since the baseline.
+        max_clipped_rate: Clips of a source set with a run of samples at full scale.
+        max_offset_rate: Clips of a source set whose median sample is not zero.
+        max_silent_rate: Clips of a source set that have a label and hardly sound.
+        max_misalignment_ms: Middle of attack minus onset in a source set, late or early.
     """
 
     min_counts: Mapping[str, int] = field(default_factory=lambda: dict(_PRODUCTION_COUNTS))
@@ -45,6 +52,17 @@ class Profile:
     max_unknown_labels: int = 0
     max_missing_rate: float = 0.001
     max_missing_rate_per_source: float = 0.01
+    max_class_drop: float = 0.25
+    max_drift_js: float = 0.05
+    max_drift_linf: float = 0.10
+    max_clipped_rate: float = 0.05
+    max_offset_rate: float = 0.02
+    max_silent_rate: float = 0.02
+    max_misalignment_ms: float = 10.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As a report holds them."""
+        return {**asdict(self), "required_techniques": list(self.required_techniques)}
 
 
 PROFILES = {
@@ -64,7 +82,7 @@ class Gate:
 
     Attributes:
         name: What is held to it.
-        group: counts, techniques, labels, audio, reconciliation, leakage or baseline.
+        group: counts, techniques, labels, audio, sound, reconciliation, leakage or baseline.
         value: What was measured; None where nothing could be, which fails.
         limit: What it is held against.
         sign: Which side of the limit is good.
@@ -127,14 +145,8 @@ def profile_of(settings: GateSettings) -> Profile:
         own = getattr(settings, name)
         return getattr(base, name) if own is None else own
 
-    return Profile(
-        min_counts={**base.min_counts, **settings.min_counts},
-        required_techniques=over("required_techniques"),
-        max_duplication_rate=over("max_duplication_rate"),
-        max_unknown_labels=over("max_unknown_labels"),
-        max_missing_rate=over("max_missing_rate"),
-        max_missing_rate_per_source=over("max_missing_rate_per_source"),
-    )
+    names = [limit.name for limit in fields(Profile) if limit.name != "min_counts"]
+    return Profile(min_counts={**base.min_counts, **settings.min_counts}, **{name: over(name) for name in names})
 
 
 def at_least(name: str, group: str, value: float, limit: float, **texts: str) -> Gate:

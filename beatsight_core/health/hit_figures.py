@@ -4,10 +4,9 @@ from typing import Any
 
 import polars as pl
 
+from beatsight_core.health.balance import SPLITS, balance
 from beatsight_core.health.event_figures import bin_of, by_value, histogram, id_mark, nested, total
 from beatsight_core.taxonomy import Taxonomy
-
-SPLITS = ("train", "val", "calibration")
 
 GAP_EDGES_S = (0.0, 0.03, 0.05, 0.08, 0.12, 0.18, 0.28, 0.5, 1.0, 2.0, 5.0, 3600.0)
 """Edges in seconds; the clip's length lies among them, so that overlap with the next hit can be seen."""
@@ -22,18 +21,19 @@ def hit_plans(hits: pl.LazyFrame) -> dict[str, pl.LazyFrame]:
             "source_set", "session_id", "audio_path", "drummer_id", "kit_id", "room_id", "licence", "split",
             "split_group",
         ).len(),
-        "gaps": hits.group_by(bin=bin_of(pl.col("previous_gap"), GAP_EDGES_S)).len(),
+        "gaps": hits.group_by("source_set", bin=bin_of(pl.col("previous_gap"), GAP_EDGES_S)).len(),
         "hit_event_ids": ids.select(pl.len(), mark=id_mark("event_ids")),
     }  # fmt: skip
 
 
-def hit_figures(frames: dict[str, pl.DataFrame], taxonomy: Taxonomy, clip_s: float) -> dict[str, Any]:
+def hit_figures(frames: dict[str, pl.DataFrame], taxonomy: Taxonomy, clip_s: float, val_ratio: float) -> dict[str, Any]:
     """The results of `hit_plans` as JSON-safe figures.
 
     Args:
         frames: Name -> collected plan.
         taxonomy: Gives the classes and their order.
         clip_s: Length of a clip in seconds.
+        val_ratio: The share of hits that should validate.
     """
     sets = frames["sets"].with_columns(components=pl.col("labels").list.len())
     labelled = sets.filter(pl.col("components") > 0).explode("labels").rename({"labels": "label"})
@@ -55,7 +55,12 @@ def hit_figures(frames: dict[str, pl.DataFrame], taxonomy: Taxonomy, clip_s: flo
             source: {split: round(count * clip_s, 3) for split, count in counts.items()}
             for source, counts in nested(sets, "source_set", "split").items()
         },
+        "balance": balance(labelled, taxonomy, val_ratio),
         "gaps": histogram(frames["gaps"], GAP_EDGES_S),
+        "gaps_by_source": {
+            source: histogram(frames["gaps"].filter(pl.col("source_set") == source), GAP_EDGES_S)
+            for source in frames["gaps"]["source_set"].unique().sort()
+        },
         "licences": nested(frames["sessions"], "source_set", "licence"),
         "sources": _sources(frames["sessions"]),
     }

@@ -1,4 +1,4 @@
-"""What validation shares with training: sessions and audio never may, drummers, kits and rooms are told.
+"""What validation shares with training: sessions and audio never may; drummers, kits, rooms and copies are told.
 
 Calibration hits tune thresholds, so they count as training here.
 """
@@ -14,20 +14,34 @@ _MUST_NOT = {"sessions": ["session_id"], "audio": ["source_set", "audio_path"], 
 _MAY = {"drummers": "drummer_id", "kits": "kit_id", "rooms": "room_id"}
 
 
-def leakage(sessions: pl.DataFrame) -> dict[str, Any]:
+def leakage(sessions: pl.DataFrame, files: pl.DataFrame | None = None) -> dict[str, Any]:
     """Who stands on both sides.
 
     Args:
         sessions: The plan "sessions" of `hit_figures`: one row per session, file and split with its hits as `len`.
+        files: Audio files with source_set, audio_path and digest, null where nobody has read the file yet.
 
     Returns:
         For sessions, audio and groups: `across` (how many are in more than one split) and `examples`. For drummers,
         kits and rooms: `different`, `across` (in val and in training), `val_hits` (that name one), `val_hits_shared`
-        (whose one is in training too) and `examples`.
+        (whose one is in training too) and `examples`. With files the same for `copies`, where what is shared is the
+        content of audio files under several names, as far as it is known.
     """
-    return {name: _across(sessions, key) for name, key in _MUST_NOT.items()} | {
-        name: _shared(sessions, column) for name, column in _MAY.items()
-    }
+    found = {name: _across(sessions, key) for name, key in _MUST_NOT.items()}
+    found |= {name: _shared(sessions, column) for name, column in _MAY.items()}
+    return found if files is None else found | {"copies": _copies(sessions, files)}
+
+
+def _copies(sessions: pl.DataFrame, files: pl.DataFrame) -> dict[str, Any]:
+    """Contents on both sides; examples name the files of each with their splits."""
+    key = ["source_set", "audio_path"]
+    digests = files.drop_nulls("digest").select(*key, "digest")
+    held = sessions.join(digests, on=key, how="inner")
+    counted = _shared(held, "digest")
+    name = pl.concat_str("source_set", pl.lit("/"), "audio_path", pl.lit(" ("), "split", pl.lit(")"))
+    named = held.select("digest", name=name).unique().sort("name")
+    of = dict(named.group_by("digest").agg(pl.col("name").str.join(", ")).iter_rows())
+    return counted | {"examples": [of[digest] for digest in counted["examples"]]}
 
 
 def _across(sessions: pl.DataFrame, key: list[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from beatsight_core.health.balance import unvalidated
 from beatsight_core.pages.formats import shown
 
 _NAMED = 5
@@ -17,9 +18,9 @@ def notices(statistics: Mapping[str, Any], profile: str) -> list[dict[str, str]]
     """
     warnings = [
         *_class_warnings(statistics), *_audio_warnings(statistics), *_export_warnings(statistics),
-        *_licence_warnings(statistics), *_split_warnings(statistics),
+        *_licence_warnings(statistics), *_split_warnings(statistics), *_copy_warnings(statistics),
     ]  # fmt: skip
-    remarks = [*_leakage_remarks(statistics), *_overlap_remarks(statistics)]
+    remarks = [*_leakage_remarks(statistics), *_sound_remarks(statistics), *_overlap_remarks(statistics)]
     if profile != "production":
         remarks.append(f"The gates are those of the {profile} profile, not of production.")
     return [{"state": "warn", "text": text} for text in warnings] + [
@@ -42,7 +43,34 @@ def _class_warnings(statistics: Mapping[str, Any]) -> list[str]:
 def _split_warnings(statistics: Mapping[str, Any]) -> list[str]:
     splits = statistics["hits"]["splits"]
     empty = [name for name, counts in splits.items() if not counts["hits"] and statistics["hits"]["hits"]]
-    return [*(f"The split {name} is empty." for name in empty), *statistics["split_notes"]]
+    lacking = unvalidated(statistics["hits"]["balance"])
+    unheard = [f"No validation hit of {source} holds {_names(labels)}." for source, labels in lacking.items()]
+    return [*(f"The split {name} is empty." for name in empty), *statistics["split_notes"], *unheard]
+
+
+def _copy_warnings(statistics: Mapping[str, Any]) -> list[str]:
+    copies = statistics["leakage"].get("copies")
+    if not copies or not copies["across"]:
+        return []
+    return [
+        f"{shown(copies['across'], 'count')} recordings validate under one name and train under another: "
+        f"{shown(copies['val_hits_shared'], 'count')} validation hits. Such as {copies['examples'][0]}."
+    ]
+
+
+def _sound_remarks(statistics: Mapping[str, Any]) -> list[str]:
+    if statistics["sound"] is None:
+        return []
+    near = statistics["sound"]["near_duplicates"]
+    texts = [
+        f"{shown(near['val_near_training'], 'count')} of {shown(near['val'], 'count')} validation clips that were "
+        "compared sound nearly like one that trains or tunes."
+    ] if near["val_near_training"] else []  # fmt: skip
+    untold = [name for name, source in statistics["sound"]["by_source"].items()
+              if source["measured"] and source["alignment"]["median_ms"] is None]  # fmt: skip
+    if untold:
+        texts.append(f"Too few strokes of {_names(untold)} stand alone to say whether they begin where labels say.")
+    return texts
 
 
 def _audio_warnings(statistics: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """The health of a corpus: measured, judged, compared with the baseline, written as JSON and as a page to look at."""
 
 import datetime
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,17 @@ from beatsight_core.audio.inventory import Inventory, build_inventory, open_inve
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import file_name, write_json, write_text
 from beatsight_core.health.compare import FORMAT, baseline_gates, class_changes, read_baseline
+from beatsight_core.health.drift import drift, drift_gates
+from beatsight_core.health.event_account import account_for_events
+from beatsight_core.health.examples import health_examples
 from beatsight_core.health.export_figures import export_figures
-from beatsight_core.health.gates import Gate, evaluate_gates
+from beatsight_core.health.gates import Gate, evaluate_gates, profile_of
+from beatsight_core.health.lists import write_lists
 from beatsight_core.health.notices import notices
+from beatsight_core.health.reconciliation import misplaced_events
+from beatsight_core.health.seal import sealed
+from beatsight_core.health.sound_figures import sound_figures
+from beatsight_core.health.sound_gates import sound_gates
 from beatsight_core.health.statistics import statistics
 from beatsight_core.health.view import view
 from beatsight_core.manifest.reader import Catalog, build_catalog
@@ -87,10 +95,15 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
     progress = progress or SilentProgress()
     catalog = build_catalog(settings, ref, progress=progress)
     inventory = _inventory(settings, catalog, progress)
-    with progress.task("health", total=3, unit="steps") as task:
-        figures = statistics(settings, catalog, inventory, export_figures(settings, catalog.key))
+    own = settings.health_dir / file_name(catalog.key)
+    with progress.task("health", total=6, unit="steps") as task:
+        export, sound = export_figures(settings, catalog.key), sound_figures(settings, catalog.key)
         task.advance(1)
-        gates, changes = _judge(settings, figures)
+        account = account_for_events(settings, catalog, inventory)
+        task.advance(1)
+        figures = statistics(settings, catalog, inventory, export, sound, account)
+        task.advance(1)
+        gates, against = _judge(settings, figures)
         report = {
             "format": FORMAT,
             "key": catalog.key,
@@ -98,21 +111,30 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
             "sha256": catalog.summary.to_json()["sha256"],
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "profile": settings.gates.profile,
+            "limits": profile_of(settings.gates).to_json(),
             "passed": all(gate.passed for gate in gates),
             "gates": [gate.to_json() for gate in gates],
             "notices": notices(figures, settings.gates.profile),
-            "changes": changes,
+            **against,
+            "lists": write_lists(own, catalog, account, misplaced_events(catalog, figures["reconciliation"])),
             "statistics": figures,
         }
         task.advance(1)
-        paths = _write(settings.health_dir, report)
+        page = render_health(sealed(report), health_examples(settings, catalog.key))
+        task.advance(1)
+        paths = _write(settings.health_dir, own, sealed(report), page)
         task.advance(1)
     return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"])
 
 
-def render_health(report: Mapping[str, Any]) -> str:
-    """The page of a report, as HTML."""
-    return render_page("health.html", title="Corpus health", report=report, **view(report))
+def render_health(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page of a report, as HTML.
+
+    Args:
+        report: The whole of it.
+        examples: Clips to hear and see, from `health_examples`.
+    """
+    return render_page("health.html", title="Corpus health", report=report, examples=examples, **view(report))
 
 
 def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inventory:
@@ -127,20 +149,21 @@ def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inve
     return build_inventory(settings, catalog, progress=progress)
 
 
-def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], list[dict[str, Any]]]:
-    """All gates, and the changes since the baseline where one was blessed."""
-    gates = evaluate_gates(figures, settings.gates)
+def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], dict[str, Any]]:
+    """All gates, and what the report says of the baseline: which it is, `changes` by class and `drift` by source."""
+    limits = profile_of(settings.gates)
+    gates = evaluate_gates(figures, settings.gates) + sound_gates(figures, limits)
     baseline = read_baseline(settings.health_dir)
     if baseline is None:
-        return gates, []
-    changes = class_changes(figures, baseline)
-    return gates + baseline_gates(changes, gates, baseline), changes
+        return gates, {"baseline": None, "changes": [], "drift": []}
+    changes, drifted = class_changes(figures, baseline), drift(figures, baseline)
+    compared = baseline_gates(changes, gates, baseline, limits) + drift_gates(drifted, limits)
+    about = {name: baseline.get(name) for name in ("key", "sha256", "made", "seal", "blessing")}
+    return gates + compared, {"baseline": about, "changes": changes, "drift": drifted}
 
 
-def _write(folder: Path, report: Mapping[str, Any]) -> tuple[Path, Path]:
-    """The report under its manifest's key, then the copies; each file appears whole or not at all."""
-    page = render_health(report)
-    own = folder / file_name(str(report["key"]))
+def _write(folder: Path, own: Path, report: Mapping[str, Any], page: str) -> tuple[Path, Path]:
+    """The report in its own folder, then the copies; each file appears whole or not at all."""
     write_json(own / "report.json", report)
     write_text(own / "report.html", page)
     write_json(folder / f"{LATEST}.json", report)

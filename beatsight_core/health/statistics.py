@@ -11,10 +11,11 @@ import polars as pl
 from beatsight_core.audio.inventory import Inventory
 from beatsight_core.errors import DatasetError
 from beatsight_core.health.duplicates import duplicates
+from beatsight_core.health.event_account import Account
 from beatsight_core.health.event_figures import event_figures, event_plans
 from beatsight_core.health.hit_figures import hit_figures, hit_plans
 from beatsight_core.health.leakage import leakage
-from beatsight_core.health.reconciliation import reconcile
+from beatsight_core.health.reconciliation import account_checks, reconcile, whereabouts
 from beatsight_core.health.rejects import rejects
 from beatsight_core.manifest.reader import Catalog
 from beatsight_core.settings import Settings
@@ -22,7 +23,12 @@ from beatsight_core.taxonomy import taxonomy_named
 
 
 def statistics(
-    settings: Settings, catalog: Catalog, inventory: Inventory | None = None, export: Mapping[str, Any] | None = None
+    settings: Settings,
+    catalog: Catalog,
+    inventory: Inventory | None = None,
+    export: Mapping[str, Any] | None = None,
+    sound: Mapping[str, Any] | None = None,
+    account: Account | None = None,
 ) -> dict[str, Any]:
     """Measure a corpus.
 
@@ -31,10 +37,13 @@ def statistics(
         catalog: The events and hits.
         inventory: Their audio, if it was looked for.
         export: `export_figures.export_figures` of the dataset, if there is one.
+        sound: `sound_figures.sound_figures` of the dataset.
+        account: `event_account.account_for_events` of the catalog.
 
     Returns:
         JSON-safe figures: `totals`, `events`, `hits`, `duplicates`, `unknown_labels`, `leakage`, `rejects`, `audio`
-        (None without an inventory), `export` (None without a dataset), `reconciliation`.
+        (None without an inventory), `export` and `sound` (None without a dataset), `reconciliation`,
+        `whereabouts` (None without an account).
 
     Raises:
         DatasetError: The catalog cannot be read.
@@ -43,7 +52,8 @@ def statistics(
     summary = catalog.summary.to_json()
     frames = _collect(catalog)
     events = event_figures(frames, taxonomy)
-    hits = hit_figures(frames, taxonomy, (settings.dataset.pre_ms + settings.dataset.tail_ms) / 1000)
+    clip_s = (settings.dataset.pre_ms + settings.dataset.tail_ms) / 1000
+    hits = hit_figures(frames, taxonomy, clip_s, settings.dataset.val_ratio)
     repeated = duplicates(catalog, summary)
     figures: dict[str, Any] = {
         "taxonomy": taxonomy.name,
@@ -51,13 +61,16 @@ def statistics(
         "hits": hits,
         "duplicates": repeated,
         "unknown_labels": summary["unknown_labels"],
-        "leakage": leakage(frames["sessions"]),
+        "leakage": leakage(frames["sessions"], inventory.files if inventory else None),
         "rejects": rejects(catalog, summary),
         "split_notes": list(summary["split_notes"]),
         "audio": inventory.to_json() if inventory else None,
         "export": export,
+        "sound": sound,
     }
     figures["reconciliation"] = reconcile(catalog, summary, frames, figures)
+    figures["whereabouts"] = whereabouts(summary, account) if account else None
+    figures["reconciliation"] += account_checks(summary, account) if account else []
     figures["totals"] = _totals(summary, figures)
     return figures
 

@@ -3,11 +3,19 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from beatsight_core.health.view_sources import source_view
 from beatsight_core.pages.formats import count, duration, shown
 
 _GROUPS = {
     "counts": "Hits of each class", "techniques": "Techniques", "labels": "Labels and duplicates", "audio": "Audio",
-    "reconciliation": "Numbers that must agree", "leakage": "Leakage", "baseline": "Against the baseline",
+    "sound": "How clips sound", "reconciliation": "Numbers that must agree", "leakage": "Leakage",
+    "baseline": "Against the baseline",
+}  # fmt: skip
+_WHEREABOUTS = {
+    "in_clips": "events in clips", "with_audio": "events with audio", "refused": "lines refused",
+    "missing_audio": "their file is missing", "unreadable_audio": "their file cannot be read",
+    "truncated_audio": "their file breaks off", "past_end": "beyond the end of their file",
+    "silent_audio": "nothing sounds", "not_exported": "not exported",
 }  # fmt: skip
 _KNOWN_BUCKETS = ("ghost", "light", "medium", "accent")
 
@@ -47,6 +55,10 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "audio_rows": _audio_rows(figures["audio"]),
         "copy_rows": _copy_rows(figures["audio"]),
         "export_rows": _export_rows(figures["export"]),
+        "whereabouts_bars": _whereabouts(figures["whereabouts"]),
+        "list_tables": [_list_table(entry) for entry in report["lists"]],
+        **source_view(figures),
+        "drift_rows": [_drift_row(row, report["limits"]) for row in report["drift"]],
         "reconciliation_rows": [
             {**check, "state": "fail" if check["gap"] else "pass"} for check in figures["reconciliation"]
         ],
@@ -189,6 +201,30 @@ def _export_rows(export: Mapping[str, Any] | None) -> list[dict[str, Any]]:
          **{f"seconds_{split}": source["seconds_by_split"].get(split, 0) for split in ("train", "val", "calibration")}}
         for name, source in export["by_source"].items()
     ]  # fmt: skip
+
+
+def _whereabouts(went: Mapping[str, int] | None) -> list[dict[str, Any]]:
+    """What became of lines, the good first; what nothing came to is left out."""
+    known = {title: (went or {}).get(name, 0) for name, title in _WHEREABOUTS.items()}
+    return bars({title: lines for title, lines in known.items() if lines})
+
+
+def _list_table(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A list's first lines as a table, its columns as the lines name them."""
+    keys = list(dict.fromkeys(key for line in entry["head"] for key in line))
+    columns = [{"key": key, "title": key.replace("_", " ")} for key in keys]
+    return {**entry, "rows": entry["head"], "columns": columns}
+
+
+def _drift_row(row: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+    """The verdict is that of the gates: the whole corpus is not judged, a source set that is gone fails."""
+    shown_row = {**row, "points": None if row["change"] is None else 100 * row["change"]}
+    if row["source"] is None:
+        return {**shown_row, "source": "all of them", "state": "info"}
+    if row["js"] is None:
+        return {**shown_row, "state": "fail" if row["before"] and not row["after"] else "info"}
+    within = row["js"] <= limits["max_drift_js"] and row["linf"] <= limits["max_drift_linf"]
+    return {**shown_row, "state": "pass" if within else "fail"}
 
 
 def _per_cent(part: float, whole: float) -> float:

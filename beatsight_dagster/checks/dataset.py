@@ -22,9 +22,11 @@ HEALTH_GROUPS = {
     "techniques": "The required techniques occur.",
     "labels": "Few duplicated events, no unknown labels.",
     "audio": "Few events lack usable audio, in all and per source set.",
+    "sound": "Few clips are clipped, offset or silent, and strokes begin where their labels say.",
     "reconciliation": "All counts agree, from the manifest's lines to the exported clips.",
     "leakage": "No session and no audio file lies in two splits.",
-    "baseline": "No component has dropped much against the blessed report, and no gate fails anew.",
+    "baseline": "No component has dropped and no source set has drifted much against the blessed report, and no gate "
+    "fails anew.",
 }
 """Group of gates -> what its check says."""
 
@@ -60,5 +62,10 @@ def health_results(result: Mapping[str, Any]) -> list[dg.AssetCheckResult]:
     by_group: dict[str, list[Mapping[str, Any]]] = {group: [] for group in HEALTH_GROUPS}
     for gate in result["gates"]:
         by_group[gate["group"]].append(gate)
-    none = "No baseline is blessed, so there is nothing to compare with"
-    return [gates_result(group, gates, none=none) for group, gates in by_group.items()]
+    return [gates_result(group, gates, none=_NONE.get(group, "Nothing to judge")) for group, gates in by_group.items()]
+
+
+_NONE = {
+    "baseline": "No baseline is blessed, so there is nothing to compare with",
+    "sound": "Nothing was exported yet, so there is nothing to hear",
+}

@@ -150,7 +150,7 @@ def _baseline(figures):
 
 def _against(figures, baseline):
     gates = evaluate_gates(figures, GateSettings())
-    return baseline_gates(class_changes(figures, baseline), gates, baseline)
+    return baseline_gates(class_changes(figures, baseline), gates, baseline, profile_of(GateSettings()))
 
 
 def test_a_quarter_less_of_a_class_is_allowed_and_no_more(healthy):

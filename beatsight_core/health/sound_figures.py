@@ -1,0 +1,114 @@
+"""How clips sound, from a sample of them: clipped, offset, late or early, nearly the same as another.
+
+The sample is seeded and capped, so that a dataset of millions costs no more than one of thousands; every figure says
+of how many clips it was taken.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from beatsight_core.dataset.index import Index, index_paths, read_index
+from beatsight_core.dataset.schema import ROW_GROUP
+from beatsight_core.files import digest_json
+from beatsight_core.health.measured_shards import SCHEMA, measured
+from beatsight_core.health.near_duplicates import near_duplicates
+from beatsight_core.settings import Settings
+
+CLIPS_PER_SOURCE = 1024
+"""Clips measured of a source set, about: whole row groups of its shards."""
+
+GROUPS_PER_SHARD = 2
+"""Row groups measured of a shard, unless the source set has so few shards that more are needed."""
+
+SEED = 1337
+
+OFFSET_LIMIT = 10 ** (-40 / 20)
+"""A median sample further from zero than this, of full scale, is an offset."""
+
+ALONE_S = 0.1
+"""Only a clip whose neighbours are at least so far away shows where its own stroke begins."""
+
+FEWEST = 20
+"""With fewer strokes than these, nothing is said of a source set's alignment."""
+
+ALIGNMENT_EDGES_MS = tuple(range(-50, 51, 5))
+
+
+def sound_figures(settings: Settings, key: str) -> dict[str, Any] | None:
+    """Measure some clips of each source set of a dataset.
+
+    Args:
+        settings: Say where datasets lie.
+        key: The manifest's key.
+
+    Returns:
+        None if nothing was exported. Else `measured` and `of` (clips), `by_source` (the same with `clipped`, `offset`
+        (clips), `mean_offset` (of full scale), `alignment`), and `near_duplicates` (see `near_duplicates.py`).
+        `alignment` has `strokes` (that could be measured), `median_ms` (attack minus onset, None for fewer than
+        `FEWEST`), `low_ms` and `high_ms` (quartiles), `edges` and `counts`.
+
+    Raises:
+        DatasetError: An index or a shard cannot be read.
+        StorageError: What was measured cannot be kept.
+    """
+    indexes = [read_index(path) for path in index_paths(settings, key)]
+    if not indexes:
+        return None
+    samples = {index.source_set: _sample(settings, index) for index in indexes}
+    clips = {index.source_set: sum(shard.rows for shard in index.shards) for index in indexes}
+    return {
+        "measured": sum(sample.height for sample in samples.values()),
+        "of": sum(clips.values()),
+        "seed": SEED,
+        "by_source": {name: {"of": clips[name], **_source(sample)} for name, sample in samples.items()},
+        "near_duplicates": near_duplicates(
+            pl.concat([sample.with_columns(source_set=pl.lit(name)) for name, sample in samples.items()])
+        ),
+    }
+
+
+def _sample(settings: Settings, index: Index) -> pl.DataFrame:
+    """Measured clips of a source set: its shards in an order that chance decides, until there are enough."""
+    shards = sorted(
+        {shard.digest for shard in index.shards if shard.rows}, key=lambda digest: digest_json([SEED, digest])
+    )
+    groups = max(GROUPS_PER_SHARD, math.ceil(CLIPS_PER_SOURCE / (ROW_GROUP * max(len(shards), 1))))
+    frames: list[pl.DataFrame] = []
+    for shard in shards:
+        if sum(frame.height for frame in frames) >= CLIPS_PER_SOURCE:
+            break
+        frames.append(measured(settings, shard, groups, SEED))
+    return pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+
+
+def _source(sample: pl.DataFrame) -> dict[str, Any]:
+    offsets = sample["offset"].to_numpy()
+    return {
+        "measured": sample.height,
+        "clipped": int(sample["clipped"].sum()),
+        "offset": int((np.abs(offsets) > OFFSET_LIMIT).sum()),
+        "mean_offset": float(offsets.mean()) if len(offsets) else 0.0,
+        "alignment": _alignment(sample),
+    }
+
+
+def _alignment(sample: pl.DataFrame) -> dict[str, Any]:
+    """Attack minus onset over the strokes that stand alone."""
+    alone = (pl.col("previous_gap").fill_null(math.inf) >= ALONE_S) & (
+        pl.col("next_gap").fill_null(math.inf) >= ALONE_S
+    )
+    struck = pl.col("labels").list.len() > 0
+    heard = sample.filter(alone & struck)["attack_ms"].drop_nulls().to_numpy()
+    low, median, high = np.quantile(heard, (0.25, 0.5, 0.75)).tolist() if len(heard) >= FEWEST else (None,) * 3
+    inside = np.clip(heard, ALIGNMENT_EDGES_MS[0], ALIGNMENT_EDGES_MS[-1])
+    return {
+        "strokes": len(heard),
+        "median_ms": median,
+        "low_ms": low,
+        "high_ms": high,
+        "edges": list(ALIGNMENT_EDGES_MS),
+        "counts": np.histogram(inside, ALIGNMENT_EDGES_MS)[0].tolist(),
+    }
