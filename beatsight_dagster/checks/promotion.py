@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from beatsight_dagster.checks.specs import gates_result, manifest_check, pictured
+from beatsight_dagster.checks.specs import gates_result, manifest_check
 from beatsight_dagster.metadata import table
 
 CRITERIA = {
@@ -26,7 +26,7 @@ SPECS = [manifest_check("promoted_model", name, text) for name, text in CRITERIA
 
 
 def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[dg.AssetCheckResult]:
-    """One check for each criterion: its figures, a picture of value and limit, and a table of what it was made of.
+    """One check for each criterion: its figures, and a table of what they were made of.
 
     Args:
         judgement: Its `criteria`.
@@ -46,5 +46,5 @@ def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[
 
 
 def _result(name: str, row: Mapping[str, Any]) -> dg.AssetCheckResult:
-    judged = pictured(gates_result(name, [row]), [row], row["title"])
+    judged = gates_result(name, [row])
     return judged._replace(metadata={**(judged.metadata or {}), "made of": table(row["details"])})
