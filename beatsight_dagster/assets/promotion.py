@@ -69,9 +69,9 @@ def promoted_model(
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, EVALUATED))
-    verdict = judge if config.judge_again else judged
+    verdict, asked_by = judge if config.judge_again else judged, context.run.run_id
     try:
-        judgement = verdict(current, run.run_id, device=config.device, progress=Progress(), dagster_run=context.run_id)
+        judgement = verdict(current, run.run_id, device=config.device, progress=Progress(), dagster_run=asked_by)
     except GateError as error:
         raise dg.Failure(f"{error} Or launch again with judge_again: true.", allow_retries=False) from error
     results = checks.results(judgement.to_json(), forced=config.force)

@@ -173,6 +173,6 @@ def _judged(
     from beatsight_core.promotion.probe_record import judge_probe
 
     try:
-        return judge_probe(settings, run_id, device=config.device, dagster_run=context.run_id)
+        return judge_probe(settings, run_id, device=config.device, dagster_run=context.run.run_id)
     except BeatSightError as error:
         raise dg.Failure(f"The probe is trained, and cannot be judged: {error}", allow_retries=False) from error
