@@ -19,6 +19,9 @@ from beatsight_core.toml import section, unknown
 
 SETTINGS_FILE = "beatsight.toml"
 
+NAME_BYTES = 255
+"""Longest name of a folder on the file systems that matter here."""
+
 _ENVIRONMENT_FOLDERS = {
     "dataset_dir": ("BEATSIGHT_DATASET_DIR", "datasets"),
     "cache_dir": ("BEATSIGHT_CACHE_DIR", "features"),
@@ -266,7 +269,8 @@ class Settings:
             return known
         bases = [self.data_root] + ([self.secondary_root] if self.secondary_root else [])
         roots = [base / "raw" for base in bases]
-        if Path(name).name == name and name != "..":  # a manifest's word never leads out of raw/
+        # A manifest's word never leads out of raw/, and a name that no folder can have is no error.
+        if Path(name).name == name and name != ".." and len(os.fsencode(name)) <= NAME_BYTES:
             roots = [base / "raw" / name for base in bases] + roots
         return dataclasses.replace(known, roots=tuple(roots))
 

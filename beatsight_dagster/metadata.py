@@ -174,6 +174,10 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
         **numbers(totals, totals),
         "gates": gates_table(result["gates"]),
         "picture": picture(draw(result["gates"], title="Gates"), "gates with their margins"),
+        "sound by source set": table(result["tables"]["sound"]),
+        "drift since the baseline": table(result["tables"]["drift"]),
+        "what became of every line": table(result["tables"]["whereabouts"]),
+        "seal": dg.MetadataValue.text(result["seal"]),
         "report": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
     }

@@ -10,7 +10,8 @@ from typing import Any
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import read_json
-from beatsight_core.health.gates import Gate, Profile, at_most
+from beatsight_core.health.gate import Gate, at_most
+from beatsight_core.health.profiles import Profile
 from beatsight_core.health.seal import is_sealed
 from beatsight_core.pages.formats import shown
 

@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beatsight_core.health.gates import Gate, Profile, at_most
+from beatsight_core.health.gate import Gate, at_most
+from beatsight_core.health.profiles import Profile
 from beatsight_core.pages.formats import shown
 
 WHOLE = None
@@ -49,8 +50,8 @@ def drift(statistics: Mapping[str, Any], baseline: Mapping[str, Any]) -> list[di
         baseline: A whole report.
 
     Returns:
-        `source` (`WHOLE` for the corpus), `before` and `after` (hits), `js`, `linf`, `class` (whose share changed most)
-        and `change` (of that share, signed). Figures are None for a source set that came or went.
+        `source` (`WHOLE` for the corpus), `before` and `after` (hits), `js`, `linf`, `class` (whose share changed most,
+        None if none did) and `change` (of that share, signed). Figures are None for a source set that came or went.
     """
     then, now = baseline["statistics"]["hits"], statistics["hits"]
     sources = sorted({*then["hits_by_source"], *now["hits_by_source"]})
@@ -93,7 +94,7 @@ def _row(then: Mapping[str, Any], now: Mapping[str, Any], source: str | None) ->
         return row | {"js": None, "linf": None, "class": None, "change": None}
     linf, name = largest_change(before, after)
     change = _shares(after).get(name, 0.0) - _shares(before).get(name, 0.0)
-    return row | {"js": jensen_shannon(before, after), "linf": linf, "class": name, "change": change}
+    return row | {"js": jensen_shannon(before, after), "linf": linf, "class": name if linf else None, "change": change}
 
 
 def _classes(hits: Mapping[str, Any], source: str | None) -> dict[str, float]:
@@ -124,6 +125,7 @@ def _found(rows: Sequence[Mapping[str, Any]], measure: str, limit: float, kind: 
         f"{row['source']} moved by {shown(row[measure], kind)}, most of all {row['class']} "
         f"({shown(100 * row['change'], 'signed')} points)"
         for row in (beyond or measured)[:_NAMED]
+        if row["class"] is not None
     ]
     more = [f"{len(beyond) - _NAMED} more"] if len(beyond) > _NAMED else []
-    return "; ".join(texts + more) or "Nothing can be compared"
+    return "; ".join(texts + more) or "No source set moved"

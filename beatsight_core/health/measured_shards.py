@@ -18,7 +18,7 @@ from beatsight_core.audio.resample import to_pcm16
 from beatsight_core.dataset.figures import broken_shard
 from beatsight_core.dataset.schema import shard_name
 from beatsight_core.errors import AudioError
-from beatsight_core.files import atomic_path, digest_json
+from beatsight_core.files import atomic_path, digest_json, remove_leftovers
 from beatsight_core.health import sound_measures as measures
 from beatsight_core.settings import Settings
 
@@ -60,6 +60,7 @@ def measured(settings: Settings, shard: str, groups: int, seed: int) -> pl.DataF
         frame = _measure(path, shard, groups, seed)
     except (OSError, pa.ArrowException, AudioError) as error:
         raise broken_shard(path, error) from error
+    remove_leftovers(kept.parent)
     with atomic_path(kept) as temporary:
         frame.write_parquet(temporary)
     return frame

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beatsight_core.health.sound_measures import PRINT_STEP_DB
+from beatsight_core.health.sound_measures import BANDS, PRINT_STEP_DB, TIMES
 
 CLOSE_DB = 1.0
 MOST_COMPARED = 4096
@@ -36,11 +36,11 @@ def near_duplicates(clips: pl.DataFrame) -> dict[str, Any]:
         (of those: both clips and their `distance_db`, the nearest first).
     """
     heard = clips.filter(pl.col("print").bin.size() > 0).sort("source_set", "hit_id")
-    stacked = np.frombuffer(b"".join(heard["print"].to_list()), np.uint8).reshape(heard.height, -1)
+    stacked = np.frombuffer(b"".join(heard["print"].to_list()), np.uint8).reshape(heard.height, TIMES * BANDS)
     sounding = stacked.any(axis=1)
     chosen = np.flatnonzero(sounding)
     chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), MOST_COMPARED)).astype(int)]
-    rows, levels = heard[chosen.tolist()], stacked[chosen].astype(np.float32) * np.float32(PRINT_STEP_DB)
+    rows, levels = heard.select(pl.all().gather(chosen)), stacked[chosen].astype(np.float32) * np.float32(PRINT_STEP_DB)
     everyone = np.arange(len(levels))
     near = _nearest(levels, everyone, everyone)[1] <= CLOSE_DB
     val = np.flatnonzero((rows["split"] == "val").to_numpy())

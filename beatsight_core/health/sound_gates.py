@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from beatsight_core.health.gates import Gate, Profile, at_most
+from beatsight_core.health.gate import Gate, at_most
+from beatsight_core.health.profiles import Profile
 from beatsight_core.pages.formats import shown
 
 GROUP = "sound"

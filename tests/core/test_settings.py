@@ -131,3 +131,10 @@ def test_presets_and_criteria_that_do_not_exist_are_refused(data_root):
     assert "did you mean training.warmup?" in message
     assert "did you mean gates.promotion.accuracy?" in message
     assert "baseline" not in message
+
+
+def test_a_source_set_with_a_name_that_no_folder_can_have_is_looked_for_in_raw(settings, data_root):
+    for name in ("x" * 256, "é" * 128):
+        assert settings.source(name).roots == (data_root / "raw",)
+        assert not any(root.is_dir() for root in settings.source(name).roots)
+    assert settings.source("x" * 255).roots[0] == data_root / "raw" / ("x" * 255)

@@ -121,10 +121,17 @@ def test_checks_point_at_the_materialization_they_are_about(place: Place) -> Non
 def test_health_gates_are_checks(place: Place) -> None:
     checks = place.checks("dataset_health")
     assert {name for name, _ in checks} == {
-        "counts", "techniques", "labels", "audio", "reconciliation", "leakage", "baseline",
+        "counts", "techniques", "labels", "audio", "sound", "reconciliation", "leakage", "baseline",
     }  # fmt: skip
     assert all(check.passed and check.blocking for check in checks.values())
-    assert place.metadata("dataset_health")["failed_gates"] == 0
+    told = place.metadata("dataset_health")
+    assert told["failed_gates"] == 0
+    assert len(told["seal"]) == 64
+    assert {row.data["source"] for row in told["sound by source set"]} == {
+        "demo_multitrack",
+        "demo_stems",
+        "demo_takes",
+    }
 
 
 def test_training_and_evaluation_show_figures_and_pictures(place: Place) -> None:

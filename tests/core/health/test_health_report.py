@@ -132,3 +132,15 @@ def test_a_report_that_cannot_be_written_is_a_storage_error_and_no_half_file(sma
         run_health(small_settings, manifest)
     assert orjson.loads(result.report_json.read_bytes())["key"] == result.key
     assert {path.name for path in result.report_json.parent.iterdir()} == {"report.json", "report.html"}
+
+
+def test_a_report_can_be_judged_once_more_from_its_own_figures(small_settings, corpus, drums):
+    from beatsight_core.health.gates import evaluate_gates
+
+    manifest = corpus([*drums.take("a"), *drums.take("b"), *drums.take("gone")], without=("gone.wav",))
+    export_dataset(small_settings, manifest, workers=1)
+    report = orjson.loads(run_health(small_settings, manifest).report_json.read_bytes())
+    again = [gate.to_json() for gate in evaluate_gates(report["statistics"], small_settings.gates)]
+    judged = {gate["name"]: (gate["value"], gate["limit"], gate["passed"]) for gate in again}
+    assert judged == {gate["name"]: (gate["value"], gate["limit"], gate["passed"]) for gate in report["gates"]}
+    assert {"sound", "reconciliation", "audio"} <= {gate["group"] for gate in again}

@@ -206,3 +206,20 @@ def test_before_an_export_nothing_is_heard_and_nothing_fails(small_settings, cor
     sound, failed = judged(small_settings, corpus(drums.take("a")))
     assert sound is None
     assert failed == []
+
+
+def test_an_export_without_a_clip_has_a_report(small_settings, corpus, drums):
+    manifest = corpus(drums.take("a"), without=("a.wav",))
+    (small_settings.data_root / "raw/takes").mkdir(parents=True)
+    export_dataset(small_settings, manifest, workers=1)
+    sound, failed = judged(small_settings, manifest)
+    assert (sound["measured"], sound["of"], sound["near_duplicates"]["compared"]) == (0, 0, 0)
+    assert "hits without a clip" in failed
+    assert not any("takes" in name and "clips" in name and "silent" in name for name in failed)
+
+
+def test_one_clip_is_near_no_other(small_settings, corpus, drums):
+    manifest = corpus([drums.event("a", 1, 0.5, "kick")])
+    export_dataset(small_settings, manifest, workers=1)
+    sound, _ = judged(small_settings, manifest)
+    assert (sound["near_duplicates"]["compared"], sound["near_duplicates"]["near"]) == (1, 0)
