@@ -21,7 +21,7 @@ from beatsight_core.promotion.evidence import gather, grounds
 from beatsight_core.promotion.export import check_in_fresh_process
 from beatsight_core.promotion.matching import mismatches
 from beatsight_core.promotion.record import RECORD, read_record, row_differences, seal, write_record
-from beatsight_core.promotion.registry import promote, rollback
+from beatsight_core.promotion.registry import list_models, promote, rollback
 from beatsight_core.promotion.rules import CRITERIA
 from beatsight_core.settings import Settings
 from beatsight_core.training import checkpoint
@@ -286,3 +286,21 @@ def test_the_slice_is_evaluated_again_and_judged_as_a_probe_is(candidate: Candid
     failed = judge(strict, run.run_id, device="cpu").failed
     assert [row["name"] for row in failed] == ["slice_0.3"]
     assert "accuracy is 0." in failed[0]["message"]
+
+
+def test_limits_loosened_with_a_reason_promote_and_stay_visible(candidate: Candidate) -> None:
+    settings, run, _ = candidate
+    given = {"accuracy": 0.1, "exact_match": 0.1}
+    gates = dataclasses.replace(settings.gates, promotion=given, loosened={"promotion": "<b>a first corpus</b>"})
+    loose = dataclasses.replace(settings, gates=gates)
+    judge(loose, run.run_id, device="cpu")
+    done = promote(loose, run.run_id, device="cpu")
+    said = (
+        "promotion limits loosened (accuracy 0.1 instead of 0.8, exact_match 0.1 instead of 0.6): <b>a first corpus</b>"
+    )
+    assert said in str(done.notice)
+    assert said in json.loads((done.folder / "gate.json").read_bytes())["notice"]
+    assert "LIMITS LOOSENED" in (done.folder / "card.md").read_text()
+    assert "<B>" not in (done.folder / "card.md").read_text()
+    row = next(row for row in list_models(loose).models if row["version"] == done.version)
+    assert said in row["notice"]
