@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help install demo dev test lint types check bench faults clean
+.PHONY: help install demo dev test test-ui lint types check bench faults clean
 help:
 	@echo "make demo   a synthetic corpus through the whole graph, up to a judged model (a few minutes)"
 	@echo "make dev    web UI and daemon on 127.0.0.1, state under BEATSIGHT_DATA_ROOT (default ./data)"
 	@echo "make test   environment, lint, types, all tests"
+	@echo "make test-ui  the reports in a headless Chromium (chromium or google-chrome on the path); screenshots in ui-screenshots/"
 	@echo "make bench  every target measured on this machine (10 minutes or more); ONLY=export,health for some rows"
 	@echo "make faults kills, full drives, rot, nonsense: all of the fault harness (half an hour); ONLY=kills for some"
 	@echo "make clean  remove the virtual environment and the caches of the tools (never data)"
@@ -39,6 +40,11 @@ check: $(READY)
 	$(BIN)/pytest
 
 test: lint types check
+
+# Without a browser these tests are skipped.
+test-ui: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[ui]"
+	UI_SHOTS=ui-screenshots $(BIN)/pytest tests/ui -m ui -rs
 
 # Wants an idle machine. The first time it makes its corpus: 4 GB in benchmarks/data.
 bench: $(READY)

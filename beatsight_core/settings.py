@@ -36,7 +36,13 @@ PRESETS = ("warmup", "baseline", "long_run")
 """The presets of training, each of which may have a `[training.<preset>]`."""
 
 PROMOTION_FIGURES = ("accuracy", "f1", "f1_kick", "f1_snare", "f1_crash", "loss", "exact_match")
-"""What `[gates.promotion]` may tighten; `f1` stands for all three F1. Their limits are promotion's."""
+"""What `[gates.promotion]` may set; `f1` stands for all three F1. Their limits are promotion's."""
+
+PROBE_FIGURES = ("accuracy", "recall", "min_positives", "max_confusion_growth")
+"""What `[gates.probe]` may set."""
+
+LOOSENED = "loosened"
+"""Key of a reason in `[gates.promotion]` and `[gates.probe]`; without one their limits can only be tightened."""
 
 LAYOUT_VARIABLES = (
     "BEATSIGHT_DATA_ROOT", "BEATSIGHT_SECONDARY_ROOT", *(variable for variable, _ in _ENVIRONMENT_FOLDERS.values()),
@@ -135,7 +141,9 @@ class GateSettings:
         max_offset_rate: Clips of a source set with a DC offset, of those measured.
         max_silent_rate: Clips of a source set that have a label and hardly sound.
         max_misalignment_ms: Attack minus onset in a source set, late or early.
-        promotion: Criterion -> limit, tighter than the profile's; a looser one is an error.
+        promotion: Criterion -> limit, tighter than the profile's; a looser one needs a reason.
+        probe: Figure of the warm-up probe -> limit; the same holds.
+        loosened: "promotion" or "probe" -> the reason for limits looser than the profile's, shown wherever they count.
     """
 
     profile: str = "production"
@@ -153,6 +161,8 @@ class GateSettings:
     max_silent_rate: float | None = None
     max_misalignment_ms: float | None = None
     promotion: Mapping[str, float] = field(default_factory=dict)
+    probe: Mapping[str, float] = field(default_factory=dict)
+    loosened: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,7 +304,7 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
         sources=_sources(table.pop("sources", {}), root, problems),
         dataset=section(DatasetSettings, table.pop("dataset", {}), "dataset", problems),
         features=section(FeatureSettings, table.pop("features", {}), "features", problems),
-        gates=section(GateSettings, table.pop("gates", {}), "gates", problems),
+        gates=_gates(table.pop("gates", {}), problems),
         tracking=_tracking(table.pop("tracking", {}), env, problems),
         training=_training(table.pop("training", {}), problems),
         file=file if file.exists() else None,
@@ -361,6 +371,24 @@ def _sources(table: Any, root: Path, problems: list[str]) -> dict[str, SourceSet
     return sources
 
 
+def _gates(table: Any, problems: list[str]) -> GateSettings:
+    """`[gates]`, in which the tables of numbers may also hold a reason in words."""
+    reasons: dict[str, str] = {}
+    plain = dict(table) if isinstance(table, dict) else table
+    for name in ("promotion", "probe"):
+        limits = plain.get(name) if isinstance(plain, dict) else None
+        if not isinstance(limits, dict) or LOOSENED not in limits:
+            continue
+        plain[name] = {figure: limit for figure, limit in limits.items() if figure != LOOSENED}
+        reason = limits[LOOSENED]
+        if isinstance(reason, str) and reason.strip():
+            reasons[name] = " ".join(reason.split())
+        else:
+            problems.append(f"gates.{name}.{LOOSENED} must be a reason in words, not {reason!r}")
+    gates: GateSettings = section(GateSettings, plain, "gates", problems, loosened=reasons)
+    return gates
+
+
 def _tracking(table: Any, env: Mapping[str, str], problems: list[str]) -> TrackingSettings:
     tracking: TrackingSettings = section(TrackingSettings, table, "tracking", problems)
     return dataclasses.replace(
@@ -380,9 +408,11 @@ def _training(table: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
 def _unknown_names(settings: Settings) -> list[str]:
     """Tables and figures that nothing would ever read."""
     presets = [unknown(name, "training.", list(PRESETS)) for name in settings.training if name not in PRESETS]
-    figures = settings.gates.promotion
-    known = list(PROMOTION_FIGURES)
-    return presets + [unknown(name, "gates.promotion.", known) for name in figures if name not in known]
+    gates = ("promotion", settings.gates.promotion, PROMOTION_FIGURES), ("probe", settings.gates.probe, PROBE_FIGURES)
+    return presets + [
+        unknown(name, f"gates.{table}.", list(known)) for table, figures, known in gates for name in figures
+        if name not in known
+    ]  # fmt: skip
 
 
 def _contradictions(settings: Settings) -> list[str]:

@@ -27,6 +27,7 @@ _VERBS = {
     "train": "beatsight_core.cli.model:train",
     "evaluate": "beatsight_core.cli.model:evaluate",
     "classify": "beatsight_core.cli.model:classify",
+    "judge": "beatsight_core.cli.judgement:judge",
     "promote": "beatsight_core.cli.release:promote",
     "rollback": "beatsight_core.cli.release:rollback",
     "models": "beatsight_core.cli.release:models",

@@ -21,10 +21,12 @@ def promote(session: Session, run: str, force: str | None, device: str) -> int:
 
     with device_for(device, {"verb": "promote", "run": run}) as held:
         judgement = judged(session.settings, run, device=held, progress=session.progress)
-        if not judgement.passed and force is None:
+        if not judgement.may_pass(force):
             session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
             return 1
-        result = release(session.settings, run, force=force, device=held, progress=session.progress).to_json()
+        result = release(
+            session.settings, run, force=force, device=held, judgement=judgement, progress=session.progress
+        ).to_json()
     session.show(result, _show_promotion)
     return 0
 
@@ -83,13 +85,18 @@ def archive(session: Session, run: str | None) -> int:
 
 
 def _show_promotion(result: dict[str, Any]) -> None:
+    from beatsight_core.promotion.rules import UNFORCEABLE
+
     verdict = f"is version {result['version']}, the champion" if result["promoted"] else "is refused"
     text.headline(f"{result['run_id']} {verdict}")
     text.gates(result["criteria"], "Promotion criteria")
     text.figures({name: result.get(name) for name in ("notice", "forced", "folder", "record")})
     if not result["promoted"]:
         click.echo("Train longer or on more data, or look at the evaluation's report.")
-        click.echo("--force REASON promotes it all the same and says so for ever.")
+        if set(result["failed"]) & set(UNFORCEABLE):
+            click.echo("No reason lets a model pass that was not the one judged, or does not load elsewhere.")
+        else:
+            click.echo("--force REASON promotes it all the same and says so for ever.")
 
 
 def _show_rollback(result: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ Conventions: a share is 0..1; numbers go to templates as numbers and are written
 
 import functools
 import importlib.resources
+import re
 from typing import Any
 
 import jinja2
@@ -23,6 +24,10 @@ from beatsight_core.pages import charts, formats, pictures
 
 ROOMS = ("pages", "dataset", "health", "evaluation", "promotion")
 """Where templates are looked for: `beatsight_core/<room>/templates/`, the first that has the name."""
+
+
+_DIRECTIONS = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
+"""Characters that turn the direction of all text after them; in a name they would turn the page's own words round."""
 
 
 def render_page(template: str, *, title: str, **context: Any) -> str:
@@ -51,6 +56,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_unturned,
     )
     environment.filters.update(
         {"shown": formats.shown, "percent": charts.percent, "data_uri": pictures.data_uri, **formats.FORMATS}
@@ -61,6 +67,14 @@ def _environment() -> jinja2.Environment:
         SPLIT_PARTS=charts.SPLIT_PARTS, BUCKET_PARTS=charts.BUCKET_PARTS,
     )  # fmt: skip
     return environment
+
+
+def _unturned(value: Any) -> Any:
+    """Text from data with U+FFFD for each character that would turn what follows it; anything else as it is.
+
+    Letters that are written from right to left need none of them.
+    """
+    return _DIRECTIONS.sub("\ufffd", value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _source(name: str) -> str | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.promotion.health_record import require_health
-from beatsight_core.promotion.probe import require_probe
+from beatsight_core.promotion.probe_record import require_probe
 from beatsight_core.settings import Settings
 
 logger = logging.getLogger("beatsight")

@@ -1,10 +1,21 @@
-"""Are a manifest's data healthy, by the report on disk? What training that costs much asks before it begins."""
+"""Are a manifest's data healthy, by the report on disk? What training that costs much asks before it begins.
 
+A report counts if its seal fits, if it is of the manifest and the dataset as they are now, if it was judged by the
+limits that settings hold now, and if its figures, held against them once more, give the gates that it shows.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import orjson
 
 from beatsight_core.dataset.index import dataset_digest, index_paths, read_index
 from beatsight_core.errors import DatasetError, GateError
-from beatsight_core.files import file_name, read_json
+from beatsight_core.files import digest_json, file_name, json_bytes, read_json
+from beatsight_core.health.gates import evaluate_gates, profile_of
+from beatsight_core.health.seal import is_sealed
+from beatsight_core.manifest.catalog import SUMMARY
 from beatsight_core.settings import Settings
 
 NAMED = 12
@@ -22,24 +33,23 @@ def require_health(settings: Settings, key: str) -> list[dict[str, Any]]:
         The report's gates, all passed, each with name, value, limit, margin, message.
 
     Raises:
-        GateError: There is no report, it is of another dataset or profile, or gates failed; the message names them.
+        GateError: There is no report, it was altered, it is of another manifest, dataset, profile or limits, or gates
+            failed; the message names them.
     """
-    path = settings.health_dir / file_name(key) / "report.json"
+    path = _report_path(settings, key)
     again = f"judge the data: beatsight health {key}"
     if not path.is_file():
         raise GateError("There is no health report of this manifest", where=key, do=again)
     try:
         report = read_json(path)
-        passed, gates, profile = report["passed"], report["gates"], report["profile"]
-        judged = (report["statistics"]["export"] or {}).get("digest")
+        wrong = None if is_sealed(report) else "The health report was altered after it was written"
+        wrong = wrong or _of_another(settings, key, report) or _not_so(settings, report)
+        passed, gates = report["passed"], report["gates"]
+        failed = [gate for gate in gates if not gate["passed"]]
     except (DatasetError, KeyError, TypeError, AttributeError) as error:
         raise GateError("The health report cannot be read", where=path, why=repr(error), do=again) from error
-    if profile != settings.gates.profile:
-        said = f"The health report was judged by the {profile!r} profile, and {settings.gates.profile!r} holds"
-        raise GateError(said, where=path, do=again)
-    if judged != dataset_digest(read_index(index) for index in index_paths(settings, key)):
-        raise GateError("The health report is of another state of the dataset", where=path, do=again)
-    failed = [gate for gate in gates if not gate["passed"]]
+    if wrong:
+        raise GateError(wrong, where=path, do=again)
     if failed or not passed:
         quoted = [f"{gate['name']} ({gate['message']})" for gate in failed[:NAMED]]
         more = [f"{len(failed) - NAMED} more"] if len(failed) > NAMED else []
@@ -49,3 +59,71 @@ def require_health(settings: Settings, key: str) -> list[dict[str, Any]]:
             do="mend the data as each gate says and judge them again",
         )
     return list(gates)
+
+
+def _of_another(settings: Settings, key: str, report: Mapping[str, Any]) -> str | None:
+    """What the report is of that is not what is there now; None if nothing."""
+    if report["profile"] != settings.gates.profile:
+        theirs, ours = report["profile"], settings.gates.profile
+        return f"The health report was judged by the {theirs!r} profile, and {ours!r} holds"
+    catalog = settings.catalog_dir / key / SUMMARY
+    if report["key"] != key or (catalog.is_file() and report["sha256"] != read_json(catalog)["sha256"]):
+        return "The health report is of another manifest"
+    judged = (report["statistics"]["export"] or {}).get("digest")
+    if judged != dataset_digest(read_index(index) for index in index_paths(settings, key)):
+        return "The health report is of another state of the dataset"
+    now = orjson.loads(json_bytes(profile_of(settings.gates).to_json()))
+    changed = [f"{name} (was {_short(report['limits'].get(name))}, is {_short(now[name])})" for name in now
+               if report["limits"].get(name) != now[name]]  # fmt: skip
+    return f"The health report was judged by other limits: {', '.join(changed)}" if changed else None
+
+
+def _not_so(settings: Settings, report: Mapping[str, Any]) -> str | None:
+    """A gate that the report's own figures, held against the limits once more, do not give; None if there is none."""
+    shown = {(gate["group"], gate["name"]): gate for gate in report["gates"]}
+    for gate in evaluate_gates(report["statistics"], settings.gates):
+        told = shown.get((gate.group, gate.name), {})
+        now = orjson.loads(json_bytes(gate.to_json()))
+        if any(told.get(part) != now[part] for part in ("value", "limit", "passed")):
+            return f"The health report does not hold: its figures give another verdict on {gate.name}"
+    return None
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def health_digest(settings: Settings, key: str) -> str | None:
+    """What a manifest's health report found, as a digest: verdict, gates, limits and what was judged, but not when.
+
+    None without a report. Judging the same data again by the same limits leaves it as it is.
+    """
+    report = _read(_report_path(settings, key))
+    if report is None:
+        return None
+    named = ("key", "sha256", "profile", "limits", "passed", "gates")
+    judged = {name: report.get(name) for name in named}
+    figures = report.get("statistics")
+    export = figures.get("export") if isinstance(figures, dict) else None
+    return digest_json({**judged, "dataset": export.get("digest") if isinstance(export, dict) else None})
+
+
+def health_named(settings: Settings, key: str) -> dict[str, Any] | None:
+    """What a gate record says of the health report that was there: its seal, time and verdict; None without one."""
+    report = _read(_report_path(settings, key))
+    return None if report is None else {name: report.get(name) for name in ("seal", "made", "profile", "passed")}
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        report = read_json(path)
+    except DatasetError:
+        return {}
+    return report if isinstance(report, dict) else {}
+
+
+def _report_path(settings: Settings, key: str) -> Path:
+    return settings.health_dir / file_name(key) / "report.json"

@@ -1,11 +1,12 @@
-"""What a candidate must reach: the limits of each profile, and how settings may tighten them. Pure numbers."""
+"""What a probe and a candidate must reach: the limits of each profile, and what settings may set. Pure numbers."""
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.settings import Settings
 
 PROTECTED = ("kick", "snare", "crash")
@@ -60,36 +61,128 @@ PROFILES = {
 """Profile -> figure -> limit."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProbeLimits:
+    """What a probe must reach, and the 0.3 slice before a promotion.
+
+    Attributes:
+        accuracy: Least micro-F1 over components.
+        recall: Recall that every watched component must exceed.
+        min_positives: Hits with a component that it needs to be judged.
+        max_confusion_growth: By how much the rate of a watched confusion may grow against the previous probe, beyond
+            what chance explains.
+    """
+
+    accuracy: float
+    recall: float
+    min_positives: int = MIN_POSITIVES
+    max_confusion_growth: float = 0.0
+
+    def to_json(self) -> dict[str, float]:
+        """All of them."""
+        return asdict(self)
+
+
+PROBE_PROFILES: Mapping[str, ProbeLimits] = {
+    "production": ProbeLimits(accuracy=0.72, recall=0.25),
+    "demo": ProbeLimits(accuracy=0.40, recall=0.0),
+}
+"""Gates profile -> limits. The demo's data are too few to hear every cymbal after eight short epochs."""
+
+_GREATER_IS_LOOSER = ("min_positives", "max_confusion_growth")
+
+
 def limits_for(settings: Settings) -> dict[str, Limit]:
-    """The limits that hold: the profile's, tightened by `[gates.promotion]`; `f1` there stands for all three F1.
+    """The limits that hold: the profile's, with those of `[gates.promotion]`; `f1` there stands for all three F1.
 
     Raises:
-        SettingsError: A value would loosen a limit, is impossible, or names no figure; all problems in one message.
+        SettingsError: A value would loosen a limit and no reason is given, is impossible, or names no figure; all
+            problems in one message.
     """
     limits = dict(PROFILES[settings.gates.profile])
     problems: list[str] = []
     for name, value in _spelled_out(settings.gates.promotion).items():
         if name not in limits:
-            close = difflib.get_close_matches(name, limits, 1)
-            problems.append(f"there is no criterion {name}" + (f" (did you mean {close[0]}?)" if close else ""))
-        elif limits[name].is_loosened_by(value):
+            problems.append(_no_such(name, limits))
+        elif limits[name].is_loosened_by(value) and "promotion" not in settings.gates.loosened:
             problems.append(f"{name} = {value:g} is looser than the profile's {limits[name].value:g}")
         elif not 0 <= value <= 1:
             problems.append(f"{name} = {value:g} cannot be reached")
         else:
             limits[name] = Limit(value, limits[name].sign)
-    if problems:
-        raise SettingsError(
-            "Promotion criteria are wrong: " + "; ".join(problems),
-            where=settings.file,
-            do="gates.promotion may only tighten: mend these; gates.profile = 'demo' is there for trying things out",
-        )
+    _refuse(settings, "promotion", problems)
     return limits
 
 
+def probe_limits(settings: Settings) -> ProbeLimits:
+    """The limits of a probe that hold: the profile's, with those of `[gates.probe]`.
+
+    Raises:
+        SettingsError: As for `limits_for`.
+    """
+    profile = PROBE_PROFILES[settings.gates.profile]
+    values: dict[str, float] = profile.to_json()
+    problems: list[str] = []
+    for name, value in settings.gates.probe.items():
+        if name not in values:
+            problems.append(_no_such(name, values))
+        elif _is_looser(name, value, values[name]) and "probe" not in settings.gates.loosened:
+            problems.append(f"{name} = {value:g} is looser than the profile's {values[name]:g}")
+        elif value < 0 or (name != "min_positives" and value > 1):
+            problems.append(f"{name} = {value:g} cannot be reached")
+        else:
+            values[name] = value
+    _refuse(settings, "probe", problems)
+    return ProbeLimits(**{**values, "min_positives": round(values["min_positives"])})  # type: ignore[arg-type]
+
+
 def profile_notice(settings: Settings) -> str | None:
-    """What every record, card and listing says of a profile that is not production's."""
-    return DEMO_NOTICE if settings.gates.profile == "demo" else None
+    """What every record, card and listing says of limits that are not production's: the profile, loosened figures."""
+    notices = [DEMO_NOTICE] if settings.gates.profile == "demo" else []
+    figures = PROFILES[settings.gates.profile]
+    own = [
+        f"{name} {limit.value:g} instead of {figures[name].value:g}"
+        for name, limit in limits_for(settings).items()
+        if figures[name].is_loosened_by(limit.value)
+    ]
+    notices += [_loosened(settings, "promotion", own)] if own else []
+    if said := probe_notice(settings):
+        notices.append(said)
+    return "; ".join(notices) or None
+
+
+def probe_notice(settings: Settings) -> str | None:
+    """What is said of limits of the probe that are looser than the profile's."""
+    profile, now = PROBE_PROFILES[settings.gates.profile].to_json(), probe_limits(settings).to_json()
+    own = [
+        f"{name} {now[name]:g} instead of {profile[name]:g}"
+        for name in now
+        if _is_looser(name, now[name], profile[name])
+    ]
+    return _loosened(settings, "probe", own) if own else None
+
+
+def _loosened(settings: Settings, table: str, figures: list[str]) -> str:
+    return f"{table} limits loosened ({', '.join(figures)}): {settings.gates.loosened[table]}"
+
+
+def _is_looser(name: str, value: float, than: float) -> bool:
+    return value > than if name in _GREATER_IS_LOOSER else value < than
+
+
+def _no_such(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), 1)
+    return f"there is no criterion {name}" + (f" (did you mean {close[0]}?)" if close else "")
+
+
+def _refuse(settings: Settings, table: str, problems: list[str]) -> None:
+    if problems:
+        raise SettingsError(
+            f"{table.capitalize()} criteria are wrong: " + "; ".join(problems),
+            where=settings.file,
+            do=f"mend these; gates.{table} tightens, and loosens only with a reason beside the limits, as "
+            "loosened = \"a first corpus\", that is shown for ever; gates.profile = 'demo' is for trying things out",
+        )
 
 
 def _spelled_out(given: Mapping[str, float]) -> dict[str, float]:

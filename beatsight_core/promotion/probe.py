@@ -1,42 +1,22 @@
-"""Is a warm-up probe good enough to spend a long run on? The gate between the two, judged from the probe's own record.
+"""Is a warm-up probe good enough to spend a long run on? The gates between the two, figures in, rows out.
 
-A check in a user interface holds back only what is started together with it, so the long run asks here itself.
+Accuracy, and the recall of every cymbal and tom with enough hits; the watched confusions, which may not have grown
+against the previous probe; and the loss curves (`training.curve_checks`). `probe_record` judges by them.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beatsight_core.errors import GateError
-from beatsight_core.metrics import MIN_POSITIVES
-from beatsight_core.promotion.candidate import newest_run
-from beatsight_core.settings import Settings
+from beatsight_core.promotion.limits import ProbeLimits
 from beatsight_core.taxonomy import GROUPS
 
 WATCHED_GROUPS = ("cymbals", "toms")
 """Groups whose components must each be heard: a recall of zero says that the data are still too sparse."""
 
-
-@dataclass(frozen=True, slots=True)
-class ProbeLimits:
-    """What a probe must reach.
-
-    Attributes:
-        accuracy: Least micro-F1 over components.
-        recall: Recall that every watched component must exceed.
-        min_positives: Validation hits that a component needs to be judged.
-    """
-
-    accuracy: float
-    recall: float
-    min_positives: int = MIN_POSITIVES
-
-
-PROFILES: Mapping[str, ProbeLimits] = {
-    "production": ProbeLimits(accuracy=0.72, recall=0.25),
-    "demo": ProbeLimits(accuracy=0.40, recall=0.0),
-}
-"""Gates profile -> limits. The demo's data are too few to hear every cymbal after eight short epochs."""
+CHANCE = 2.0
+"""Standard errors by which the difference of two rates of confusion may stray without meaning anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +24,11 @@ class ProbeGate:
     """One judgement.
 
     Attributes:
-        name: "accuracy", or "recall_<component>".
+        name: "accuracy", "recall_<component>" or "confusion_<pair>".
         value: What the probe reached; None if it was not measured.
         limit: What it had to reach.
         passed: Whether it did.
-        margin: value - limit.
+        margin: Distance to the limit, positive on the good side.
         message: The same in words.
     """
 
@@ -64,17 +44,16 @@ class ProbeGate:
         return {name: getattr(self, name) for name in ProbeGate.__slots__}
 
 
-def probe_gate(metrics: Mapping[str, Any], profile: str = "production") -> list[ProbeGate]:
-    """Judge a probe's validation metrics.
+def figure_gates(metrics: Mapping[str, Any], limits: ProbeLimits) -> list[ProbeGate]:
+    """Judge metrics on validation hits.
 
     Args:
         metrics: As `multilabel_metrics` gives them.
-        profile: "production" or "demo".
+        limits: What they must reach.
 
     Returns:
         The accuracy first, then one gate for each cymbal and tom with enough hits, in class order.
     """
-    limits = PROFILES[profile]
     gates = [_judge("accuracy", metrics.get("accuracy"), limits.accuracy, may_equal=True)]
     prefixes = tuple(prefix for group in WATCHED_GROUPS for prefix in GROUPS[group])
     for label, scores in (metrics.get("per_class") or {}).items():
@@ -83,33 +62,35 @@ def probe_gate(metrics: Mapping[str, Any], profile: str = "production") -> list[
     return gates
 
 
-def require_probe(settings: Settings, key: str) -> list[ProbeGate]:
-    """Let a long run pass only behind a healthy probe of the same manifest.
+def confusion_gates(
+    before: Mapping[str, Mapping[str, Any]] | None, after: Mapping[str, Mapping[str, Any]], limits: ProbeLimits
+) -> list[ProbeGate]:
+    """Have the watched confusions grown? By their rate per stroke, beyond what chance explains.
+
+    The standard error of the difference of two shares p of n is sqrt(p1 (1 - p1) / n1 + p2 (1 - p2) / n2); a growth of
+    `CHANCE` of them, and `max_confusion_growth` on top, passes.
 
     Args:
-        settings: Whose gates profile holds.
-        key: The manifest's key.
-
-    Returns:
-        The gates of the newest finished probe, all passed.
-
-    Raises:
-        GateError: There is no finished probe, or its gates failed; the message lists them.
+        before: Pair -> `confusion.watched_pair` of the previous probe; None if there is none.
+        after: The same of this one.
+        limits: Hold `max_confusion_growth`.
     """
-    run = newest_run(settings, key, preset="warmup")
-    if run is None:
-        raise GateError(
-            "There is no finished warm-up probe of this manifest", where=key, do="run the probe first (job `probe`)"
-        )
-    gates = probe_gate((run.metrics or {})["metrics"], settings.gates.profile)
-    failed = [gate.message for gate in gates if not gate.passed]
-    if failed:
-        raise GateError(
-            "The warm-up probe is not healthy: " + "; ".join(failed),
-            where=run.run_id,
-            do="look at its evaluation report and at the data's health; a long run would not mend it",
-        )
-    return gates
+    return [_confusion(name, (before or {}).get(name), pair, limits) for name, pair in after.items()]
+
+
+def _confusion(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any], limits: ProbeLimits) -> ProbeGate:
+    gate, allowed = f"confusion_{name.replace(' ', '_')}", limits.max_confusion_growth
+    said = f"{name}: taken for each other in {_share(after['rate'])} of {after['struck']:,} strokes"
+    if before is None or before["rate"] is None or after["rate"] is None:
+        return ProbeGate(gate, 0.0, allowed, True, allowed, f"{said}; nothing earlier to compare with")
+    error = math.sqrt(sum(pair["rate"] * (1 - pair["rate"]) / pair["struck"] for pair in (before, after)))
+    growth, limit = after["rate"] - before["rate"], allowed + CHANCE * error
+    message = f"{said}, before in {_share(before['rate'])}; may grow by {limit:.2%}, as chance and settings allow"
+    return ProbeGate(gate, growth, limit, growth <= limit, limit - growth, message)
+
+
+def _share(rate: float | None) -> str:
+    return "none" if rate is None else f"{rate:.2%}"
 
 
 def _judge(name: str, value: float | None, limit: float, *, may_equal: bool) -> ProbeGate:

@@ -9,10 +9,11 @@ from beatsight_core.evaluation.report import METRICS
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.bundle import versions, write_version
-from beatsight_core.promotion.criteria import Judgement, is_version_of, judged
+from beatsight_core.promotion.criteria import Judgement, is_version_of, judged, require_same_grounds
 from beatsight_core.promotion.pointer import CURRENT_WEIGHTS, LOCK, Champion, align, move_pointer, read_pointer
 from beatsight_core.promotion.record import who_and_when
 from beatsight_core.promotion.results import ModelList, PromotionResult, RollbackResult
+from beatsight_core.promotion.rules import UNFORCEABLE
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
@@ -20,7 +21,13 @@ _SHOWN = ("accuracy", "exact_match", "macro_f1", "loss")
 
 
 def promote(
-    settings: Settings, run: str, *, force: str | None = None, device: str = "auto", progress: Progress | None = None
+    settings: Settings,
+    run: str,
+    *,
+    force: str | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    judgement: Judgement | None = None,
 ) -> PromotionResult:
     """Make a run the champion if its gate record says that it may be; judge it first if it has no record that counts.
 
@@ -30,9 +37,11 @@ def promote(
         force: A reason for promoting although a criterion fails; kept in the card, the list and the history for ever.
         device: For the judgement.
         progress: Hears of clips and steps.
+        judgement: Its judgement, if the caller has just had it from `judge` or `judged`.
 
     Raises:
-        GateError: A criterion is not met; names each with its value and limit.
+        GateError: A criterion is not met, and no reason is given or none would do; names each with its value and limit.
+            Or the gate record does not hold.
         UsageError: The reason is empty.
         ModelError: There is no such finished run.
     """
@@ -42,13 +51,16 @@ def promote(
         standing = champion(settings)
         if standing is not None and is_version_of(settings, standing.version, trained):
             return _already(settings, standing, trained)
-        judgement = judged(settings, trained.run_id, device=device, progress=progress)
-        if not judgement.passed and reason is None:
+        if judgement is None:
+            judgement = judged(settings, trained.run_id, device=device, progress=progress)
+        if not judgement.may_pass(reason):
             raise _refusal(judgement)
         with exclusive_lock(settings.models_dir / LOCK):
             before = read_pointer(settings)
             if (before.version if before else None) == judgement.record["compared_with"]:
+                require_same_grounds(settings, trained, judgement.record)
                 return _publish(settings, trained, judgement, reason, before)
+        judgement = None  # another was promoted meanwhile
 
 
 def rollback(settings: Settings, version: str | int | None = None, *, why: str | None = None) -> RollbackResult:
@@ -161,13 +173,15 @@ def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionR
 def _refusal(judgement: Judgement) -> GateError:
     failed = judgement.failed
     told = "; ".join(_told(row) for row in failed)
+    do = "train longer or on more data, or look at the evaluation's report"
+    stays = [row["name"] for row in failed if row["name"] in UNFORCEABLE]
+    force = f"no reason lets {' and '.join(stays)} pass" if stays else "--force REASON promotes it all the same"
     return GateError(
         f"Run {judgement.run_id} is not promoted, as {len(failed)} of {len(judgement.record['criteria'])} criteria are "
         f"not met: {told}",
         where=judgement.path,
         why=judgement.notice,
-        do="train longer or on more data, or look at the evaluation's report; --force REASON promotes it all the same "
-        "and says so for ever",
+        do=f"{do}; {force}{'' if stays else ' and says so for ever'}",
     )
 
 

@@ -1,6 +1,6 @@
 """The criteria, one by one: each a row of name, value, limit, margin, verdict and a sentence. Figures in, rows out."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,10 +13,14 @@ CRITERIA = (
     "loss",
     "exact_match",
     "no_class_worse",
+    "slice_0.3",
     "evaluation_matches",
     "exported_model",
 )
 """The names of all criteria, in the order they are judged."""
+
+UNFORCEABLE = ("evaluation_matches", "exported_model")
+"""No reason promotes a model that was not the one judged, or that does not load and agree elsewhere."""
 
 TOLERANCE_EXPORT = 1e-3
 """An exported model's probabilities may differ from the trained one's by this much."""
@@ -42,6 +46,7 @@ class Criterion:
         margin: Distance to the limit, positive where it is met.
         passed: The verdict.
         message: A sentence with both.
+        details: What it was made of, for a table.
     """
 
     name: str
@@ -52,15 +57,16 @@ class Criterion:
     margin: float | None
     passed: bool
     message: str
+    details: tuple[Mapping[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it."""
-        return asdict(self)
+        return {**asdict(self), "details": [dict(row) for row in self.details]}
 
 
 def figure_criteria(metrics: Mapping[str, Any], limits: Mapping[str, Limit]) -> list[Criterion]:
     """The criteria that are one figure each: accuracy, F1 of the protected components, loss, exact match."""
-    return [_figure(name, _value_of(name, metrics), limit) for name, limit in limits.items()]
+    return [_figure(name, metrics, limit) for name, limit in limits.items()]
 
 
 def protected_label(label: str, classes: Iterable[str]) -> str | None:
@@ -84,38 +90,57 @@ def no_class_worse(changes: Mapping[str, Mapping[str, Any]], compared_with: str 
         message = f"worse than {compared_with}: " + ", ".join(_told(label, change) for label, change in worse.items())
     else:
         message = f"against {compared_with}: " + ", ".join(_told(label, change) for label, change in changes.items())
-    return _counted("no_class_worse", "protected components worse than the champion", len(worse), message)
+    rows = [{"component": label, **change} for label, change in changes.items()]
+    return _counted("no_class_worse", "protected components worse than the champion", len(worse), message, rows)
 
 
-def evaluation_matches(mismatches: list[str]) -> Criterion:
+def slice_again(gates: Sequence[Mapping[str, Any]]) -> Criterion:
+    """A part of the validation hits, evaluated once more, is heard as a probe must be: rare cymbals and toms too.
+
+    Args:
+        gates: Of the slice's metrics, as `probe.figure_gates` judges them.
+    """
+    failed = [gate["message"] for gate in gates if not gate["passed"]]
+    message = "; ".join(failed) or f"accuracy and {len(gates) - 1} cymbals and toms are heard in it"
+    names = ("name", "value", "limit", "passed")
+    rows = [{name: gate[name] for name in names} for gate in gates]
+    return _counted("slice_0.3", "gates not met on the 0.3 slice", len(failed), message, rows)
+
+
+def evaluation_matches(mismatches: list[str], rows: Iterable[Mapping[str, Any]] = ()) -> Criterion:
     """The evaluation was made from exactly this checkpoint, dataset and spec.
 
     Args:
         mismatches: A sentence for each thing that does not belong.
+        rows: What was compared.
     """
     message = "; ".join(mismatches) or "checkpoint, dataset, spec and thresholds are those evaluated"
-    return _counted("evaluation_matches", "evaluated things that are not the candidate's", len(mismatches), message)
+    return _counted(
+        "evaluation_matches", "evaluated things that are not the candidate's", len(mismatches), message, rows
+    )
 
 
-def exported_model(difference: float | None, message: str) -> Criterion:
+def exported_model(difference: float | None, message: str, rows: Iterable[Mapping[str, Any]] = ()) -> Criterion:
     """The exported model loads elsewhere and agrees with the trained one.
 
     Args:
         difference: The greatest difference of a probability over all exported forms; None if one did not load.
         message: What was seen.
+        rows: The difference of each form.
     """
     limit = Limit(TOLERANCE_EXPORT, "≤")
     return Criterion(
         "exported_model", "difference of the exported model", difference, limit.value, limit.sign,
-        limit.margin(difference), limit.is_met_by(difference), message,
+        limit.margin(difference), limit.is_met_by(difference), message, tuple(rows),
     )  # fmt: skip
 
 
-def _figure(name: str, value: float | None, limit: Limit) -> Criterion:
+def _figure(name: str, metrics: Mapping[str, Any], limit: Limit) -> Criterion:
+    value, rows = _value_of(name, metrics), _figure_rows(name, metrics)
     shown = "was not measured: none of its hits were evaluated" if value is None else f"is {value:.4f}"
     passed = limit.is_met_by(value)
     message = f"{_TITLES[name]} {shown}, {'as' if passed else 'but'} {limit.sign} {limit.value:g} is asked for"
-    return Criterion(name, _TITLES[name], value, limit.value, limit.sign, limit.margin(value), passed, message)
+    return Criterion(name, _TITLES[name], value, limit.value, limit.sign, limit.margin(value), passed, message, rows)
 
 
 def _value_of(name: str, metrics: Mapping[str, Any]) -> float | None:
@@ -126,8 +151,17 @@ def _value_of(name: str, metrics: Mapping[str, Any]) -> float | None:
     return metrics["per_class"][label]["f1"] if label else None
 
 
-def _counted(name: str, title: str, count: int, message: str) -> Criterion:
-    return Criterion(name, title, float(count), 0.0, "≤", float(-count), count == 0, message)
+def _figure_rows(name: str, metrics: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Of a component's F1, what it is made of; of any other figure, the same on solo and on simultaneous hits."""
+    if name.startswith("f1_"):
+        label = protected_label(name.removeprefix("f1_"), metrics["per_class"])
+        return ({"component": label, **metrics["per_class"][label]},) if label else ()
+    parts = {"all": metrics, **{part: metrics[part] for part in ("solo", "simultaneous") if part in metrics}}
+    return tuple({"hits": part, "count": block.get("hits"), name: block[name]} for part, block in parts.items())
+
+
+def _counted(name: str, title: str, count: int, message: str, rows: Iterable[Mapping[str, Any]] = ()) -> Criterion:
+    return Criterion(name, title, float(count), 0.0, "≤", float(-count), count == 0, message, tuple(rows))
 
 
 def _is_worse(change: Mapping[str, Any]) -> bool:

@@ -25,6 +25,9 @@ class PromotionConfig(dg.Config):
     force: str | None = Field(
         default=None, description="Promote although a criterion fails; the reason, kept for ever."
     )
+    judge_again: bool = Field(
+        default=False, description="Write a new gate record over one that is altered or stale and therefore refused."
+    )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
 
 
@@ -55,22 +58,28 @@ def promoted_model(
     run and its evaluation, by digest.
     **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth`.
 
-    **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. Take back a
-    promotion with `beatsight rollback`.
+    **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. A gate record
+    that was altered or is stale is refused with what differs; `judge_again` judges anew. Take back a promotion with
+    `beatsight rollback`.
     """
+    from beatsight_core.errors import GateError
     from beatsight_core.promotion.candidate import candidate
-    from beatsight_core.promotion.criteria import judged
+    from beatsight_core.promotion.criteria import judge, judged
     from beatsight_core.promotion.registry import promote
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, EVALUATED))
-    judgement = judged(current, run.run_id, device=config.device, progress=Progress())
+    verdict, asked_by = judge if config.judge_again else judged, context.run.run_id
+    try:
+        judgement = verdict(current, run.run_id, device=config.device, progress=Progress(), dagster_run=asked_by)
+    except GateError as error:
+        raise dg.Failure(f"{error} Or launch again with judge_again: true.", allow_retries=False) from error
     results = checks.results(judgement.to_json(), forced=config.force)
-    if not judgement.passed and not config.force:
+    if not judgement.may_pass(config.force):
         yield from results
         refused = "; ".join(row["message"] for row in judgement.failed)
         raise dg.Failure(f"{run.run_id} is refused: {refused}", allow_retries=False)
-    result = promote(current, run.run_id, force=config.force, device=config.device, progress=Progress()).to_json()
+    result = promote(current, run.run_id, force=config.force, device=config.device, judgement=judgement).to_json()
     yield dg.MaterializeResult(
         metadata=promotion_metadata(result, judgement.path),
         check_results=results,

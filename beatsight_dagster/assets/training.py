@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from beatsight_core.settings import Settings
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import training as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
@@ -46,6 +47,14 @@ class GuardedConfig(TrainingConfig):
 
     despite_health: str | None = Field(
         default=None, description="Go on without a health report that passed; the reason, logged and kept here."
+    )
+
+
+class LongRunConfig(GuardedConfig):
+    """The same for what spends most, which asks for a healthy probe as well."""
+
+    despite_probe: str | None = Field(
+        default=None, description="Go on without a probe that passed; the reason, logged and kept here."
     )
 
 
@@ -92,15 +101,15 @@ def baseline_model(
 
 @training_asset(deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"))
 def long_run_model(
-    context: dg.AssetExecutionContext, config: GuardedConfig, settings: SettingsResource
+    context: dg.AssetExecutionContext, config: LongRunConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
     """The long run (preset `long_run`, 220 epochs), behind healthy data and a healthy probe of the same manifest.
 
     **Grain**: one manifest, all source sets. **Reads** the feature cache, the health report, and the newest finished
     probe's record. **Writes** `runs/<run id>/`.
 
-    **When it fails**: without healthy data or a healthy probe it refuses and says why (`despite_health`, a reason, goes
-    on without the former). Otherwise launch it again; it goes on from its last checkpoint.
+    **When it fails**: without healthy data or a healthy probe it refuses and says why (`despite_health` and
+    `despite_probe`, reasons, go on without). Otherwise launch it again; it goes on from its last checkpoint.
     """
     waived = _cleared("long_run", context, config, settings)
     return _train("long_run", context, config, settings, waived)
@@ -111,11 +120,12 @@ def _cleared(
 ) -> dict[str, str]:
     """What the preset goes on despite of; a failure if it may not."""
     from beatsight_core.errors import GateError
-    from beatsight_core.promotion.clearance import HEALTH, require_clearance
+    from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
 
     key = from_partition(context.partition_key)
+    despite = {HEALTH: config.despite_health, PROBE: getattr(config, "despite_probe", None)}
     try:
-        waived = require_clearance(settings.load(), key, preset, despite={HEALTH: config.despite_health})
+        waived = require_clearance(settings.load(), key, preset, despite=despite)
     except GateError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     return {f"despite {name}": said for name, said in waived.items()}
@@ -149,9 +159,22 @@ def _train(
     except BeatSightError as error:  # it would end the same way again
         raise dg.Failure(str(error), allow_retries=False) from error
     run = open_run(current, result.run_id)
-    metrics = (run.metrics or {})["metrics"]
+    probe = _judged(current, run.run_id, context, config) if preset == "warmup" else None
     return dg.MaterializeResult(
         metadata={**training_metadata(result.to_json(), run), **(waived or {})},
-        check_results=checks.results(run.history, metrics, current, probe=preset == "warmup"),
+        check_results=checks.results(run.history, run.config.warmup_epochs, probe),
         data_version=dg.DataVersion(result.run_id),
     )
+
+
+def _judged(
+    settings: Settings, run_id: str, context: dg.AssetExecutionContext, config: TrainingConfig
+) -> dict[str, Any]:
+    """The gate record of a probe that has just been trained; its evaluation is made for it."""
+    from beatsight_core.errors import BeatSightError
+    from beatsight_core.promotion.probe_record import judge_probe
+
+    try:
+        return judge_probe(settings, run_id, device=config.device, dagster_run=context.run.run_id)
+    except BeatSightError as error:
+        raise dg.Failure(f"The probe is trained, and cannot be judged: {error}", allow_retries=False) from error

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from beatsight_dagster.checks.specs import gates_result, manifest_check
+from beatsight_dagster.metadata import table
 
 CRITERIA = {
     "accuracy": "Accuracy (micro-F1 over components) on val.",
@@ -15,6 +16,7 @@ CRITERIA = {
     "loss": "Validation loss.",
     "exact_match": "The predicted set equals the labelled set.",
     "no_class_worse": "No protected class is worse than the champion's beyond its interval.",
+    "slice_0.3": "A 0.3 slice of val, evaluated again, is heard as a probe must be: every cymbal and tom.",
     "evaluation_matches": "The evaluation was made from exactly this checkpoint, dataset and feature spec.",
     "exported_model": "The exported model loads elsewhere and agrees with the trained one.",
 }
@@ -24,12 +26,25 @@ SPECS = [manifest_check("promoted_model", name, text) for name, text in CRITERIA
 
 
 def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[dg.AssetCheckResult]:
-    """One check for each criterion.
+    """One check for each criterion: its figures, and a table of what they were made of.
 
     Args:
         judgement: Its `criteria`.
-        forced: The reason for promoting all the same; failed criteria are then warnings and hold nothing back.
+        forced: The reason for promoting all the same; failed criteria are then warnings and hold nothing back, but for
+            those that no reason lets pass.
     """
+    from beatsight_core.promotion.rules import UNFORCEABLE
+
     by_name = {row["name"]: row for row in judgement["criteria"]}
-    found = [gates_result(spec.name, [by_name[spec.name]]) for spec in SPECS]
-    return [result._replace(severity=dg.AssetCheckSeverity.WARN) for result in found] if forced else found
+    found = [_result(spec.name, by_name[spec.name]) for spec in SPECS]
+    return [
+        result._replace(severity=dg.AssetCheckSeverity.WARN)
+        if forced and result.check_name not in UNFORCEABLE
+        else result
+        for result in found
+    ]
+
+
+def _result(name: str, row: Mapping[str, Any]) -> dg.AssetCheckResult:
+    judged = gates_result(name, [row])
+    return judged._replace(metadata={**(judged.metadata or {}), "made of": table(row["details"])})

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from beatsight_dagster.metadata import gates_table, numbers
+from beatsight_dagster.metadata import gates_table, numbers, picture
 from beatsight_dagster.partitions import MANIFEST_SOURCES, MANIFESTS
 from beatsight_dagster.previews import accepted_previews
 
@@ -31,6 +31,17 @@ def check_result(
 ) -> dg.AssetCheckResult:
     """The result of one check."""
     return dg.AssetCheckResult(check_name=name, passed=bool(passed), description=description, metadata=metadata or {})
+
+
+def pictured(result: dg.AssetCheckResult, gates: Iterable[Mapping[str, Any]], title: str) -> dg.AssetCheckResult:
+    """A result with a picture of its gates and their margins."""
+    from beatsight_core.pages.pictures import gates as draw
+
+    shown = {
+        **(result.metadata or {}),
+        "picture": picture(draw(list(gates), title=title), "values beside their limits"),
+    }
+    return result._replace(metadata=shown)
 
 
 def gates_result(

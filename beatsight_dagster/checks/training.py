@@ -5,10 +5,13 @@ from typing import Any
 
 import dagster as dg
 
-from beatsight_core.settings import Settings
-from beatsight_dagster.checks.specs import gates_result, manifest_check
+from beatsight_dagster.checks.specs import gates_result, manifest_check, pictured
 
 PROBE_GATE = "probe_gate"
+CURVES = (
+    "Training loss falls smoothly; validation loss neither flattens nor rises before epoch 15, does not swing after "
+    "the warm-up, and ends near its best."
+)
 
 
 def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
@@ -19,27 +22,35 @@ def specs(asset: str, *, probe: bool = False) -> list[dg.AssetCheckSpec]:
     """
     found = [
         manifest_check(asset, "finite", "Every loss of every epoch is a number."),
-        manifest_check(asset, "curves", "Training loss fell; validation loss ended near its best.", blocking=False),
+        manifest_check(asset, "curves", CURVES, blocking=False),
     ]
     if probe:
-        text = "Accuracy and the recall of every cymbal and tom are worth a long run; the long run asks for this."
+        text = (
+            "Accuracy, every cymbal and tom, watched confusions and curves are worth a long run, which asks for this."
+        )
         found.append(manifest_check(asset, PROBE_GATE, text, blocking=False))
     return found
 
 
 def results(
-    history: Sequence[Mapping[str, Any]], metrics: Mapping[str, Any], settings: Settings, *, probe: bool = False
+    history: Sequence[Mapping[str, Any]],
+    warmup_epochs: float,
+    probe: Mapping[str, Any] | None = None,
 ) -> list[dg.AssetCheckResult]:
-    """Judge a finished run by its history and, for the probe, its metrics on val."""
-    from beatsight_core.promotion.learning import learning_gates
-    from beatsight_core.promotion.probe import probe_gate
+    """Judge a finished run by its history.
 
-    gates = [gate.to_json() for gate in learning_gates(history)]
+    Args:
+        history: Its epochs.
+        warmup_epochs: Of its schedule.
+        probe: The gate record of a probe.
+    """
+    from beatsight_core.training.curve_checks import check_curves
+
+    gates = [check.to_json() for check in check_curves(history, warmup_epochs)]
     found = [
         gates_result("finite", [gate for gate in gates if gate["name"] == "finite"]),
         gates_result("curves", [gate for gate in gates if gate["name"] != "finite"], none="There are no finite losses"),
     ]
-    if probe:
-        judged = [gate.to_json() for gate in probe_gate(metrics, settings.gates.profile)]
-        found.append(gates_result(PROBE_GATE, judged))
+    if probe is not None:
+        found.append(pictured(gates_result(PROBE_GATE, probe["gates"]), probe["gates"], "Gates of the probe"))
     return found

@@ -12,8 +12,8 @@ from beatsight_core.cli.main import _VERBS, beatsight
 from beatsight_core.cli.text import shape, size
 
 CONTRACT = {
-    "doctor", "demo", "dev", "verify", "export", "health", "features", "train", "evaluate", "promote", "rollback",
-    "models", "archive", "classify", "manifest", "dataset", "devices", "recast",
+    "doctor", "demo", "dev", "verify", "export", "health", "features", "train", "evaluate", "judge", "promote",
+    "rollback", "models", "archive", "classify", "manifest", "dataset", "devices", "recast",
 }  # fmt: skip
 
 

@@ -85,6 +85,12 @@ def test_a_script_in_a_name_is_shown_and_not_run(with_template):
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
+def test_a_name_does_not_turn_the_words_after_it(with_template):
+    page = gallery("\u202eturned\u2067 \u05d0\u05d1")
+    assert not set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069") & set(page)
+    assert "\ufffdturned\ufffd \u05d0\u05d1" in page
+
+
 def test_a_page_asks_no_other_host_and_forbids_it(with_template):
     page = gallery("x")
     addresses = [value for key, value in parsed(page).attributes if key in {"src", "href", "srcset", "action"}]

@@ -14,17 +14,24 @@ from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import file_name
 from beatsight_core.health.report import run_health
+from beatsight_core.health.seal import sealed
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
 from beatsight_core.promotion.health_record import require_health
-from beatsight_core.settings import Settings
+from beatsight_core.settings import Settings, load_settings
+from beatsight_core.taxonomy import CORE
 
 Edit = Callable[[Callable[[dict[str, Any]], None]], None]
 
 
 @pytest.fixture
 def judged(trained: tuple[Settings, str]) -> tuple[Settings, str, Edit]:
-    """A trained data root with a health report, made to have passed; its key; and a way to change the report."""
+    """A trained data root with a health report that passed; its key; and a way to change the report, seal and all."""
     settings, _ = trained
+    none = ", ".join(f"{label} = 0" for label in CORE.components)
+    lenient = f"max_offset_rate = 1.0\nrequired_techniques = []\nmin_counts = {{ {none} }}\n"
+    file = settings.data_root / "beatsight.toml"
+    file.write_text(file.read_text() + lenient)
+    settings = load_settings(settings.data_root)
     key = dataset_key(settings, "tiny.jsonl")
     run_health(settings, key)
     path = settings.health_dir / file_name(key) / "report.json"
@@ -32,14 +39,8 @@ def judged(trained: tuple[Settings, str]) -> tuple[Settings, str, Edit]:
     def edit(change: Callable[[dict[str, Any]], None]) -> None:
         report = json.loads(path.read_bytes())
         change(report)
-        path.write_text(json.dumps(report))
+        path.write_text(json.dumps(sealed(report)))
 
-    def heal(report: dict[str, Any]) -> None:
-        report["passed"] = True
-        for gate in report["gates"]:
-            gate["passed"] = True
-
-    edit(heal)
     return settings, key, edit
 
 
@@ -50,13 +51,50 @@ def test_a_report_of_this_dataset_that_passed_is_enough(judged: tuple[Settings, 
 
 
 def test_failed_gates_are_named(judged: tuple[Settings, str, Edit]) -> None:
+    settings, key, _ = judged
+    strict = replace(settings, gates=replace(settings.gates, min_counts={**settings.gates.min_counts, "snare": 9_999}))
+    run_health(strict, key)
+    with pytest.raises(GateError, match=r"1 of \d+ health gates failed: hits with snare \("):
+        require_health(strict, key)
+
+
+def test_an_edited_report_does_not_count_and_one_sealed_again_is_found_by_its_figures(
+    judged: tuple[Settings, str, Edit],
+) -> None:
     settings, key, edit = judged
+    path = settings.health_dir / file_name(key) / "report.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"passed": true', b'"passed":  true', 1).replace(b'"made": "2', b'"made": "1', 1))
+    with pytest.raises(GateError, match="altered after it was written"):
+        require_health(settings, key)
+    report = json.loads(whole)
+    report.pop("seal")
+    path.write_text(json.dumps(report))
+    with pytest.raises(GateError, match="altered after it was written"):
+        require_health(settings, key)
+    path.write_bytes(whole)
+    counts = next(gate["name"] for gate in report["gates"] if gate["group"] == "counts")
 
-    def fail(report: dict[str, Any]) -> None:
-        report["passed"] = report["gates"][1]["passed"] = False
+    def better(report: dict[str, Any]) -> None:
+        gate = next(gate for gate in report["gates"] if gate["name"] == counts)
+        gate["value"] += 1000
 
-    edit(fail)
-    with pytest.raises(GateError, match=r"1 of \d+ health gates failed: hits with \w+ \("):
+    edit(better)
+    with pytest.raises(GateError, match=f"its figures give another verdict on {counts}"):
+        require_health(settings, key)
+    path.write_bytes(whole)
+    assert require_health(settings, key)
+
+
+def test_a_report_by_other_limits_or_of_another_manifest_does_not_count(judged: tuple[Settings, str, Edit]) -> None:
+    settings, key, edit = judged
+    tighter = replace(settings, gates=replace(settings.gates, max_duplication_rate=0.001))
+    with pytest.raises(GateError, match=r"other limits: max_duplication_rate \(was 0.005, is 0.001\)"):
+        require_health(tighter, key)
+    with pytest.raises(GateError, match=r"other limits: min_counts"):
+        require_health(replace(settings, gates=replace(settings.gates, min_counts={"kick": 2})), key)
+    edit(lambda report: report.update(sha256="of another manifest"))
+    with pytest.raises(GateError, match="of another manifest"):
         require_health(settings, key)
 
 

@@ -8,9 +8,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.promotion.limits import PROFILES, limits_for, profile_notice
+from beatsight_core.promotion.limits import (
+    PROFILES,
+    ProbeLimits,
+    limits_for,
+    probe_limits,
+    probe_notice,
+    profile_notice,
+)
 from beatsight_core.promotion.rules import CRITERIA, exported_model, figure_criteria, no_class_worse, protected_label
-from beatsight_core.settings import PROMOTION_FIGURES
+from beatsight_core.settings import PROMOTION_FIGURES, load_settings
 from beatsight_core.taxonomy import CORE, EXTENDED
 
 
@@ -132,3 +139,52 @@ def test_an_export_must_load_and_agree():
     assert exported_model(1e-3, "").passed
     assert not exported_model(1.1e-3, "").passed
     assert not exported_model(None, "does not load").passed
+
+
+def loosened(settings, table, reason, **limits):
+    return with_gates(settings, **{table: limits, "loosened": {table: reason}})
+
+
+def test_a_reason_loosens_and_is_shown_wherever_the_limits_count(settings):
+    loose = loosened(settings, "promotion", "a first corpus", accuracy=0.5, f1=0.2, loss=0.3)
+    assert limits_for(loose)["accuracy"].value == 0.5
+    assert limits_for(loose)["loss"].value == 0.3
+    notice = profile_notice(loose)
+    assert notice == (
+        "promotion limits loosened (accuracy 0.5 instead of 0.93, f1_kick 0.2 instead of 0.9, f1_snare 0.2 instead of "
+        "0.9, f1_crash 0.2 instead of 0.9): a first corpus"
+    )
+    assert profile_notice(loosened(settings, "promotion", "not needed", accuracy=0.95)) is None
+    with pytest.raises(SettingsError, match="cannot be reached"):
+        limits_for(loosened(settings, "promotion", "too much", accuracy=-0.1))
+
+
+def test_the_limits_of_a_probe_follow_the_same_rule(settings):
+    assert probe_limits(settings) == ProbeLimits(accuracy=0.72, recall=0.25, min_positives=20)
+    tight = with_gates(settings, probe={"accuracy": 0.8, "min_positives": 5})
+    assert probe_limits(tight) == ProbeLimits(accuracy=0.8, recall=0.25, min_positives=5)
+    for asked, said in (
+        ({"accuracy": 0.7}, "accuracy = 0.7 is looser than the profile's 0.72"),
+        ({"min_positives": 50}, "min_positives = 50 is looser"),
+        ({"max_confusion_growth": 0.1}, "max_confusion_growth = 0.1 is looser"),
+        ({"acuracy": 0.8}, "did you mean accuracy"),
+        ({"recall": 1.5}, "cannot be reached"),
+    ):
+        with pytest.raises(SettingsError, match=said):
+            probe_limits(with_gates(settings, probe=asked))
+    loose = loosened(settings, "probe", "few cymbals", recall=0.1)
+    assert probe_limits(loose).recall == 0.1
+    assert probe_notice(loose) == "probe limits loosened (recall 0.1 instead of 0.25): few cymbals"
+    assert profile_notice(loose) == probe_notice(loose)
+
+
+def test_a_reason_stands_beside_the_limits_in_the_file(data_root):
+    file = data_root / "beatsight.toml"
+    file.write_text("[gates.promotion]\naccuracy = 0.5\nloosened = 'a  first\\ncorpus'\n[gates.probe]\nrecall = 0.3\n")
+    gates = load_settings(data_root).gates
+    assert dict(gates.promotion) == {"accuracy": 0.5}
+    assert dict(gates.loosened) == {"promotion": "a first\\ncorpus"}
+    file.write_text("[gates.promotion]\nloosened = ' '\n[gates.probe]\nloosened = 3\nrecal = 0.3\n")
+    for said in ("gates.promotion.loosened must be a reason in words", "gates.probe.loosened must be", "did you mean"):
+        with pytest.raises(SettingsError, match=said):
+            load_settings(data_root)

@@ -1,0 +1,61 @@
+"""A candidate's protected components against the champion's: on the same hits if both hear the same features."""
+
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.predictions import Predictions
+from beatsight_core.evaluation.report import METRICS
+from beatsight_core.features.cache import Features
+from beatsight_core.files import read_json
+from beatsight_core.promotion import rules
+from beatsight_core.promotion.limits import PROTECTED
+from beatsight_core.promotion.matching import are_of_val
+from beatsight_core.promotion.rules import Criterion
+
+
+def against_champion(
+    folder: Path | None, version: int | None, candidate: Predictions, features: Features, device: str
+) -> Criterion:
+    """The criterion `no_class_worse`.
+
+    Args:
+        folder: The champion's version, verified; None if there is no champion.
+        version: Its number.
+        candidate: What the candidate says about the validation hits.
+        features: Of these hits.
+        device: Where the champion is asked.
+    """
+    if folder is None or version is None:
+        return rules.no_class_worse({}, None)
+    from beatsight_core.evaluation.predict import Predictor
+
+    labels = [label for name in PROTECTED if (label := rules.protected_label(name, candidate.classes))]
+    champion = Predictor.load(folder, device)
+    alike = champion.spec.digest == features.spec.digest and champion.classes == candidate.classes
+    if not alike or not are_of_val(candidate, features):
+        return rules.no_class_worse(_against_figures(folder, labels, candidate), f"version {version} as evaluated")
+    theirs = Predictions(
+        classes=champion.classes,
+        thresholds=champion.thresholds,
+        hits=candidate.hits,
+        probabilities=champion.predict_rows(features, features.rows_of("val")),
+        targets=candidate.targets,
+    )
+    change = compare_predictions(theirs, candidate)
+    return rules.no_class_worse({label: change["f1"][label] for label in labels}, f"version {version} (same hits)")
+
+
+def _against_figures(folder: Path, labels: list[str], candidate: Predictions) -> dict[str, dict[str, Any]]:
+    """Differences from the figures and intervals that a champion of other features was promoted with."""
+    theirs = read_json(folder / METRICS)["intervals"]["f1"]
+    ours = candidate.metrics()["per_class"]
+    changes = {}
+    for label in labels:
+        interval, value = theirs.get(label), ours[label]["f1"]
+        if interval is None or interval["value"] is None or value is None:
+            changes[label] = {"difference": None, "low": None, "high": None}
+            continue
+        low, high = (interval[end] if interval[end] is not None else interval["value"] for end in ("low", "high"))
+        changes[label] = {"difference": value - interval["value"], "low": value - high, "high": value - low}
+    return changes

@@ -1,0 +1,208 @@
+"""The judgement of a warm-up probe, sealed: `runs/<run id>/gates/probe.json`. The long run asks for it.
+
+A check in a user interface holds back only what is started together with it, so the long run asks here itself. As with
+the gate record of a promotion, everything is measured again before it is believed, from the probe's evaluation and
+history; a record that is altered or stale is refused with what differs.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beatsight_core.errors import DatasetError, GateError, UsageError
+from beatsight_core.evaluation.confusion import WATCHED_PAIRS, confusion, watched_pair
+from beatsight_core.evaluation.predictions import load_predictions
+from beatsight_core.evaluation.report import (
+    METRICS,
+    PREDICTIONS,
+    current_digests,
+    evaluate,
+    features_for,
+    find_evaluation,
+    read_evaluation,
+    require_finished,
+)
+from beatsight_core.files import read_json, sha256_file, write_json
+from beatsight_core.progress import Progress
+from beatsight_core.promotion.candidate import newest_run
+from beatsight_core.promotion.limits import DEMO_NOTICE, probe_limits, probe_notice
+from beatsight_core.promotion.matching import not_of_candidate
+from beatsight_core.promotion.probe import confusion_gates, figure_gates
+from beatsight_core.promotion.record import differences, judging_environment, row_differences, seal, who_and_when
+from beatsight_core.settings import Settings
+from beatsight_core.training.curve_checks import check_curves
+from beatsight_core.training.records import CURVES, HISTORY, Run, list_runs, open_run
+
+FORMAT = 1
+PROBE_RECORD = Path("gates") / "probe.json"
+PROBE_PRESET = "warmup"
+
+Pairs = Mapping[str, Mapping[str, Any]]
+
+
+def judge_probe(
+    settings: Settings,
+    run: str,
+    *,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    dagster_run: str | None = None,
+) -> dict[str, Any]:
+    """Judge a finished probe by its evaluation on its whole validation split, made if there is none; write the record.
+
+    Args:
+        settings: Paths and limits.
+        run: A run's id, a beginning of one, or "latest".
+        device: Where an evaluation is made.
+        progress: Hears of clips.
+        dagster_run: Of Dagster, if it asks; for the record.
+
+    Returns:
+        The record: `gates`, `passed`, and what they rest on.
+
+    Raises:
+        UsageError: The run is no probe.
+        GateError: Its evaluation was altered.
+        ModelError: There is no such finished run.
+        DatasetError: Its features are missing.
+    """
+    trained = require_finished(open_run(settings, run))
+    if trained.preset != PROBE_PRESET:
+        said = f"Run {trained.run_id} is of preset {trained.preset}, and only a {PROBE_PRESET} is judged as a probe"
+        raise UsageError(said, do=f"judge it as a candidate: beatsight judge {trained.run_id}")
+    present, gates = _measured(settings, trained, device, progress)
+    record = seal(
+        {
+            "format": FORMAT,
+            **present,
+            "gates": gates,
+            "passed": all(gate["passed"] for gate in gates),
+            "made": {**who_and_when(), "dagster_run": dagster_run},
+            "environment": judging_environment(device),
+        }
+    )
+    write_json(trained.folder / PROBE_RECORD, record)
+    return record
+
+
+def require_probe(settings: Settings, key: str) -> list[dict[str, Any]]:
+    """Let a long run pass only behind a healthy probe of the same manifest; one that nobody judged is judged now.
+
+    Args:
+        settings: Whose limits hold.
+        key: The manifest's key.
+
+    Returns:
+        The gates of the newest finished probe, all passed.
+
+    Raises:
+        GateError: There is no finished probe, its record does not hold, or its gates failed; the message lists them.
+    """
+    run = newest_run(settings, key, preset=PROBE_PRESET)
+    if run is None:
+        raise GateError(
+            "There is no finished warm-up probe of this manifest", where=key, do="run the probe first (job `probe`)"
+        )
+    record = _standing_record(settings, run)
+    failed = [gate["message"] for gate in record["gates"] if not gate["passed"]]
+    if failed or not record["passed"]:
+        raise GateError(
+            "The warm-up probe is not healthy: " + "; ".join(failed),
+            where=run.run_id,
+            do="look at its evaluation report and at the data's health; a long run would not mend it",
+        )
+    return list(record["gates"])
+
+
+def previous_probe(settings: Settings, trained: Run) -> Run | None:
+    """The finished probe before this one: of the same manifest's name, whatever its state then."""
+    name = trained.key.rpartition("-")[0]
+    runs = [run for run in list_runs(settings) if run.preset == PROBE_PRESET and run.status == "finished"]
+    ids = [run.run_id for run in runs]
+    older = runs[ids.index(trained.run_id) + 1 :] if trained.run_id in ids else []
+    return next((run for run in older if run.key.rpartition("-")[0] == name), None)
+
+
+def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
+    path = run.folder / PROBE_RECORD
+    if not path.is_file():
+        return judge_probe(settings, run.run_id)
+    try:
+        record = read_json(path)
+    except DatasetError as error:
+        raise _does_not_count(run, error.what) from error
+    needed = {"format", "gates", "passed", "digests", "limits"}
+    if not isinstance(record, dict) or not set(record) >= needed or record["format"] != FORMAT:
+        raise _does_not_count(run, "it has another format")
+    if seal(record)["digest"] != record.get("digest"):
+        raise _does_not_count(run, "it was altered after it was written")
+    present, gates = _measured(settings, run, "cpu", None)
+    changed = differences(record, present) or row_differences(record["gates"], gates)
+    if not changed and record["passed"] != all(gate["passed"] for gate in gates):
+        changed = [f"the verdict: the record says passed {record['passed']}"]
+    if changed:
+        raise _does_not_count(run, "; ".join(changed))
+    return record
+
+
+def _measured(
+    settings: Settings, trained: Run, device: str, progress: Progress | None
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What the verdict rests on, and every gate, as they are now."""
+    limits = probe_limits(settings)
+    features = features_for(settings, trained, trained.key)
+    folder = evaluate(settings, trained.run_id, device=device, progress=progress).folder
+    predictions, digest = load_predictions(folder / PREDICTIONS), sha256_file(folder / PREDICTIONS)
+    if wrong := not_of_candidate(trained, features, (read_evaluation(folder), predictions, digest), "evaluation", None):
+        do = f"remove {folder} and evaluate again: beatsight evaluate {trained.run_id}"
+        raise GateError("The probe's evaluation is not its own: " + "; ".join(wrong), where=folder, do=do)
+    earlier = previous_probe(settings, trained)
+    before, source = _pairs_of(settings, earlier) if earlier else (None, None)
+    gates = [
+        *(gate.to_json() for gate in figure_gates(predictions.metrics(), limits)),
+        *(gate.to_json() for gate in confusion_gates(before, confusion(predictions)["pairs"], limits)),
+        *(check.to_json() for check in check_curves(trained.history, trained.config.warmup_epochs)),
+    ]
+    notices = [DEMO_NOTICE] if settings.gates.profile == "demo" else []
+    present = {
+        "run_id": trained.run_id,
+        "key": trained.key,
+        "preset": trained.preset,
+        "profile": settings.gates.profile,
+        "notice": "; ".join(filter(None, [*notices, probe_notice(settings)])) or None,
+        "evaluation_id": folder.name,
+        "compared_with": earlier.run_id if earlier else None,
+        "limits": limits.to_json(),
+        "digests": {
+            **current_digests(trained, features),
+            "predictions": digest,
+            "history": sha256_file(trained.folder / HISTORY),
+            "previous": sha256_file(source) if source else None,
+        },
+    }
+    return present, gates
+
+
+def _pairs_of(settings: Settings, run: Run) -> tuple[Pairs | None, Path | None]:
+    """The watched confusions of an earlier probe and the file that tells them: its evaluation, or its own curves."""
+    folder = find_evaluation(settings, run)
+    if folder is not None:
+        return read_evaluation(folder)["pairs"], folder / METRICS
+    path = run.folder / CURVES
+    if not path.is_file():
+        return None, None
+    kept, figures = read_json(path), (run.metrics or {})["metrics"]["per_class"]
+    matrix = np.array(kept["confusion"], dtype=np.int64)
+    struck = np.array([figures[label]["positives"] for label in kept["classes"]], dtype=np.int64)
+    named = {name: watched_pair(matrix, struck, kept["classes"], one, other) for name, one, other in WATCHED_PAIRS}
+    return named, path
+
+
+def _does_not_count(run: Run, why: str) -> GateError:
+    return GateError(
+        f"The gate record of the probe {run.run_id} does not hold: {why}",
+        where=run.folder / PROBE_RECORD,
+        do=f"find out why; then judge it again: beatsight judge --probe {run.run_id}",
+    )
