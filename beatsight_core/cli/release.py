@@ -29,13 +29,14 @@ def promote(session: Session, run: str, force: str | None, device: str) -> int:
     return 0
 
 
+@click.option("--why", metavar="REASON", help="Kept in the history of champions.")
 @click.argument("version", required=False)
 @verb
-def rollback(session: Session, version: str | None) -> int:
+def rollback(session: Session, version: str | None, why: str | None) -> int:
     """Make the previous champion, or VERSION, the champion again."""
     from beatsight_core.promotion.registry import rollback as back
 
-    session.show(back(session.settings, version).to_json(), _show_rollback)
+    session.show(back(session.settings, version, why=why).to_json(), _show_rollback)
     return 0
 
 
@@ -86,6 +87,8 @@ def _show_promotion(result: dict[str, Any]) -> None:
     verdict = f"is version {result['version']}, the champion" if result["promoted"] else "is refused"
     text.headline(f"{result['run_id']} {verdict}")
     text.gates(result["criteria"], "Promotion criteria")
+    if result.get("infrastructure"):
+        text.gates(result["infrastructure"], "The version, loaded in a fresh process")
     text.figures({name: result.get(name) for name in ("notice", "forced", "folder", "record")})
     if not result["promoted"]:
         click.echo("Train longer or on more data, or look at the evaluation's report.")

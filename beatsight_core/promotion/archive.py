@@ -33,6 +33,7 @@ from beatsight_core.files import (
     digest_json,
     exclusive_lock,
     file_name,
+    is_temporary,
     read_json,
     remove_leftovers,
     sha256_file,
@@ -169,7 +170,11 @@ def _sources(settings: Settings, trained: Run) -> tuple[dict[str, Path], list[st
 
 def _archived_before(settings: Settings, trained: Run, inputs: str) -> Path | None:
     """An archive of this run that was made from the same files and is whole."""
+    for day in settings.archive_dir.glob("*/"):
+        remove_leftovers(day)
     for about in sorted(settings.archive_dir.glob(f"*/{glob.escape(trained.run_id)}*/{ABOUT}")):
+        if is_temporary(about.parent):
+            continue
         value = read_json(about)
         if value["run_id"] == trained.run_id and value["inputs"] == inputs and not altered_files(about.parent):
             return about.parent
@@ -187,8 +192,6 @@ def altered_files(folder: Path) -> list[str]:
 
 def _free_folder(settings: Settings, trained: Run) -> Path:
     day = settings.archive_dir / datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
-    if day.is_dir():
-        remove_leftovers(day)
     folder, number = day / trained.run_id, 1
     while folder.exists():
         number += 1

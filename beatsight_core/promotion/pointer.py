@@ -6,9 +6,9 @@ Derived from it, and from the version that it names, are the files that others l
     models/current_drum_classifier.json  its sidecar: version, digest of the .pth, components, thresholds, feature spec
     models/history.jsonl                 who was champion when and why, one line each
 
-They are compared with the truth whenever the champion is asked for, and written again if they differ. So a kill between
-the pointer and the derived files leaves an old pair, or a new .pth beside an old sidecar whose digest tells; the next
-command, whichever it is, completes them. A reader that cannot wait checks the sidecar's `sha256` against the .pth.
+They are compared with the truth whenever the champion is asked for, and written again if they differ. The first two
+change together (`pair`). So a kill between the pointer and the derived files leaves an old pair, whole; the next
+command, whichever it is, completes them.
 """
 
 from collections.abc import Iterable
@@ -21,11 +21,10 @@ import orjson
 from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.evaluation.lookup import COMPONENTS, POINTER, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
 from beatsight_core.files import json_bytes, read_json, remove_leftovers, sha256_file, write_bytes, write_json
+from beatsight_core.promotion.pair import put_pair
 from beatsight_core.settings import Settings
 
 FORMAT = 1
-CURRENT_WEIGHTS = "current_drum_classifier.pth"
-CURRENT_SIDECAR = "current_drum_classifier.json"
 HISTORY = "history.jsonl"
 LOCK = ".lock"
 
@@ -98,11 +97,7 @@ def align(settings: Settings, champion: Champion) -> Champion:
     models = settings.models_dir
     remove_leftovers(models)
     weights = folder / WEIGHTS
-    digest = sha256_file(weights)
-    current = models / CURRENT_WEIGHTS
-    if not current.is_file() or sha256_file(current) != digest:
-        write_bytes(current, weights.read_bytes())
-    _write_if_other(models / CURRENT_SIDECAR, json_bytes(_sidecar(folder, champion, digest)))
+    put_pair(models, weights, json_bytes(_sidecar(folder, champion, sha256_file(weights))))
     _write_if_other(models / HISTORY, _lines(champion.history))
     return champion
 

@@ -1,6 +1,7 @@
 """Promotion, rollback, and the list of models: each one command, each one move of the pointer."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import GateError, ModelError, UsageError
@@ -8,9 +9,10 @@ from beatsight_core.evaluation.lookup import VERSION, version_folder
 from beatsight_core.evaluation.report import METRICS
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
-from beatsight_core.promotion.bundle import versions, write_version
+from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, write_version
 from beatsight_core.promotion.criteria import Judgement, is_version_of, judged
-from beatsight_core.promotion.pointer import CURRENT_WEIGHTS, LOCK, Champion, align, move_pointer, read_pointer
+from beatsight_core.promotion.pair import CURRENT_WEIGHTS
+from beatsight_core.promotion.pointer import LOCK, Champion, align, move_pointer, read_pointer
 from beatsight_core.promotion.record import who_and_when
 from beatsight_core.promotion.results import ModelList, PromotionResult, RollbackResult
 from beatsight_core.settings import Settings
@@ -32,7 +34,8 @@ def promote(
         progress: Hears of clips and steps.
 
     Raises:
-        GateError: A criterion is not met; names each with its value and limit.
+        GateError: A criterion is not met; names each with its value and limit. Or the version made of it is not fit for
+            use (`infrastructure`), against which no reason helps.
         UsageError: The reason is empty.
         ModelError: There is no such finished run.
     """
@@ -134,6 +137,7 @@ def _publish(
         version=version,
         previous=before.version if before else None,
         judgement=judgement.record,
+        infrastructure=_infrastructure(version_folder(settings, version)),
         forced=forced,
         folder=version_folder(settings, version),
         current=settings.models_dir / CURRENT_WEIGHTS,
@@ -149,13 +153,19 @@ def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionR
         run_id=trained.run_id,
         version=standing.version,
         previous=standing.previous,
-        judgement=read_json(folder / "gate.json"),
+        judgement=read_json(folder / GATE),
+        infrastructure=_infrastructure(folder),
         forced=about["forced"],
         folder=folder,
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=True,
         notice=_joined("it is the champion already", _notice(about)),
     )
+
+
+def _infrastructure(folder: Path) -> tuple[dict[str, Any], ...]:
+    path = folder / INFRASTRUCTURE
+    return tuple(read_json(path)["checks"]) if path.is_file() else ()
 
 
 def _refusal(judgement: Judgement) -> GateError:

@@ -14,6 +14,7 @@ class PromotionResult:
         version: Its version, the champion now.
         previous: The champion before; None for the first.
         judgement: What it was judged by.
+        infrastructure: What its files were judged by (`infrastructure.CHECKS`); empty for versions made before that.
         forced: The reason, if a criterion failed.
         folder: The version's.
         current: The champion's weights under the name that the app loads.
@@ -25,6 +26,7 @@ class PromotionResult:
     version: int
     previous: int | None
     judgement: dict[str, Any]
+    infrastructure: tuple[dict[str, Any], ...]
     forced: str | None
     folder: Path
     current: Path
@@ -41,6 +43,7 @@ class PromotionResult:
             "passed": self.judgement["passed"],
             "criteria": self.judgement["criteria"],
             "record": self.judgement["digest"],
+            "infrastructure": list(self.infrastructure),
             "forced": self.forced,
             "folder": str(self.folder),
             "card": str(self.folder / "card.md"),

@@ -25,7 +25,7 @@ from beatsight_core.training.records import open_run
 PARTS = {
     "model.pth", "model.safetensors", "model.onnx", "components.json", "feature_spec.json", "thresholds.json",
     "metrics.json", "gate.json", "environment.json", "card.md", "config.json", "version.json", "selftest.npz",
-    "checksums.json",
+    "checksums.json", "infrastructure.json",
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def everything(root):
     return {
         path.relative_to(root).as_posix(): sha256_file(path)
         for path in (root / "models").rglob("*")
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".lock" and "pairs" not in path.parts  # seen through their names
     }
 
 
