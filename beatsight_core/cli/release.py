@@ -103,11 +103,15 @@ def _show_rollback(result: dict[str, Any]) -> None:
 
 
 def _show_models(result: dict[str, Any]) -> None:
-    if not result["models"]:
-        text.headline("No model has been promoted yet")
-        return
     columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "promoted_at", "notice"]
-    text.table(result["models"], columns, "Models")
+    if result["models"]:
+        text.table(result["models"], columns, "Models")
+    else:
+        text.headline("No model has been promoted yet")
+    if challenger := result["challenger"]:
+        verdict = "met every criterion" if challenger["passed"] else f"failed {', '.join(challenger['failed'])}"
+        text.headline(f"Challenger: {challenger['run_id']}, {verdict} ({challenger['judged_at']})")
+    text.table(result["history"], ["at", "action", "version", "why", "by"], "Who was champion when")
 
 
 def _show_delivery(result: dict[str, Any]) -> None:

@@ -12,65 +12,22 @@ command, whichever it is, completes them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from beatsight_core.errors import DatasetError, ModelError
-from beatsight_core.evaluation.lookup import COMPONENTS, POINTER, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
+from beatsight_core.evaluation.lookup import COMPONENTS, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
+from beatsight_core.evaluation.roles import POINTER, Champion, read_pointer
 from beatsight_core.files import json_bytes, read_json, remove_leftovers, sha256_file, write_bytes, write_json
 from beatsight_core.promotion.pair import put_pair
 from beatsight_core.settings import Settings
 
+__all__ = ["HISTORY", "LOCK", "Champion", "align", "move_pointer", "read_pointer"]
+
 FORMAT = 1
 HISTORY = "history.jsonl"
 LOCK = ".lock"
-
-
-@dataclass(frozen=True, slots=True)
-class Champion:
-    """What the pointer says.
-
-    Attributes:
-        version: The champion's version.
-        history: Every change of champion, oldest first: version, run_id, action, at, by, why, forced, notice.
-    """
-
-    version: int
-    history: tuple[dict[str, Any], ...] = field(default=())
-
-    @property
-    def since(self) -> dict[str, Any]:
-        """The change that made it champion."""
-        return self.history[-1]
-
-    @property
-    def previous(self) -> int | None:
-        """The version that was champion before this one was promoted, by which a rollback goes back."""
-        for place in range(len(self.history) - 1, 0, -1):
-            if self.history[place]["version"] == self.version and self.history[place]["action"] == "promote":
-                return int(self.history[place - 1]["version"])
-        return None
-
-
-def read_pointer(settings: Settings) -> Champion | None:
-    """The pointer as it is on disk; None before the first promotion.
-
-    Raises:
-        ModelError: It is broken.
-    """
-    path = settings.models_dir / POINTER
-    if not path.is_file():
-        return None
-    try:
-        value = read_json(path)
-        return Champion(int(value["version"]), tuple(value["history"]))
-    except (DatasetError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            "The pointer to the champion is broken", where=path, why=str(error), do="restore it from a backup"
-        ) from error
 
 
 def move_pointer(settings: Settings, version: int, entry: dict[str, Any]) -> Champion:

@@ -7,6 +7,7 @@ from typing import Any
 from beatsight_core.errors import GateError, ModelError, UsageError
 from beatsight_core.evaluation.lookup import VERSION, version_folder
 from beatsight_core.evaluation.report import METRICS
+from beatsight_core.evaluation.roles import CHAMPION, PREVIOUS, find_challenger
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, write_version
@@ -100,7 +101,10 @@ def champion(settings: Settings) -> Champion | None:
 
 
 def list_models(settings: Settings) -> ModelList:
-    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each."""
+    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each.
+
+    Beside them the challenger, if a run stands that was judged and is no version.
+    """
     now = champion(settings)
     models = []
     for version in reversed(versions(settings)):
@@ -120,7 +124,14 @@ def list_models(settings: Settings) -> ModelList:
                 "folder": str(folder),
             }
         )
-    return ModelList(now.version if now else None, tuple(models), now.history if now else ())
+    challenger = find_challenger(settings)
+    return ModelList(
+        champion=now.version if now else None,
+        previous=now.previous if now else None,
+        challenger=challenger.to_json() if challenger else None,
+        models=tuple(models),
+        history=now.history if now else (),
+    )
 
 
 def _publish(
@@ -213,9 +224,9 @@ def _role(version: int, now: Champion | None) -> str:
     if now is None:
         return "never champion"
     if version == now.version:
-        return "champion"
+        return CHAMPION
     if version == now.previous:
-        return "previous"
+        return PREVIOUS
     return "former" if version in _champions(now.history) else "never champion"
 
 

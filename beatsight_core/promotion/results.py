@@ -76,12 +76,28 @@ class RollbackResult:
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """All versions, newest first, and the history of champions."""
+    """All versions, newest first, who has which role, and the history of champions.
+
+    Attributes:
+        champion: The champion's version.
+        previous: The version that a rollback goes back to.
+        challenger: The run that was judged last and is no version (`evaluation.roles`).
+        models: A table row per version.
+        history: Every change of champion, oldest first.
+    """
 
     champion: int | None
+    previous: int | None
+    challenger: dict[str, Any] | None
     models: tuple[dict[str, Any], ...]
     history: tuple[dict[str, Any], ...]
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe."""
-        return {"champion": self.champion, "models": list(self.models), "history": list(self.history)}
+        return {
+            "champion": self.champion,
+            "previous": self.previous,
+            "challenger": self.challenger,
+            "models": list(self.models),
+            "history": list(self.history),
+        }
