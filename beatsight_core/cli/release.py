@@ -11,12 +11,14 @@ from beatsight_core.cli.verb import Session, verb
 
 @click.option("--force", metavar="REASON", help="Promote although a criterion fails; the reason is kept for ever.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--dry-run", is_flag=True, help="Judge, and show what would change in configurations; promote nothing.")
 @click.argument("run")
 @verb
-def promote(session: Session, run: str, force: str | None, device: str) -> int:
+def promote(session: Session, run: str, force: str | None, device: str, dry_run: bool) -> int:
     """Judge RUN by the promotion criteria and make it the champion if it passes; exit 1 if it does not."""
     from beatsight_core.compute.hold import device_for
     from beatsight_core.promotion.criteria import judged
+    from beatsight_core.promotion.registry import preview_promotion
     from beatsight_core.promotion.registry import promote as release
 
     with device_for(device, {"verb": "promote", "run": run}) as held:
@@ -24,19 +26,23 @@ def promote(session: Session, run: str, force: str | None, device: str) -> int:
         if not judgement.passed and force is None:
             session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
             return 1
+        if dry_run:
+            session.show(preview_promotion(session.settings, judgement).to_json(), _show_promotion)
+            return 0
         result = release(session.settings, run, force=force, device=held, progress=session.progress).to_json()
     session.show(result, _show_promotion)
     return 0
 
 
 @click.option("--why", metavar="REASON", help="Kept in the history of champions.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @click.argument("version", required=False)
 @verb
-def rollback(session: Session, version: str | None, why: str | None) -> int:
+def rollback(session: Session, version: str | None, why: str | None, dry_run: bool) -> int:
     """Make the previous champion, or VERSION, the champion again."""
     from beatsight_core.promotion.registry import rollback as back
 
-    session.show(back(session.settings, version, why=why).to_json(), _show_rollback)
+    session.show(back(session.settings, version, why=why, dry_run=dry_run).to_json(), _show_rollback)
     return 0
 
 
@@ -84,13 +90,16 @@ def archive(session: Session, run: str | None) -> int:
 
 
 def _show_promotion(result: dict[str, Any]) -> None:
-    verdict = f"is version {result['version']}, the champion" if result["promoted"] else "is refused"
+    dry_run = result.get("dry_run", False)
+    said = f"would be version {result['version']}" if dry_run else "is refused"
+    verdict = f"is version {result['version']}, the champion" if result["promoted"] else said
     text.headline(f"{result['run_id']} {verdict}")
     text.gates(result["criteria"], "Promotion criteria")
     if result.get("infrastructure"):
         text.gates(result["infrastructure"], "The version, loaded in a fresh process")
     text.figures({name: result.get(name) for name in ("notice", "forced", "folder", "record")})
-    if not result["promoted"]:
+    _show_changes(result)
+    if not result["promoted"] and not dry_run:
         click.echo("Train longer or on more data, or look at the evaluation's report.")
         click.echo("--force REASON promotes it all the same and says so for ever.")
 
@@ -99,7 +108,17 @@ def _show_rollback(result: dict[str, Any]) -> None:
     if result["version"] == result["previous"]:
         text.headline(f"Version {result['version']} is the champion already")
     else:
-        text.headline(f"Version {result['version']} is the champion again (was {result['previous']})")
+        verb = "would be" if result["dry_run"] else "is"
+        text.headline(f"Version {result['version']} {verb} the champion again (was {result['previous']})")
+    _show_changes(result)
+
+
+def _show_changes(result: dict[str, Any]) -> None:
+    """The lines that change, or changed, in files of others."""
+    for change in result.get("changes", []):
+        click.echo(change["diff"])
+        if change["backup"] and not result.get("dry_run"):
+            click.echo(f"As it was: {change['backup']}")
 
 
 def _show_models(result: dict[str, Any]) -> None:

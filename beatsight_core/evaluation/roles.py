@@ -4,6 +4,7 @@
 is the run that was judged last and has not become a version yet, whatever the verdict.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,10 @@ class Champion:
             if self.history[place]["version"] == self.version and self.history[place]["action"] == "promote":
                 return int(self.history[place - 1]["version"])
         return None
+
+    def succeeded_by(self, version: int, entry: Mapping[str, Any]) -> "Champion":
+        """The champion after a change, with the change in its history."""
+        return Champion(version, (*self.history, {"version": version, **entry}))
 
 
 @dataclass(frozen=True, slots=True)

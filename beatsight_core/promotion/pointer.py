@@ -30,21 +30,24 @@ HISTORY = "history.jsonl"
 LOCK = ".lock"
 
 
-def move_pointer(settings: Settings, version: int, entry: dict[str, Any]) -> Champion:
+def move_pointer(settings: Settings, after: Champion) -> None:
     """Make a version the champion, then bring the derived files in line. The caller holds the lock.
+
+    Args:
+        settings: Say where models lie.
+        after: The champion to be, whose history ends with this change (`Champion.succeeded_by`).
 
     Raises:
         ModelError: The version is missing or broken; nothing has changed then.
         StorageError: The drive refused; the champion is the old one or the new one.
     """
-    verified_version(settings, version)
-    before = read_pointer(settings)
-    history = [*(before.history if before else ()), {"version": version, **entry}]
-    write_json(settings.models_dir / POINTER, {"format": FORMAT, "version": version, "history": history})
-    return align(settings, Champion(version, tuple(history)))
+    verified_version(settings, after.version)
+    pointer = {"format": FORMAT, "version": after.version, "history": list(after.history)}
+    write_json(settings.models_dir / POINTER, pointer)
+    align(settings, after)
 
 
-def align(settings: Settings, champion: Champion) -> Champion:
+def align(settings: Settings, champion: Champion) -> None:
     """Write the derived files that differ from the truth. The caller holds the lock.
 
     Raises:
@@ -56,7 +59,6 @@ def align(settings: Settings, champion: Champion) -> Champion:
     weights = folder / WEIGHTS
     put_pair(models, weights, json_bytes(_sidecar(folder, champion, sha256_file(weights))))
     _write_if_other(models / HISTORY, _lines(champion.history))
-    return champion
 
 
 def _sidecar(folder: Path, champion: Champion, digest: str) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beatsight_core.promotion.criteria import Judgement
+
 
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
@@ -19,6 +21,7 @@ class PromotionResult:
         folder: The version's.
         current: The champion's weights under the name that the app loads.
         already: Whether it was the champion before this call.
+        changes: Files of others that were brought in line: file, diff, backup.
         notice: What a person must know.
     """
 
@@ -32,6 +35,7 @@ class PromotionResult:
     current: Path
     already: bool
     notice: str | None
+    changes: tuple[dict[str, str | None], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe; `promoted` is always true, as a refusal is an error."""
@@ -50,18 +54,51 @@ class PromotionResult:
             "current": str(self.current),
             "already": self.already,
             "notice": self.notice,
+            "changes": list(self.changes),
         }
 
 
 @dataclass(frozen=True, slots=True)
+class PromotionPreview:
+    """What a promotion would do.
+
+    Attributes:
+        judgement: What the run was judged by.
+        version: The number that it would get, unless a killed promotion had made it.
+        changes: Configurations that would change: file, diff, backup.
+    """
+
+    judgement: Judgement
+    version: int
+    changes: tuple[dict[str, str | None], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, JSON-safe."""
+        said = self.judgement.to_json()
+        return {**said, "promoted": False, "dry_run": True, "version": self.version, "changes": list(self.changes)}
+
+
+@dataclass(frozen=True, slots=True)
 class RollbackResult:
-    """A rollback that took place."""
+    """A rollback.
+
+    Attributes:
+        version: The champion again.
+        previous: The champion before.
+        run_id: What the version came of.
+        current: The champion's weights under the name that the app loads.
+        notice: What a person must know of the version.
+        changes: Files of others that were brought in line: file, diff, backup.
+        dry_run: Whether nothing was changed, and all this only would be.
+    """
 
     version: int
     previous: int
     run_id: str
     current: Path
     notice: str | None
+    changes: tuple[dict[str, str | None], ...] = ()
+    dry_run: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe."""
@@ -71,6 +108,8 @@ class RollbackResult:
             "run_id": self.run_id,
             "current": str(self.current),
             "notice": self.notice,
+            "changes": list(self.changes),
+            "dry_run": self.dry_run,
         }
 
 
