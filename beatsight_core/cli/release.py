@@ -79,12 +79,22 @@ def export(session: Session, model: str | None, to: Path) -> int:
 models.add_command(export)
 
 
+@click.option("--verify", is_flag=True, help="Look whether archives are what they were; exit 1 if one is not.")
 @click.argument("run", required=False)
 @verb
-def archive(session: Session, run: str | None) -> int:
-    """Keep what a later reader needs of RUN (default: the champion's) in reports/archive."""
-    from beatsight_core.promotion.archive import archive_run
+def archive(session: Session, run: str | None, verify: bool) -> int:
+    """Keep what a later reader needs of RUN (default: the champion's) in reports/archive.
 
+    With --verify, RUN may also be an archive's folder or a day; without it all archives are looked at.
+    """
+    from beatsight_core.promotion.archive import archive_run
+    from beatsight_core.promotion.archive_check import check_archives
+
+    if verify:
+        checks = check_archives(session.settings, run)
+        whole = all(check.whole for check in checks)
+        session.show({"whole": whole, "archives": [check.to_json() for check in checks]}, _show_checks)
+        return 0 if whole else 1
     session.show(archive_run(session.settings, run).to_json(), _show_archive)
     return 0
 
@@ -143,3 +153,11 @@ def _show_delivery(result: dict[str, Any]) -> None:
 def _show_archive(result: dict[str, Any]) -> None:
     text.headline(f"{result['run_id']} is archived")
     text.figures({"folder": result["folder"], "files": result["files"], "size": text.size(result["bytes"])})
+
+
+def _show_checks(result: dict[str, Any]) -> None:
+    if not result["archives"]:
+        text.headline("Nothing is archived yet")
+    for check in result["archives"]:
+        text.headline(f"{check['folder']}: {'whole' if check['whole'] else 'NOT AS IT WAS'}, {check['files']} files")
+        text.figures({name: check[name] for name in ("altered", "missing", "extra", "problem")})

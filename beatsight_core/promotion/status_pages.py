@@ -62,6 +62,20 @@ def check_pages(settings: Settings) -> None:
         _between_markers(data, path, "")
 
 
+def written_sections(settings: Settings) -> dict[str, str]:
+    """Name of a page -> what stands between its markers.
+
+    Raises:
+        SettingsError: As `check_pages`.
+    """
+    sections = {}
+    for setting, path, data in _pages(settings):
+        start, stop = _places(data, path)
+        name = {"current_status": "CURRENT_STATUS.md", "next_steps": "NEXT_STEPS.md"}[setting]
+        sections[name] = data[start:stop].decode("utf-8", "replace").strip() + "\n"
+    return sections
+
+
 def _pages(settings: Settings) -> Iterator[tuple[str, Path, bytes]]:
     for setting in ("current_status", "next_steps"):
         named: Path | None = getattr(settings.release, setting)
@@ -72,6 +86,14 @@ def _pages(settings: Settings) -> Iterator[tuple[str, Path, bytes]]:
 
 
 def _between_markers(data: bytes, path: Path, text: str) -> bytes:
+    start, stop = _places(data, path)
+    newline = "\r\n" if data[start : start + 2] == b"\r\n" else "\n"
+    section = f"\n{text}\n".replace("\n", newline)
+    return data[:start] + section.encode() + data[stop:]
+
+
+def _places(data: bytes, path: Path) -> tuple[int, int]:
+    """Where the section of a page begins and ends."""
     begin, end = BEGIN.encode(), END.encode()
     start, stop = data.find(begin) + len(begin), data.find(end)
     if data.count(begin) != 1 or data.count(end) != 1 or stop < start:
@@ -81,14 +103,12 @@ def _between_markers(data: bytes, path: Path, text: str) -> bytes:
             why="only what stands between one of each is written, so that the rest stays yours",
             do=f"put these two lines where the section is to be: {BEGIN} and {END}",
         )
-    newline = "\r\n" if data[start : start + 2] == b"\r\n" else "\n"
-    section = f"\n{text}\n".replace("\n", newline)
-    return data[:start] + section.encode() + data[stop:]
+    return start, stop
 
 
 def _current_status(settings: Settings, folder: Path, champion: Champion) -> Iterator[str]:
     since, about = champion.since, _about(settings, champion.version)
-    done = {"promote": "Promoted", "rollback": "Rolled back to"}.get(since["action"], since["action"])
+    done = {"promote": "Promoted", "rollback": "Rolled back"}.get(since["action"], since["action"])
     yield f"## {since['at'][:10]}: version {champion.version} is in use"
     yield f"{done} by {escaped(since['by'])} at {since['at']}: {escaped(since['why'])}. Run {escaped(about['run_id'])}."
     for notice in filter(None, (since["notice"], since["forced"] and f"promoted by force: {since['forced']}")):
@@ -101,8 +121,8 @@ def _next_steps(settings: Settings, folder: Path, champion: Champion) -> Iterato
     version = version_folder(settings, champion.version)
     rows = read_json(version / GATE)["criteria"]
     yield f"## {champion.since['at'][:10]}: after version {champion.version}"
-    yield from weaknesses(read_json(version / METRICS))
-    lines = [
+    lines = weaknesses(read_json(version / METRICS))
+    lines += [
         f"- Not met, and promoted all the same: {escaped(row['title'])} ({escaped(row['message'])})."
         for row in rows
         if not row["passed"]

@@ -53,9 +53,11 @@ def promoted_model(
 
     **Grain**: one manifest; by default the run that was evaluated here last, else the newest finished. **Reads** the
     run and its evaluation, by digest.
-    **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth`.
+    **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth` with its
+    sidecar; then the configurations and pages that `[release]` names.
 
-    **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. Take back a
+    **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. A version that
+    is not fit for use (it does not load in a fresh process, is too slow or too large) is never promoted. Take back a
     promotion with `beatsight rollback`.
     """
     from beatsight_core.promotion.candidate import candidate

@@ -132,7 +132,7 @@ def test_a_dry_run_shows_the_lines_and_changes_nothing(told):
 
 @pytest.mark.parametrize("fatal", [2, 5])
 def test_a_kill_between_is_completed_by_the_next_look(told, fatal):
-    """Before the second step the pointer has moved and nobody is told; before the fifth all are, without a note of it."""
+    """Before the second step the pointer has moved and nobody is told; before the fifth all are, with no note of it."""
     done = run_child(told.data_root, ["rollback"], fatal)
     assert done.returncode == -signal.SIGKILL, done.stderr
     app = told.data_root.parent / "app"

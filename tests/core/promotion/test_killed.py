@@ -14,7 +14,8 @@ import sys
 import pytest
 
 from beatsight_core.files import sha256_file
-from beatsight_core.promotion.archive import altered_files, archive_run
+from beatsight_core.promotion.archive import archive_run
+from beatsight_core.promotion.archive_check import check_archive
 from beatsight_core.promotion.pointer import read_pointer
 from beatsight_core.promotion.registry import champion, promote, rollback
 from beatsight_core.settings import load_settings
@@ -130,5 +131,5 @@ def test_an_archive_killed_before_its_one_step_leaves_none_and_the_next_is_whole
     settings = kill_at(released.root, tmp_path, ["archive"], 1)
     assert all(".tmp-" in path.name for path in settings.archive_dir.glob("*/*"))
     result = archive_run(settings)
-    assert altered_files(result.folder) == []
+    assert check_archive(result.folder).whole
     assert not list(settings.archive_dir.rglob("*.tmp-*"))
