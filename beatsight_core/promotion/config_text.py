@@ -22,7 +22,7 @@ _TOML_LINE = re.compile(
 )
 _ENV_LINE = re.compile(
     r"^[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.]*)[ \t]*=[ \t]*"
-    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s#'"](?:[^\r\n#]*[^\s#])?|)(?=[ \t]*(?:#.*)?\r?$)""",
+    r"""(?P<value>"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|[^\s#'"][^\r\n]*?|)(?=(?:[ \t]+#.*)?[ \t]*\r?$)""",
     re.MULTILINE,
 )
 _ENV_PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]+")

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from beatsight_core.errors import GateError
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import promotion as checks
@@ -72,7 +73,11 @@ def promoted_model(
         yield from results
         refused = "; ".join(row["message"] for row in judgement.failed)
         raise dg.Failure(f"{run.run_id} is refused: {refused}", allow_retries=False)
-    result = promote(current, run.run_id, force=config.force, device=config.device, progress=Progress()).to_json()
+    try:
+        result = promote(current, run.run_id, force=config.force, device=config.device, progress=Progress()).to_json()
+    except GateError as error:  # its files are not fit for use, which no reason helps
+        yield from results
+        raise dg.Failure(str(error), allow_retries=False) from error
     yield dg.MaterializeResult(
         metadata=promotion_metadata(result, judgement.path),
         check_results=results,

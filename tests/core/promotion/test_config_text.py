@@ -132,6 +132,9 @@ def test_what_cannot_be_changed_safely_is_refused_with_its_reason(kind, text, ke
         ("yaml", "a:\nb: 1\n", "a", "a: n w\nb: 1\n"),
         ("env", "A='o'", "A", "A='n w'"),
         ("env", 'A="o"', "A", 'A="n w"'),
+        ("env", "A=o#o", "A", 'A="n w"'),
+        ("env", "A=o o\t# o", "A", 'A="n w"\t# o'),
+        ("env", "A= # o", "A", 'A="n w" # o'),
         ("env", "A=\nB=1", "A", 'A="n w"\nB=1'),
     ],
 )
