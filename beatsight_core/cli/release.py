@@ -18,7 +18,7 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
     """Judge RUN by the promotion criteria and make it the champion if it passes; exit 1 if it does not."""
     from beatsight_core.compute.hold import device_for
     from beatsight_core.promotion.criteria import judged
-    from beatsight_core.promotion.registry import preview_promotion
+    from beatsight_core.promotion.preview import preview_promotion
     from beatsight_core.promotion.registry import promote as release
 
     with device_for(device, {"verb": "promote", "run": run}) as held:
@@ -27,7 +27,7 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
             session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
             return 1
         if dry_run:
-            session.show(preview_promotion(session.settings, judgement).to_json(), _show_promotion)
+            session.show(preview_promotion(session.settings, judgement, force=force).to_json(), _show_promotion)
             return 0
         result = release(session.settings, run, force=force, device=held, progress=session.progress).to_json()
     session.show(result, _show_promotion)

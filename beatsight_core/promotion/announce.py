@@ -12,7 +12,9 @@ from beatsight_core.errors import BeatSightError, DatasetError
 from beatsight_core.evaluation.lookup import VERSION, WEIGHTS, listed_digests, version_folder
 from beatsight_core.evaluation.roles import Champion
 from beatsight_core.files import digest_json, read_json, write_json
+from beatsight_core.promotion.bundle import number_for
 from beatsight_core.promotion.configs import Standing, plan_configs
+from beatsight_core.promotion.criteria import Judgement
 from beatsight_core.promotion.foreign_file import FileChange
 from beatsight_core.promotion.status_pages import check_pages, plan_pages
 from beatsight_core.settings import Settings
@@ -26,6 +28,12 @@ def standing_of(settings: Settings, version: int) -> Standing:
     """What configurations are told of a version that is there."""
     folder = version_folder(settings, version)
     return Standing(version, read_json(folder / VERSION)["run_id"], listed_digests(folder)[WEIGHTS])
+
+
+def standing_to_be(settings: Settings, judgement: Judgement, forced: str | None) -> Standing:
+    """What configurations will be told of a run when it is promoted."""
+    version, _ = number_for(settings, judgement, forced)
+    return Standing(version, judgement.run_id, judgement.record["digests"][WEIGHTS])
 
 
 def plan_announcement(settings: Settings, champion: Champion) -> list[FileChange]:

@@ -32,6 +32,16 @@ def versions(settings: Settings) -> list[int]:
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and (path / CHECKSUMS).is_file())
 
 
+def number_for(settings: Settings, judgement: Judgement, force: str | None) -> tuple[int, bool]:
+    """The number of the version that a judgement is of, and whether it is made already."""
+    existing = versions(settings)
+    for version in existing:
+        about = read_json(version_folder(settings, version) / VERSION)
+        if about["gate"] == judgement.record["digest"] and about["forced"] == force:
+            return version, True
+    return max(existing, default=0) + 1, False
+
+
 def write_version(settings: Settings, trained: Run, judgement: Judgement, force: str | None) -> int:
     """Make the version that a judgement is of, or find it if a killed promotion had made it. The caller holds the lock.
 
@@ -52,13 +62,10 @@ def write_version(settings: Settings, trained: Run, judgement: Judgement, force:
     """
     if (settings.models_dir / "versions").is_dir():
         remove_leftovers(settings.models_dir / "versions")
-    existing = versions(settings)
-    for version in existing:
-        about = read_json(version_folder(settings, version) / VERSION)
-        if about["gate"] == judgement.record["digest"] and about["forced"] == force:
-            require_fit(settings, verified_version(settings, version))
-            return version
-    version = max(existing, default=0) + 1
+    version, is_made = number_for(settings, judgement, force)
+    if is_made:
+        require_fit(settings, verified_version(settings, version))
+        return version
     folder = version_folder(settings, version)
     with atomic_folder(folder) as temporary:
         _fill(temporary, version, settings, trained, judgement, force)

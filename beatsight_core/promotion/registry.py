@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import GateError, ModelError, UsageError
-from beatsight_core.evaluation.lookup import VERSION, WEIGHTS, version_folder
+from beatsight_core.evaluation.lookup import VERSION, version_folder
 from beatsight_core.evaluation.report import METRICS
 from beatsight_core.evaluation.roles import CHAMPION, PREVIOUS, find_challenger
 from beatsight_core.files import exclusive_lock, read_json
@@ -14,14 +14,14 @@ from beatsight_core.promotion.announce import (
     announce_if_possible,
     check_announcement,
     plan_announcement,
+    standing_to_be,
 )
 from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, write_version
-from beatsight_core.promotion.configs import Standing
 from beatsight_core.promotion.criteria import Judgement, is_version_of, judged
 from beatsight_core.promotion.pair import CURRENT_WEIGHTS
 from beatsight_core.promotion.pointer import LOCK, Champion, align, move_pointer, read_pointer
 from beatsight_core.promotion.record import who_and_when
-from beatsight_core.promotion.results import ModelList, PromotionPreview, PromotionResult, RollbackResult
+from beatsight_core.promotion.results import ModelList, PromotionResult, RollbackResult
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
@@ -62,17 +62,6 @@ def promote(
                 return _publish(settings, trained, judgement, reason, before)
 
 
-def preview_promotion(settings: Settings, judgement: Judgement) -> PromotionPreview:
-    """What promoting a judged run would write into other programs' files. Changes nothing.
-
-    Raises:
-        SettingsError: A file that settings name could not be brought in line; a promotion would stop there too.
-    """
-    version = max(versions(settings), default=0) + 1
-    changes = check_announcement(settings, _standing(version, judgement))
-    return PromotionPreview(judgement, version, tuple(change.to_json() for change in changes if change.diff))
-
-
 def rollback(
     settings: Settings, version: str | int | None = None, *, why: str | None = None, dry_run: bool = False
 ) -> RollbackResult:
@@ -105,7 +94,7 @@ def rollback(
                 align(settings, now)
             else:
                 move_pointer(settings, after)
-            announce(settings, after)
+            changes = announce(settings, after)
     return RollbackResult(
         version=target,
         previous=now.version,
@@ -172,14 +161,14 @@ def _publish(
 ) -> PromotionResult:
     """Write the version, move the pointer. The caller holds the lock."""
     forced = None if judgement.passed else reason
-    check_announcement(settings, _standing(max(versions(settings), default=0) + 1, judgement))
+    check_announcement(settings, standing_to_be(settings, judgement, forced))
     version = write_version(settings, trained, judgement, forced)
     about = read_json(version_folder(settings, version) / VERSION)
     why = f"forced: {forced}" if forced else "met every criterion"
     after = (before or Champion(version)).succeeded_by(version, _entry("promote", about, why))
-    changes = [change for change in plan_announcement(settings, after) if change.diff]
+    plan_announcement(settings, after)  # what cannot be told stops it here
     move_pointer(settings, after)
-    announce(settings, after)
+    changes = announce(settings, after)
     return PromotionResult(
         run_id=trained.run_id,
         version=version,
@@ -211,10 +200,6 @@ def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionR
         changes=(),
         notice=_joined("it is the champion already", _notice(about)),
     )
-
-
-def _standing(version: int, judgement: Judgement) -> Standing:
-    return Standing(version, judgement.run_id, judgement.record["digests"][WEIGHTS])
 
 
 def _target(settings: Settings, now: Champion, wanted: int | None) -> int:

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.promotion.criteria import Judgement
-
 
 @dataclass(frozen=True, slots=True)
 class PromotionResult:
@@ -56,26 +54,6 @@ class PromotionResult:
             "notice": self.notice,
             "changes": list(self.changes),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class PromotionPreview:
-    """What a promotion would do.
-
-    Attributes:
-        judgement: What the run was judged by.
-        version: The number that it would get, unless a killed promotion had made it.
-        changes: Configurations that would change: file, diff, backup.
-    """
-
-    judgement: Judgement
-    version: int
-    changes: tuple[dict[str, str | None], ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-safe."""
-        said = self.judgement.to_json()
-        return {**said, "promoted": False, "dry_run": True, "version": self.version, "changes": list(self.changes)}
 
 
 @dataclass(frozen=True, slots=True)

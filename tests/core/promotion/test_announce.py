@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from beatsight_core.errors import SettingsError
 from beatsight_core.evaluation.lookup import champion_version
 from beatsight_core.promotion import announce, status_pages
+from beatsight_core.promotion.criteria import judged
+from beatsight_core.promotion.preview import preview_promotion
 from beatsight_core.promotion.registry import champion, promote, rollback
 from beatsight_core.promotion.status_pages import BEGIN, END
 from beatsight_core.settings import load_settings
@@ -128,6 +130,13 @@ def test_a_dry_run_shows_the_lines_and_changes_nothing(told):
     assert (result["dry_run"], result["version"], len(result["changes"])) == (True, 1, 4)
     assert app_of(told) == before
     assert champion_version(told) == 2
+    judgement = judged(told, champion_runs(told)[1])
+    assert preview_promotion(told, judgement).to_json()["changes"] == []  # it is the champion
+    rollback(told)
+    preview = preview_promotion(told, judgement).to_json()
+    assert (preview["version"], preview["promoted"]) == (2, False)  # made before
+    assert [f"versions/{number}/" in preview["changes"][0]["diff"] for number in (1, 2)] == [True, True]
+    assert told_of(told) == (1, 1, 1, 1)
 
 
 @pytest.mark.parametrize("fatal", [2, 5])
