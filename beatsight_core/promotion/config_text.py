@@ -214,6 +214,8 @@ def _yaml_places(text: str, parts: list[str], value: str) -> Iterator[tuple[Plac
         mapping = isinstance(node, yaml.MappingNode)
         node = next(item for key, item in node.value if key.value == part) if mapping else node.value[int(part)]
     place = (node.start_mark.index, node.end_mark.index)
+    if text[place[0] : place[0] + 1] in ("&", "!"):  # an anchor or a tag of its own would go with the value
+        return
     single, double = "'" + value.replace("'", "''") + "'", json.dumps(value, ensure_ascii=False)
     ways = {"'": [single, double], '"': [double]}.get(node.style, [value, double])
     yield place, ways if place[0] < place[1] else [f" {way}" for way in ways]

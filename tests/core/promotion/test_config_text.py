@@ -109,6 +109,8 @@ def test_in_any_json_the_wanted_string_is_found(table, indent, ascii_only):
         ("toml", "a = {b = 'old'}", "a.b", "line of its own"),
         ("toml", "a = [", "a", "not valid TOML"),
         ("yaml", "a: &x old\nb: *x\n", "a", "safely"),
+        ("yaml", "a: &x old\n", "a", "safely"),
+        ("yaml", "a: !mine old\n", "a", "safely"),
         ("yaml", "a: [", "a", "not valid YAML"),
         ("yaml", "a: 1\na: 2\n", "a", "twice"),
         ("yaml", "a: |\n  old\nb: 1\n", "a", "safely"),
