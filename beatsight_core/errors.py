@@ -125,7 +125,10 @@ _OS_ERRORS = {
     errno.ENOSPC: ("The disk is full", "free some space, or point BEATSIGHT_DATA_ROOT at a larger drive"),
     errno.EDQUOT: ("The disk quota is used up", "free some space, or point BEATSIGHT_DATA_ROOT elsewhere"),
     errno.EFBIG: ("A file grew past the allowed file size", "raise the limit (ulimit -f)"),
-    errno.EROFS: ("The drive is read-only", "mount it writable, or write elsewhere (BEATSIGHT_DATA_ROOT, or the path that was named)"),
+    errno.EROFS: (
+        "The drive is read-only",
+        "mount it writable, or write elsewhere, as by BEATSIGHT_DATA_ROOT",
+    ),
     errno.EACCES: ("Permission was denied", "check the owner and the permissions of the folder"),
     errno.EPERM: ("The operation is not permitted", "check the owner and the permissions of the folder"),
     errno.EIO: ("The drive reported an input/output error", "check the drive and its cable (dmesg tells more)"),

@@ -101,6 +101,24 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
+def replace_link(path: Path, target: Path) -> None:
+    """Make `path` a symbolic link to `target`, in place of whatever file or link is there, atomically.
+
+    Raises:
+        StorageError: The drive refused. `path` is then as it was.
+    """
+    temporary = temporary_path(path)
+    try:
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.symlink_to(target)
+            temporary.replace(path)
+            _flush_folder(path.parent)
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` in UTF-8, atomically."""
     write_bytes(path, text.encode("utf-8"))
@@ -235,6 +253,11 @@ def temporary_path(path: Path) -> Path:
     return path.with_name(f"{path.name}{_TEMP_MARK}{host_mark()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether a name is one that `temporary_path` gave: of something that is being written, or never was done."""
+    return _TEMP_MARK in path.name
+
+
 @functools.cache
 def host_mark() -> str:
     """8 hex digits for all whose processes this one sees: one machine, since it started, and one container of it."""
@@ -260,7 +283,8 @@ def remove_leftovers(folder: Path) -> int:
                 leftover.rename(place)
             continue
         with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            is_folder = leftover.is_dir() and not leftover.is_symlink()
+            shutil.rmtree(leftover) if is_folder else leftover.unlink()
             removed += 1
     return removed
 
@@ -280,7 +304,7 @@ def _is_left(leftover: Path, owner: str) -> bool:
     if host == host_mark():
         return not _is_alive(int(process))
     try:
-        return time.time() - leftover.stat().st_mtime > FOREIGN_SECONDS
+        return time.time() - leftover.lstat().st_mtime > FOREIGN_SECONDS
     except FileNotFoundError:
         return False
 

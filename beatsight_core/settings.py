@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.toml import section, unknown
+from beatsight_core.toml import section, unknown, values_of
 
 SETTINGS_FILE = "beatsight.toml"
 
@@ -188,6 +188,42 @@ class TrackingSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfigTarget:
+    """A value in another program's configuration that names the champion: one of `[[release.configs]]`.
+
+    Attributes:
+        file: JSON, TOML, YAML or .env, by its suffix; inside the data root or one of `release.roots`.
+        key: Where the value stands: parts with dots between, as in "models.drums.path"; of a list, the place from 0 on.
+        value: What is written there. {weights}, {folder}, {current}, {version}, {run_id} and {sha256} are filled in.
+    """
+
+    file: Path
+    key: str
+    value: str = "{weights}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseSettings:
+    """What a release must hold to, and what else it writes: `[release]`. Paths are relative to the data root.
+
+    Attributes:
+        max_latency_ms: That a version may take for one clip on one core, in any of its forms.
+        max_size_mb: Of a version, all files together, in millions of bytes.
+        roots: Folders beside the data root in which files may be changed.
+        current_status: A Markdown page that says which model is in use, between markers; none by default.
+        next_steps: A Markdown page that says what is to be done, between markers; none by default.
+        configs: Values in other programs' configurations that name the champion.
+    """
+
+    max_latency_ms: float = 50.0
+    max_size_mb: float = 64.0
+    roots: tuple[Path, ...] = ()
+    current_status: Path | None = None
+    next_steps: Path | None = None
+    configs: tuple[ConfigTarget, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything configured, resolved and checked.
 
@@ -207,6 +243,7 @@ class Settings:
         gates: `[gates]`.
         tracking: `[tracking]`.
         training: `[training.<preset>]`: overrides of a preset's values.
+        release: `[release]`.
         file: The settings file that was read, if there is one.
     """
 
@@ -225,6 +262,7 @@ class Settings:
     gates: GateSettings = field(default_factory=GateSettings)
     tracking: TrackingSettings = TrackingSettings()
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    release: ReleaseSettings = ReleaseSettings()
     file: Path | None = None
 
     @property
@@ -307,6 +345,7 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
         gates=_gates(table.pop("gates", {}), problems),
         tracking=_tracking(table.pop("tracking", {}), env, problems),
         training=_training(table.pop("training", {}), problems),
+        release=_release(table.pop("release", {}), root, problems),
         file=file if file.exists() else None,
         **folders,
     )
@@ -405,6 +444,37 @@ def _training(table: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
     return {}
 
 
+def _release(table: Any, root: Path, problems: list[str]) -> ReleaseSettings:
+    """`[release]` and its list of configurations, all paths absolute."""
+    table = dict(table) if isinstance(table, dict) else table
+    listed = table.pop("configs", []) if isinstance(table, dict) else []
+    release: ReleaseSettings = section(ReleaseSettings, table, "release", problems, configs=())
+    return dataclasses.replace(
+        release,
+        roots=tuple(resolve_path(str(path), root) for path in release.roots),
+        current_status=resolve_path(str(release.current_status), root) if release.current_status else None,
+        next_steps=resolve_path(str(release.next_steps), root) if release.next_steps else None,
+        configs=_configs(listed, root, problems),
+    )
+
+
+def _configs(listed: Any, root: Path, problems: list[str]) -> tuple[ConfigTarget, ...]:
+    if not isinstance(listed, list):
+        problems.append("[[release.configs]] must be a list of tables")
+        return ()
+    targets = []
+    for number, entry in enumerate(listed):
+        where = f"release.configs[{number}]"
+        values = entry if isinstance(entry, dict) else {}
+        if missing := [name for name in ("file", "key") if not values.get(name)]:
+            problems.append(f"{where} lacks {' and '.join(missing)}")
+            continue
+        known = values_of(ConfigTarget, values, f"{where}.", problems)
+        if {"file", "key"} <= set(known):
+            targets.append(ConfigTarget(**{**known, "file": resolve_path(str(known["file"]), root)}))
+    return tuple(targets)
+
+
 def _unknown_names(settings: Settings) -> list[str]:
     """Tables and figures that nothing would ever read."""
     presets = [unknown(name, "training.", list(PRESETS)) for name in settings.training if name not in PRESETS]
@@ -429,6 +499,8 @@ def _contradictions(settings: Settings) -> list[str]:
          "features.f_min_hz < features.f_max_hz <= half of dataset.sample_rate_hz must hold"),
         (mel.storage not in ("float16", "uint8"), f"features.storage must be float16 or uint8, not {mel.storage!r}"),
         (settings.gates.profile not in ("production", "demo"), "gates.profile must be production or demo"),
+        (min(settings.release.max_latency_ms, settings.release.max_size_mb) <= 0,
+         "release.max_latency_ms and release.max_size_mb must be positive"),
         (settings.tracking.mode not in ("disabled", "offline", "online", "shared", "dryrun"),
          "tracking.mode, or the variable WANDB_MODE, must be disabled, offline or online, not "
          f"{settings.tracking.mode!r}"),

@@ -229,7 +229,11 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
     """A promotion's verdict."""
     from beatsight_core.pages.pictures import gates as draw
 
+    files = {"files of the version": gates_table(result["infrastructure"])} if result["infrastructure"] else {}
+    diffs = "\n".join(str(change["diff"]) for change in result["changes"])
     return {
+        **files,
+        "changed in files of others": dg.MetadataValue.md(f"~~~~diff\n{diffs}\n~~~~" if diffs else "nothing"),
         "run_id": dg.MetadataValue.text(result["run_id"]),
         "version": number(result["version"]),
         "criteria": gates_table(result["criteria"]),
@@ -246,6 +250,7 @@ def archive_metadata(result: Mapping[str, Any]) -> Metadata:
     return {
         "run_id": dg.MetadataValue.text(result["run_id"]),
         **numbers(result, ("files", "bytes")),
+        "absent": dg.MetadataValue.text(", ".join(result["absent"]) or "nothing"),
         "archive": path(result["folder"]),
     }
 

@@ -79,7 +79,7 @@ def evaluate(
 
 
 @click.option("--onsets", type=click.Path(path_type=Path), help="Onsets in seconds: CSV, text or JSON.")
-@click.option("--model", help="A version, a run, or a model's folder, instead of the champion.")
+@click.option("--model", help="A version, previous, challenger, a run, or a folder; not the champion.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write here: .json, .csv or .mid.")
 @click.option("--backend", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True)
 @_device

@@ -11,12 +11,14 @@ from beatsight_core.cli.verb import Session, verb
 
 @click.option("--force", metavar="REASON", help="Promote although a criterion fails; the reason is kept for ever.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
+@click.option("--dry-run", is_flag=True, help="Judge, and show what would change in configurations; promote nothing.")
 @click.argument("run")
 @verb
-def promote(session: Session, run: str, force: str | None, device: str) -> int:
+def promote(session: Session, run: str, force: str | None, device: str, dry_run: bool) -> int:
     """Judge RUN by the promotion criteria and make it the champion if it passes; exit 1 if it does not."""
     from beatsight_core.compute.hold import device_for
     from beatsight_core.promotion.criteria import judged
+    from beatsight_core.promotion.preview import preview_promotion
     from beatsight_core.promotion.registry import promote as release
 
     with device_for(device, {"verb": "promote", "run": run}) as held:
@@ -24,6 +26,9 @@ def promote(session: Session, run: str, force: str | None, device: str) -> int:
         if not judgement.may_pass(force):
             session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
             return 1
+        if dry_run:
+            session.show(preview_promotion(session.settings, judgement, force=force).to_json(), _show_promotion)
+            return 0
         result = release(
             session.settings, run, force=force, device=held, judgement=judgement, progress=session.progress
         ).to_json()
@@ -31,13 +36,15 @@ def promote(session: Session, run: str, force: str | None, device: str) -> int:
     return 0
 
 
+@click.option("--why", metavar="REASON", help="Kept in the history of champions.")
+@click.option("--dry-run", is_flag=True, help="Show what would change; change nothing.")
 @click.argument("version", required=False)
 @verb
-def rollback(session: Session, version: str | None) -> int:
+def rollback(session: Session, version: str | None, why: str | None, dry_run: bool) -> int:
     """Make the previous champion, or VERSION, the champion again."""
     from beatsight_core.promotion.registry import rollback as back
 
-    session.show(back(session.settings, version).to_json(), _show_rollback)
+    session.show(back(session.settings, version, why=why, dry_run=dry_run).to_json(), _show_rollback)
     return 0
 
 
@@ -74,12 +81,22 @@ def export(session: Session, model: str | None, to: Path) -> int:
 models.add_command(export)
 
 
+@click.option("--verify", is_flag=True, help="Look whether archives are what they were; exit 1 if one is not.")
 @click.argument("run", required=False)
 @verb
-def archive(session: Session, run: str | None) -> int:
-    """Keep what a later reader needs of RUN (default: the champion's) in reports/archive."""
-    from beatsight_core.promotion.archive import archive_run
+def archive(session: Session, run: str | None, verify: bool) -> int:
+    """Keep what a later reader needs of RUN (default: the champion's) in reports/archive.
 
+    With --verify, RUN may also be an archive's folder or a day; without it all archives are looked at.
+    """
+    from beatsight_core.promotion.archive import archive_run
+    from beatsight_core.promotion.archive_check import check_archives
+
+    if verify:
+        checks = check_archives(session.settings, run)
+        whole = all(check.whole for check in checks)
+        session.show({"whole": whole, "archives": [check.to_json() for check in checks]}, _show_checks)
+        return 0 if whole else 1
     session.show(archive_run(session.settings, run).to_json(), _show_archive)
     return 0
 
@@ -87,11 +104,16 @@ def archive(session: Session, run: str | None) -> int:
 def _show_promotion(result: dict[str, Any]) -> None:
     from beatsight_core.promotion.rules import UNFORCEABLE
 
-    verdict = f"is version {result['version']}, the champion" if result["promoted"] else "is refused"
+    dry_run = result.get("dry_run", False)
+    said = f"would be version {result['version']}" if dry_run else "is refused"
+    verdict = f"is version {result['version']}, the champion" if result["promoted"] else said
     text.headline(f"{result['run_id']} {verdict}")
     text.gates(result["criteria"], "Promotion criteria")
+    if result.get("infrastructure"):
+        text.gates(result["infrastructure"], "The version, loaded in a fresh process")
     text.figures({name: result.get(name) for name in ("notice", "forced", "folder", "record")})
-    if not result["promoted"]:
+    _show_changes(result)
+    if not result["promoted"] and not dry_run:
         click.echo("Train longer or on more data, or look at the evaluation's report.")
         if set(result["failed"]) & set(UNFORCEABLE):
             click.echo("No reason lets a model pass that was not the one judged, or does not load elsewhere.")
@@ -103,15 +125,29 @@ def _show_rollback(result: dict[str, Any]) -> None:
     if result["version"] == result["previous"]:
         text.headline(f"Version {result['version']} is the champion already")
     else:
-        text.headline(f"Version {result['version']} is the champion again (was {result['previous']})")
+        verb = "would be" if result["dry_run"] else "is"
+        text.headline(f"Version {result['version']} {verb} the champion again (was {result['previous']})")
+    _show_changes(result)
+
+
+def _show_changes(result: dict[str, Any]) -> None:
+    """The lines that change, or changed, in files of others."""
+    for change in result.get("changes", []):
+        click.echo(change["diff"])
+        if change["backup"] and not result.get("dry_run"):
+            click.echo(f"As it was: {change['backup']}")
 
 
 def _show_models(result: dict[str, Any]) -> None:
-    if not result["models"]:
-        text.headline("No model has been promoted yet")
-        return
     columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "promoted_at", "notice"]
-    text.table(result["models"], columns, "Models")
+    if result["models"]:
+        text.table(result["models"], columns, "Models")
+    else:
+        text.headline("No model has been promoted yet")
+    if challenger := result["challenger"]:
+        verdict = "met every criterion" if challenger["passed"] else f"failed {', '.join(challenger['failed'])}"
+        text.headline(f"Challenger: {challenger['run_id']}, {verdict} ({challenger['judged_at']})")
+    text.table(result["history"], ["at", "action", "version", "why", "by"], "Who was champion when")
 
 
 def _show_delivery(result: dict[str, Any]) -> None:
@@ -124,3 +160,11 @@ def _show_delivery(result: dict[str, Any]) -> None:
 def _show_archive(result: dict[str, Any]) -> None:
     text.headline(f"{result['run_id']} is archived")
     text.figures({"folder": result["folder"], "files": result["files"], "size": text.size(result["bytes"])})
+
+
+def _show_checks(result: dict[str, Any]) -> None:
+    if not result["archives"]:
+        text.headline("Nothing is archived yet")
+    for check in result["archives"]:
+        text.headline(f"{check['folder']}: {'whole' if check['whole'] else 'NOT AS IT WAS'}, {check['files']} files")
+        text.figures({name: check[name] for name in ("altered", "missing", "extra", "problem")})

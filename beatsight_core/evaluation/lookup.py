@@ -1,6 +1,6 @@
-"""Which model is meant: the champion, a promoted version by its number, or a run by its id.
+"""Which model is meant: one by its role, a promoted version by its number, or a run by its id.
 
-`models/champion.json` is the one pointer to the champion; the room `promotion` writes it. A version's folder is
+Roles are champion, previous and challenger (`roles`). A version's folder is
 verified by its `checksums.json` each time it is found, which costs a few milliseconds. What a model's folder says of
 itself (`read_info`) is read without torch.
 """
@@ -13,17 +13,32 @@ import numpy as np
 import numpy.typing as npt
 
 from beatsight_core.errors import DatasetError, ModelError
+from beatsight_core.evaluation.roles import (
+    CHALLENGER,
+    CHAMPION,
+    POINTER,
+    ROLES,
+    VERSION,
+    find_challenger,
+    read_pointer,
+)
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import read_json, sha256_file
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
-POINTER = "champion.json"
-CHECKSUMS, VERSION = "checksums.json", "version.json"
+CHECKSUMS = "checksums.json"
 WEIGHTS, SAFE_WEIGHTS, ONNX = "model.pth", "model.safetensors", "model.onnx"
 """The three forms of a model."""
 ABOUT, COMPONENTS, SPEC, THRESHOLDS = "config.json", "components.json", "feature_spec.json", "thresholds.json"
 """What each of them needs beside it."""
+
+
+__all__ = [
+    "ABOUT", "CHECKSUMS", "COMPONENTS", "ONNX", "SAFE_WEIGHTS", "SPEC", "THRESHOLDS", "VERSION", "WEIGHTS", "ModelInfo",
+    "champion_version", "find_model", "listed_digests", "read_info", "verified_folder", "verified_version",
+    "version_folder",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,24 +65,40 @@ def find_model(settings: Settings, name: str | None = None) -> Run | Path:
 
     Args:
         settings: Say where models and runs lie.
-        name: None or "champion"; "3" or "v3" for a version; else a run's id, a beginning of one, or "latest".
+        name: None or "champion"; "previous", the champion before; "challenger", the run that was judged last and is no
+            version; "3" or "v3" for a version; else a run's id, a beginning of one, or "latest".
 
     Raises:
         ModelError: There is no such model, or its files are broken.
     """
-    if name is None or name == "champion":
-        version = champion_version(settings)
-        if version is None:
-            raise ModelError(
-                "There is no champion yet",
-                where=settings.models_dir / POINTER,
-                do="promote a run, or name the model: a run's id, or latest",
-            )
-        return verified_version(settings, version)
+    if name is None or name in ROLES:
+        return _by_role(settings, name or CHAMPION)
     number = re.fullmatch(r"v?(\d+)", name)
     if number:
         return verified_version(settings, int(number[1]))
     return open_run(settings, name)
+
+
+def _by_role(settings: Settings, role: str) -> Run | Path:
+    if role == CHALLENGER:
+        challenger = find_challenger(settings)
+        if challenger is None:
+            raise ModelError(
+                "There is no challenger: no run was judged that is not a version",
+                where=settings.run_root,
+                do="name the model: a run's id, or latest",
+            )
+        return challenger.run
+    standing = read_pointer(settings)
+    if standing is None:
+        said, version = "There is no champion yet", None
+    else:
+        said = f"Before version {standing.version} there was no champion"
+        version = standing.version if role == CHAMPION else standing.previous
+    if version is None:
+        where = settings.models_dir / POINTER
+        raise ModelError(said, where=where, do="promote a run, or name the model: a run's id, or latest")
+    return verified_version(settings, version)
 
 
 def champion_version(settings: Settings) -> int | None:

@@ -27,8 +27,8 @@ def load(
 
     Args:
         model: A folder that holds a model (`models/versions/<n>`, what `beatsight models export` wrote, or a copy of
-            either); or a name: "3" for a version, a run's id, a beginning of one, "latest", or "champion", the default;
-            or what `find` gave.
+            either); or a name: "3" for a version, a run's id, a beginning of one, "latest", "previous", "challenger",
+            or "champion", the default; or what `find` gave.
         backend: "torch", or "onnx": needs onnxruntime only, and a model's folder.
         device: For torch: auto, cpu, cuda or cuda:<n>.
         data_root: Where names are looked up; by default where the settings say. A folder needs none.

@@ -1,6 +1,7 @@
 """A version: `models/versions/<n>/`, everything that an app, an auditor or a later judgement needs of a model.
 
-Written once, whole, under the next free number; never changed. `checksums.json` covers all of it.
+Written once, whole, under the next free number; never changed. `checksums.json` covers all of it. Before it gets its
+number a process of its own has loaded it and found it fit (`infrastructure`).
 """
 
 import shutil
@@ -8,18 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import ModelError
-from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, version_folder
+from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, verified_version, version_folder
 from beatsight_core.evaluation.report import METRICS, features_for, read_evaluation
 from beatsight_core.files import atomic_folder, read_json, remove_leftovers, write_json, write_text
 from beatsight_core.promotion.card import data_by_source, model_card
 from beatsight_core.promotion.criteria import Judgement
 from beatsight_core.promotion.export import checksums
+from beatsight_core.promotion.infrastructure import require_fit
 from beatsight_core.promotion.record import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import ENVIRONMENT, Run
 
 FORMAT = 1
-GATE, CARD = "gate.json", "card.md"
+GATE, CARD, INFRASTRUCTURE = "gate.json", "card.md", "infrastructure.json"
 
 
 def versions(settings: Settings) -> list[int]:
@@ -28,6 +30,16 @@ def versions(settings: Settings) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and (path / CHECKSUMS).is_file())
+
+
+def number_for(settings: Settings, judgement: Judgement, force: str | None) -> tuple[int, bool]:
+    """The number of the version that a judgement is of, and whether it is made already."""
+    existing = versions(settings)
+    for version in existing:
+        about = read_json(version_folder(settings, version) / VERSION)
+        if about["gate"] == judgement.record["digest"] and about["forced"] == force:
+            return version, True
+    return max(existing, default=0) + 1, False
 
 
 def write_version(settings: Settings, trained: Run, judgement: Judgement, force: str | None) -> int:
@@ -43,20 +55,22 @@ def write_version(settings: Settings, trained: Run, judgement: Judgement, force:
         The version's number.
 
     Raises:
+        GateError: It does not load in a fresh process, says something else there, or is too slow or too large; no
+            version was made. No reason given for force helps.
         DatasetError: The run's features are gone.
         StorageError: The drive refused; no version was made.
     """
     if (settings.models_dir / "versions").is_dir():
         remove_leftovers(settings.models_dir / "versions")
-    existing = versions(settings)
-    for version in existing:
-        about = read_json(version_folder(settings, version) / VERSION)
-        if about["gate"] == judgement.record["digest"] and about["forced"] == force:
-            return version
-    version = max(existing, default=0) + 1
+    version, is_made = number_for(settings, judgement, force)
+    if is_made:
+        require_fit(settings, verified_version(settings, version))
+        return version
     folder = version_folder(settings, version)
     with atomic_folder(folder) as temporary:
         _fill(temporary, version, settings, trained, judgement, force)
+        rows = require_fit(settings, temporary)
+        write_json(temporary / INFRASTRUCTURE, {"checks": [row.to_json() for row in rows], "made": who_and_when()})
         write_json(temporary / CHECKSUMS, {"sha256": checksums(temporary)})
     return version
 

@@ -50,7 +50,7 @@ def model_card(about: Mapping[str, Any], content: Mapping[str, Any], record: Map
         "## By component",
         _components(content),
         "## What it is bad at",
-        *_weaknesses(content),
+        *weaknesses(content),
         "## Criteria of its promotion",
         _criteria(record),
         "## Identity",
@@ -133,7 +133,8 @@ def _components(content: Mapping[str, Any]) -> str:
     return _table(["component", "struck", "precision", "recall", "F1", "95 % interval", "AP"], rows)
 
 
-def _weaknesses(content: Mapping[str, Any]) -> list[str]:
+def weaknesses(content: Mapping[str, Any]) -> list[str]:
+    """What a model is bad at, as a list in Markdown; `content` is the evaluation's `metrics.json`."""
     scores = content["metrics"]["per_class"]
     judged = sorted((row["f1"] or 0.0, label) for label, row in scores.items() if row["averaged"])
     rare = [label for label in content["classes"] if not scores[label]["averaged"]]

@@ -6,89 +6,48 @@ Derived from it, and from the version that it names, are the files that others l
     models/current_drum_classifier.json  its sidecar: version, digest of the .pth, components, thresholds, feature spec
     models/history.jsonl                 who was champion when and why, one line each
 
-They are compared with the truth whenever the champion is asked for, and written again if they differ. So a kill between
-the pointer and the derived files leaves an old pair, or a new .pth beside an old sidecar whose digest tells; the next
-command, whichever it is, completes them. A reader that cannot wait checks the sidecar's `sha256` against the .pth.
+They are compared with the truth whenever the champion is asked for, and written again if they differ. The first two
+change together (`pair`). So a kill between the pointer and the derived files leaves an old pair, whole; the next
+command, whichever it is, completes them.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from beatsight_core.errors import DatasetError, ModelError
-from beatsight_core.evaluation.lookup import COMPONENTS, POINTER, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
+from beatsight_core.evaluation.lookup import COMPONENTS, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
+from beatsight_core.evaluation.roles import POINTER, Champion, read_pointer
 from beatsight_core.files import json_bytes, read_json, remove_leftovers, sha256_file, write_bytes, write_json
+from beatsight_core.promotion.pair import put_pair
 from beatsight_core.settings import Settings
 
+__all__ = ["HISTORY", "LOCK", "Champion", "align", "move_pointer", "read_pointer"]
+
 FORMAT = 1
-CURRENT_WEIGHTS = "current_drum_classifier.pth"
-CURRENT_SIDECAR = "current_drum_classifier.json"
 HISTORY = "history.jsonl"
 LOCK = ".lock"
 
 
-@dataclass(frozen=True, slots=True)
-class Champion:
-    """What the pointer says.
-
-    Attributes:
-        version: The champion's version.
-        history: Every change of champion, oldest first: version, run_id, action, at, by, why, forced, notice.
-    """
-
-    version: int
-    history: tuple[dict[str, Any], ...] = field(default=())
-
-    @property
-    def since(self) -> dict[str, Any]:
-        """The change that made it champion."""
-        return self.history[-1]
-
-    @property
-    def previous(self) -> int | None:
-        """The version that was champion before this one was promoted, by which a rollback goes back."""
-        for place in range(len(self.history) - 1, 0, -1):
-            if self.history[place]["version"] == self.version and self.history[place]["action"] == "promote":
-                return int(self.history[place - 1]["version"])
-        return None
-
-
-def read_pointer(settings: Settings) -> Champion | None:
-    """The pointer as it is on disk; None before the first promotion.
-
-    Raises:
-        ModelError: It is broken.
-    """
-    path = settings.models_dir / POINTER
-    if not path.is_file():
-        return None
-    try:
-        value = read_json(path)
-        return Champion(int(value["version"]), tuple(value["history"]))
-    except (DatasetError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            "The pointer to the champion is broken", where=path, why=str(error), do="restore it from a backup"
-        ) from error
-
-
-def move_pointer(settings: Settings, version: int, entry: dict[str, Any]) -> Champion:
+def move_pointer(settings: Settings, after: Champion) -> None:
     """Make a version the champion, then bring the derived files in line. The caller holds the lock.
+
+    Args:
+        settings: Say where models lie.
+        after: The champion to be, whose history ends with this change (`Champion.succeeded_by`).
 
     Raises:
         ModelError: The version is missing or broken; nothing has changed then.
         StorageError: The drive refused; the champion is the old one or the new one.
     """
-    verified_version(settings, version)
-    before = read_pointer(settings)
-    history = [*(before.history if before else ()), {"version": version, **entry}]
-    write_json(settings.models_dir / POINTER, {"format": FORMAT, "version": version, "history": history})
-    return align(settings, Champion(version, tuple(history)))
+    verified_version(settings, after.version)
+    pointer = {"format": FORMAT, "version": after.version, "history": list(after.history)}
+    write_json(settings.models_dir / POINTER, pointer)
+    align(settings, after)
 
 
-def align(settings: Settings, champion: Champion) -> Champion:
+def align(settings: Settings, champion: Champion) -> None:
     """Write the derived files that differ from the truth. The caller holds the lock.
 
     Raises:
@@ -98,13 +57,8 @@ def align(settings: Settings, champion: Champion) -> Champion:
     models = settings.models_dir
     remove_leftovers(models)
     weights = folder / WEIGHTS
-    digest = sha256_file(weights)
-    current = models / CURRENT_WEIGHTS
-    if not current.is_file() or sha256_file(current) != digest:
-        write_bytes(current, weights.read_bytes())
-    _write_if_other(models / CURRENT_SIDECAR, json_bytes(_sidecar(folder, champion, digest)))
+    put_pair(models, weights, json_bytes(_sidecar(folder, champion, sha256_file(weights))))
     _write_if_other(models / HISTORY, _lines(champion.history))
-    return champion
 
 
 def _sidecar(folder: Path, champion: Champion, digest: str) -> dict[str, Any]:

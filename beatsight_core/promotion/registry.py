@@ -1,16 +1,25 @@
 """Promotion, rollback, and the list of models: each one command, each one move of the pointer."""
 
-from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import GateError, ModelError, UsageError
 from beatsight_core.evaluation.lookup import VERSION, version_folder
 from beatsight_core.evaluation.report import METRICS
+from beatsight_core.evaluation.roles import CHAMPION, PREVIOUS, find_challenger
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
-from beatsight_core.promotion.bundle import versions, write_version
+from beatsight_core.promotion.announce import (
+    announce,
+    announce_if_possible,
+    check_announcement,
+    plan_announcement,
+    standing_to_be,
+)
+from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, write_version
 from beatsight_core.promotion.criteria import Judgement, is_version_of, judged, require_same_grounds
-from beatsight_core.promotion.pointer import CURRENT_WEIGHTS, LOCK, Champion, align, move_pointer, read_pointer
+from beatsight_core.promotion.pair import CURRENT_WEIGHTS
+from beatsight_core.promotion.pointer import LOCK, Champion, align, move_pointer, read_pointer
 from beatsight_core.promotion.record import who_and_when
 from beatsight_core.promotion.results import ModelList, PromotionResult, RollbackResult
 from beatsight_core.promotion.rules import UNFORCEABLE
@@ -41,7 +50,9 @@ def promote(
 
     Raises:
         GateError: A criterion is not met, and no reason is given or none would do; names each with its value and limit.
-            Or the gate record does not hold.
+            Or the gate record does not hold, or the version made of it is not fit for use (`infrastructure`), against
+            which no reason helps.
+        SettingsError: A configuration or page that settings name cannot be brought in line; nothing has changed then.
         UsageError: The reason is empty.
         ModelError: There is no such finished run.
     """
@@ -63,16 +74,20 @@ def promote(
         judgement = None  # another was promoted meanwhile
 
 
-def rollback(settings: Settings, version: str | int | None = None, *, why: str | None = None) -> RollbackResult:
+def rollback(
+    settings: Settings, version: str | int | None = None, *, why: str | None = None, dry_run: bool = False
+) -> RollbackResult:
     """Make an earlier version the champion again.
 
     Args:
         settings: Paths.
         version: Which one; by default the champion before the present one was promoted.
         why: For the history.
+        dry_run: Change nothing; the result tells what would be.
 
     Raises:
         ModelError: There is no champion, no earlier one, or no such version, or its files are broken.
+        SettingsError: A configuration or page that settings name cannot be brought in line; nothing has changed then.
         UsageError: `version` is not a number.
     """
     wanted = None if version is None else _number(version)
@@ -81,22 +96,30 @@ def rollback(settings: Settings, version: str | int | None = None, *, why: str |
     with exclusive_lock(settings.models_dir / LOCK):
         now = read_pointer(settings)
         assert now is not None  # the pointer is only ever replaced
-        target = now.previous if wanted is None else wanted
-        if target is None:
-            raise ModelError(f"Before version {now.version} there was no champion", do="beatsight rollback VERSION")
-        if target not in versions(settings):
-            raise ModelError(f"There is no version {target}", where=settings.models_dir, do="see beatsight models")
+        target = _target(settings, now, wanted)
         about = read_json(version_folder(settings, target) / VERSION)
-        if target == now.version:
-            align(settings, now)
-        else:
-            entry = _entry("rollback", about, why or f"rolled back from version {now.version}")
-            move_pointer(settings, target, entry)
-    return RollbackResult(target, now.version, about["run_id"], settings.models_dir / CURRENT_WEIGHTS, _notice(about))
+        entry = _entry("rollback", about, why or f"rolled back from version {now.version}")
+        after = now if target == now.version else now.succeeded_by(target, entry)
+        changes = plan_announcement(settings, after)
+        if not dry_run:
+            if after is now:
+                align(settings, now)
+            else:
+                move_pointer(settings, after)
+            changes = announce(settings, after)
+    return RollbackResult(
+        version=target,
+        previous=now.version,
+        run_id=about["run_id"],
+        current=settings.models_dir / CURRENT_WEIGHTS,
+        notice=_notice(about),
+        changes=tuple(change.to_json() for change in changes if change.diff),
+        dry_run=dry_run,
+    )
 
 
 def champion(settings: Settings) -> Champion | None:
-    """Who is champion, with the files derived from the pointer brought in line; None before the first promotion.
+    """Who is champion, with all that derives from the pointer brought in line; None before the first promotion.
 
     Raises:
         ModelError: The pointer or the version it names is broken.
@@ -105,11 +128,17 @@ def champion(settings: Settings) -> Champion | None:
         return None
     with exclusive_lock(settings.models_dir / LOCK):
         now = read_pointer(settings)
-        return align(settings, now) if now is not None else None
+        if now is not None:
+            align(settings, now)
+            announce_if_possible(settings, now)
+        return now
 
 
 def list_models(settings: Settings) -> ModelList:
-    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each."""
+    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each.
+
+    Beside them the challenger, if a run stands that was judged and is no version.
+    """
     now = champion(settings)
     models = []
     for version in reversed(versions(settings)):
@@ -129,7 +158,14 @@ def list_models(settings: Settings) -> ModelList:
                 "folder": str(folder),
             }
         )
-    return ModelList(now.version if now else None, tuple(models), now.history if now else ())
+    challenger = find_challenger(settings)
+    return ModelList(
+        champion=now.version if now else None,
+        previous=now.previous if now else None,
+        challenger=challenger.to_json() if challenger else None,
+        models=tuple(models),
+        history=now.history if now else (),
+    )
 
 
 def _publish(
@@ -137,19 +173,25 @@ def _publish(
 ) -> PromotionResult:
     """Write the version, move the pointer. The caller holds the lock."""
     forced = None if judgement.passed else reason
+    check_announcement(settings, standing_to_be(settings, judgement, forced))
     version = write_version(settings, trained, judgement, forced)
     about = read_json(version_folder(settings, version) / VERSION)
     why = f"forced: {forced}" if forced else "met every criterion"
-    move_pointer(settings, version, _entry("promote", about, why))
+    after = (before or Champion(version)).succeeded_by(version, _entry("promote", about, why))
+    plan_announcement(settings, after)  # what cannot be told stops it here
+    move_pointer(settings, after)
+    changes = announce(settings, after)
     return PromotionResult(
         run_id=trained.run_id,
         version=version,
         previous=before.version if before else None,
         judgement=judgement.record,
+        infrastructure=_infrastructure(version_folder(settings, version)),
         forced=forced,
         folder=version_folder(settings, version),
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=False,
+        changes=tuple(change.to_json() for change in changes),
         notice=_joined(_notice(about), judgement.notice if judgement.notice != about["notice"] else None),
     )
 
@@ -161,13 +203,30 @@ def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionR
         run_id=trained.run_id,
         version=standing.version,
         previous=standing.previous,
-        judgement=read_json(folder / "gate.json"),
+        judgement=read_json(folder / GATE),
+        infrastructure=_infrastructure(folder),
         forced=about["forced"],
         folder=folder,
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=True,
+        changes=(),
         notice=_joined("it is the champion already", _notice(about)),
     )
+
+
+def _target(settings: Settings, now: Champion, wanted: int | None) -> int:
+    """The version that a rollback is to."""
+    target = now.previous if wanted is None else wanted
+    if target is None:
+        raise ModelError(f"Before version {now.version} there was no champion", do="beatsight rollback VERSION")
+    if target not in versions(settings):
+        raise ModelError(f"There is no version {target}", where=settings.models_dir, do="see beatsight models")
+    return target
+
+
+def _infrastructure(folder: Path) -> tuple[dict[str, Any], ...]:
+    path = folder / INFRASTRUCTURE
+    return tuple(read_json(path)["checks"]) if path.is_file() else ()
 
 
 def _refusal(judgement: Judgement) -> GateError:
@@ -217,14 +276,10 @@ def _role(version: int, now: Champion | None) -> str:
     if now is None:
         return "never champion"
     if version == now.version:
-        return "champion"
+        return CHAMPION
     if version == now.previous:
-        return "previous"
-    return "former" if version in _champions(now.history) else "never champion"
-
-
-def _champions(history: Sequence[dict[str, Any]]) -> set[int]:
-    return {int(entry["version"]) for entry in history}
+        return PREVIOUS
+    return "former" if version in {int(entry["version"]) for entry in now.history} else "never champion"
 
 
 def _reason(force: str | None) -> str | None:

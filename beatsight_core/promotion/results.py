@@ -14,10 +14,12 @@ class PromotionResult:
         version: Its version, the champion now.
         previous: The champion before; None for the first.
         judgement: What it was judged by.
+        infrastructure: What its files were judged by (`infrastructure.CHECKS`); empty for versions made before that.
         forced: The reason, if a criterion failed.
         folder: The version's.
         current: The champion's weights under the name that the app loads.
         already: Whether it was the champion before this call.
+        changes: Files of others that were brought in line: file, diff, backup.
         notice: What a person must know.
     """
 
@@ -25,11 +27,13 @@ class PromotionResult:
     version: int
     previous: int | None
     judgement: dict[str, Any]
+    infrastructure: tuple[dict[str, Any], ...]
     forced: str | None
     folder: Path
     current: Path
     already: bool
     notice: str | None
+    changes: tuple[dict[str, str | None], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe; `promoted` is always true, as a refusal is an error."""
@@ -41,24 +45,38 @@ class PromotionResult:
             "passed": self.judgement["passed"],
             "criteria": self.judgement["criteria"],
             "record": self.judgement["digest"],
+            "infrastructure": list(self.infrastructure),
             "forced": self.forced,
             "folder": str(self.folder),
             "card": str(self.folder / "card.md"),
             "current": str(self.current),
             "already": self.already,
             "notice": self.notice,
+            "changes": list(self.changes),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackResult:
-    """A rollback that took place."""
+    """A rollback.
+
+    Attributes:
+        version: The champion again.
+        previous: The champion before.
+        run_id: What the version came of.
+        current: The champion's weights under the name that the app loads.
+        notice: What a person must know of the version.
+        changes: Files of others that were brought in line: file, diff, backup.
+        dry_run: Whether nothing was changed, and all this only would be.
+    """
 
     version: int
     previous: int
     run_id: str
     current: Path
     notice: str | None
+    changes: tuple[dict[str, str | None], ...] = ()
+    dry_run: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe."""
@@ -68,17 +86,35 @@ class RollbackResult:
             "run_id": self.run_id,
             "current": str(self.current),
             "notice": self.notice,
+            "changes": list(self.changes),
+            "dry_run": self.dry_run,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class ModelList:
-    """All versions, newest first, and the history of champions."""
+    """All versions, newest first, who has which role, and the history of champions.
+
+    Attributes:
+        champion: The champion's version.
+        previous: The version that a rollback goes back to.
+        challenger: The run that was judged last and is no version (`evaluation.roles`).
+        models: A table row per version.
+        history: Every change of champion, oldest first.
+    """
 
     champion: int | None
+    previous: int | None
+    challenger: dict[str, Any] | None
     models: tuple[dict[str, Any], ...]
     history: tuple[dict[str, Any], ...]
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe."""
-        return {"champion": self.champion, "models": list(self.models), "history": list(self.history)}
+        return {
+            "champion": self.champion,
+            "previous": self.previous,
+            "challenger": self.challenger,
+            "models": list(self.models),
+            "history": list(self.history),
+        }

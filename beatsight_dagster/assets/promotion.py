@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from beatsight_core.errors import GateError
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import promotion as checks
@@ -56,13 +57,14 @@ def promoted_model(
 
     **Grain**: one manifest; by default the run that was evaluated here last, else the newest finished. **Reads** the
     run and its evaluation, by digest.
-    **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth`.
+    **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth` with its
+    sidecar; then the configurations and pages that `[release]` names.
 
     **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. A gate record
-    that was altered or is stale is refused with what differs; `judge_again` judges anew. Take back a promotion with
+    that was altered or is stale is refused with what differs; `judge_again` judges anew. A version that is not fit for
+    use (it does not load in a fresh process, is too slow or too large) is never promoted. Take back a promotion with
     `beatsight rollback`.
     """
-    from beatsight_core.errors import GateError
     from beatsight_core.promotion.candidate import candidate
     from beatsight_core.promotion.criteria import judge, judged
     from beatsight_core.promotion.registry import promote
@@ -79,7 +81,13 @@ def promoted_model(
         yield from results
         refused = "; ".join(row["message"] for row in judgement.failed)
         raise dg.Failure(f"{run.run_id} is refused: {refused}", allow_retries=False)
-    result = promote(current, run.run_id, force=config.force, device=config.device, judgement=judgement).to_json()
+    try:
+        result = promote(
+            current, run.run_id, force=config.force, device=config.device, judgement=judgement, progress=Progress()
+        ).to_json()
+    except GateError as error:  # its files are not fit for use, which no reason helps
+        yield from results
+        raise dg.Failure(str(error), allow_retries=False) from error
     yield dg.MaterializeResult(
         metadata=promotion_metadata(result, judgement.path),
         check_results=results,

@@ -4,7 +4,19 @@ from collections.abc import Callable
 
 from benchmarks.bench import Bench
 from benchmarks.figures import Figure
-from benchmarks.rows import catalog, ear, evaluation, export, features, health, loader, overhead, reexport, train
+from benchmarks.rows import (
+    catalog,
+    ear,
+    evaluation,
+    export,
+    features,
+    health,
+    loader,
+    overhead,
+    reexport,
+    release,
+    train,
+)
 
 ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "catalog": catalog.measure,
@@ -16,6 +28,7 @@ ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "train": train.measure,
     "ear": ear.measure,
     "evaluation": evaluation.measure,
+    "release": release.measure,
     "overhead": overhead.measure,
 }
 """Name for `ONLY=` -> what measures it, in the order of the table."""

@@ -138,3 +138,40 @@ def test_a_source_set_with_a_name_that_no_folder_can_have_is_looked_for_in_raw(s
         assert settings.source(name).roots == (data_root / "raw",)
         assert not any(root.is_dir() for root in settings.source(name).roots)
     assert settings.source("x" * 255).roots[0] == data_root / "raw" / ("x" * 255)
+
+
+def test_a_release_names_files_relative_to_the_data_root(data_root):
+    write(
+        data_root,
+        '[release]\nroots = ["../app"]\ncurrent_status = "docs/S.md"\nmax_size_mb = 3\n'
+        '[[release.configs]]\nfile = "../app/.env"\nkey = "MODEL"\n',
+    )
+    release = load_settings(data_root, {}).release
+    assert release.roots == (data_root.parent / "app",)
+    assert release.current_status == data_root / "docs" / "S.md"
+    assert release.next_steps is None
+    assert (release.max_size_mb, release.max_latency_ms) == (3.0, 50.0)
+    (target,) = release.configs
+    assert (target.file, target.key, target.value) == (data_root.parent / "app" / ".env", "MODEL", "{weights}")
+
+
+def test_a_release_with_mistakes_names_them_all(data_root):
+    write(
+        data_root,
+        "[release]\nmax_latency_ms = 0\nmax_sise_mb = 3\n"
+        '[[release.configs]]\nfile = "a.json"\n[[release.configs]]\nfile = "a.json"\nkey = 3\nvalu = "x"\n',
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_settings(data_root, {})
+    message = str(caught.value)
+    for part in (
+        "must be positive",
+        "release.max_size_mb?",
+        "release.configs[0] lacks key",
+        "configs[1].key must be str",
+    ):
+        assert part in message
+    assert "did you mean release.configs[1].value?" in message
+    write(data_root, "[release]\nconfigs = 3\n")
+    with pytest.raises(SettingsError, match="must be a list of tables"):
+        load_settings(data_root, {})

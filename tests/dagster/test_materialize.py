@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -254,6 +255,30 @@ def test_a_refused_promotion_lists_its_criteria_and_makes_nothing(place: Place) 
     assert "is refused: accuracy" in failure(result)
     assert not result.asset_materializations_for_node("promoted_model")
     assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
+
+
+def test_a_reason_promotes_what_failed_its_criteria_but_not_what_is_not_fit_for_use(place: Place) -> None:
+    toml = place.settings.data_root / "beatsight.toml"
+    lenient, target = toml.read_text(), toml.readlink()
+    forced = {"force": "a test", "device": "cpu"}
+    toml.unlink()
+    try:
+        toml.write_text(lenient + "\n[release]\nmax_size_mb = 0.001\n")
+        refused = place.run("promoted_model", promoted_model=forced)
+        assert "not fit for use" in failure(refused)
+        assert "millions of bytes" in failure(refused)
+        assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
+        assert place.checks("promoted_model")["exported_model", place.key].passed
+        toml.write_text(lenient)
+        assert place.run("promoted_model", promoted_model=forced).success
+        shown = place.metadata("promoted_model")
+        assert {row.data["gate"]: row.data["passed"] for row in shown["files of the version"].records}["size"] == "yes"
+        assert shown["changed in files of others"] == "nothing"
+        assert (place.settings.models_dir / "current_drum_classifier.pth").exists()
+    finally:
+        toml.unlink()
+        toml.symlink_to(target)
+        shutil.rmtree(place.settings.models_dir, ignore_errors=True)
 
 
 def test_the_driver_says_which_health_gates_failed(place: Place, instance: dg.DagsterInstance, tmp_path: Path) -> None:

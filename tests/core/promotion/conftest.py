@@ -37,5 +37,5 @@ def released_once(trained_once, train_once_more, tmp_path_factory) -> Released:
 @pytest.fixture
 def released(released_once, tmp_path) -> Released:
     """A copy of the two versions, to do with as one likes."""
-    shutil.copytree(released_once.root, tmp_path / "released")
+    shutil.copytree(released_once.root, tmp_path / "released", symlinks=True)
     return Released(tmp_path / "released", released_once.first, released_once.second)

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -8,7 +9,10 @@ import pytest
 from beatsight_core.dataset.index import indexes_folder
 from beatsight_core.errors import ModelError
 from beatsight_core.files import file_name, write_json
-from beatsight_core.promotion.archive import altered_files, archive_run, history_csv
+from beatsight_core.promotion.archive import archive_run
+from beatsight_core.promotion.archive_check import check_archive, check_archives
+from beatsight_core.promotion.archive_sources import history_csv
+from beatsight_core.promotion.status_pages import BEGIN, END
 from beatsight_core.training.records import open_run
 
 
@@ -24,7 +28,7 @@ def test_the_champions_run_is_archived_with_all_that_led_to_it(released):
         "run/config.json", "run/environment.json", "run/history.jsonl", "run/history.csv", "run/metrics.json",
         "run/thresholds.json", "gate.json", "dataset/tiny.json", "dataset/catalog/summary.json", "model/2/card.md",
         f"{evaluation}/metrics.json", f"{evaluation}/report.html", f"{evaluation}/misclassified.json", "archive.json",
-        "SHA256SUMS",
+        "SHA256SUMS", "run/curves.json", "model/2/infrastructure.json", "gates/promotion.json",
     } <= names  # fmt: skip
     assert not [name for name in names if name.endswith((".pt", ".pth", ".wav", ".parquet"))]
     assert result.files == len(names)
@@ -47,7 +51,7 @@ def test_archiving_again_finds_it_and_a_change_makes_another(released):
     assert not third.reused
     assert third.folder != first.folder
     assert (third.folder / "health" / "report.json").exists()
-    assert altered_files(first.folder) == []
+    assert check_archive(first.folder).whole
 
 
 def test_a_manifests_odd_name_hides_nothing_from_the_archive(trained):
@@ -79,8 +83,85 @@ def test_an_altered_archive_is_told_and_not_relied_on(released):
     settings = released.settings
     first = archive_run(settings, released.first.run_id)
     (first.folder / "run" / "history.csv").write_text("nothing")
-    assert altered_files(first.folder) == ["run/history.csv"]
+    assert check_archive(first.folder).altered == ("run/history.csv",)
     assert not archive_run(settings, released.first.run_id).reused
+
+
+def test_what_was_altered_lost_or_added_is_named(released):
+    settings = released.settings
+    folder = archive_run(settings).folder
+    (other,) = [check for check in check_archives(settings) if check.folder == folder]
+    assert other.whole
+    assert other.files == len((folder / "SHA256SUMS").read_text().splitlines())
+    (folder / "gate.json").unlink()
+    (folder / "run" / "metrics.json").write_text("{}")
+    (folder / "run" / "thresholds.json").rename(folder / "elsewhere.json")
+    (folder / "run" / "thresholds.json").symlink_to("../elsewhere.json")  # the same bytes, but not the file
+    (folder / "empty").mkdir()
+    check = check_archive(folder)
+    assert not check.whole
+    assert check.altered == ("run/metrics.json", "run/thresholds.json")
+    assert check.missing == ("gate.json",)
+    assert check.extra == ("elsewhere.json",)
+    assert archive_run(settings).folder != folder
+
+
+@pytest.mark.parametrize(
+    "sums", [None, "no list\n", "0  ../../other\n", f"{'0' * 64}  /etc/passwd\n", b"\xff\xfe", "0  \n"]
+)
+def test_a_list_that_cannot_be_used_is_no_pass(released, sums):
+    folder = archive_run(released.settings).folder
+    if sums is None:
+        (folder / "SHA256SUMS").unlink()
+    else:
+        (folder / "SHA256SUMS").write_bytes(sums if isinstance(sums, bytes) else sums.encode())
+    check = check_archive(folder)
+    assert not check.whole
+    assert "SHA256SUMS" in check.problem
+
+
+def test_the_verb_looks_at_one_or_all_and_ends_with_one_if_any_is_not_as_it_was(released, capsys):
+    from beatsight_core.cli.main import beatsight
+
+    def verb(*words):
+        with pytest.raises(SystemExit) as ended:
+            beatsight.main(["--data-root", str(released.root), "archive", "--json", *words], standalone_mode=False)
+        return ended.value.code, json.loads(capsys.readouterr().out)
+
+    assert verb("--verify") == (0, {"whole": True, "archives": []})
+    first = archive_run(released.settings, released.first.run_id).folder
+    second = archive_run(released.settings, released.second.run_id).folder
+    (first / "extra.txt").write_text("x")
+    code, said = verb("--verify")
+    assert code == 1
+    assert {check["folder"]: check["extra"] for check in said["archives"]} == {
+        str(first): ["extra.txt"],
+        str(second): [],
+    }
+    assert verb("--verify", released.second.run_id)[0] == 0
+    assert verb("--verify", first.parent.name)[0] == 1
+    assert verb("--verify", str(first))[0] == 1
+    assert verb("--verify", "nothing")[0] == 2
+
+
+def test_what_wandb_shows_and_what_the_status_page_says_are_kept(released):
+    settings = released.settings
+    run = open_run(settings, released.second.run_id)
+    write_json(run.folder / "tracking.json", {"mode": "online", "id": "x", "place": "https://wandb.example/x"})
+    page = settings.data_root / "STATUS.md"
+    page.write_text(f"mine\n{BEGIN}\n{END}\nmine\n")
+    settings = dataclasses.replace(settings, release=dataclasses.replace(settings.release, current_status=page))
+    folder = archive_run(settings).folder
+    shown = json.loads((folder / "run" / "wandb_summary.json").read_text())
+    assert shown["tracking"]["place"] == "https://wandb.example/x"
+    assert shown["summary"]["accuracy"] == run.metrics["metrics"]["accuracy"]
+    assert shown["summary"]["epoch"] == run.history[-1]["epoch"]
+    status = (folder / "status" / "CURRENT_STATUS.md").read_text()
+    assert "version 2 is in use" in status
+    assert "mine" not in status
+    of_another = archive_run(settings, released.first.run_id)
+    assert not (of_another.folder / "status").exists()
+    assert "run/tracking.json (it was not tracked)" in of_another.absent
 
 
 def test_without_a_champion_a_run_must_be_named(trained):

@@ -1,4 +1,8 @@
-"""Promotion killed with -9 before each of its commit steps: the champion is the old one or the new one, whole."""
+"""Promotion, rollback and archive killed with -9 before each of their commit steps.
+
+The champion is the old one or the new one, whole; the weights and their sidecar are always of one version, before any
+other command has looked at them.
+"""
 
 import json
 import os
@@ -10,18 +14,21 @@ import sys
 import pytest
 
 from beatsight_core.files import sha256_file
+from beatsight_core.promotion.archive import archive_run
+from beatsight_core.promotion.archive_check import check_archive
 from beatsight_core.promotion.pointer import read_pointer
 from beatsight_core.promotion.registry import champion, promote, rollback
 from beatsight_core.settings import load_settings
 
 CHILD = """
-import os, pathlib, signal, sys
-root, run_id, fatal = sys.argv[1], sys.argv[2], int(sys.argv[3])
+import atexit, os, pathlib, signal, sys
+root, verb, fatal = sys.argv[1], sys.argv[2:-1], int(sys.argv[-1])
 steps = 0
 def deadly(original):
     def move(self, target):
         global steps
-        if pathlib.Path(target).is_relative_to(pathlib.Path(root) / "models") and ".tmp-" not in str(target.parent):
+        inside = str(target).removeprefix(root + "/")
+        if inside.startswith(("models/", "reports/archive/")) and ".tmp-" not in os.path.dirname(inside):
             steps += 1
             if steps == fatal:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -29,19 +36,20 @@ def deadly(original):
     return move
 pathlib.Path.replace = deadly(pathlib.Path.replace)
 pathlib.Path.rename = deadly(pathlib.Path.rename)
-from beatsight_core.promotion.registry import promote
-from beatsight_core.settings import load_settings
-promote(load_settings(root), run_id, device="cpu")
-print(steps)
+atexit.register(lambda: print(steps, file=sys.stderr))
+from beatsight_core.cli.main import beatsight
+beatsight.main(["--data-root", root, *verb], standalone_mode=False)
 """
-STEPS = 5
-"""The version's folder, the pointer, the weights, the sidecar, the history."""
+PROMOTION_STEPS = 5
+"""The version's folder, the pointer, the new pair's folder, the link to it, the history."""
+ROLLBACK_STEPS = 4
+"""All of them but the version's folder."""
 
 
-def run_child(root, run_id, fatal):
+def run_child(root, verb, fatal):
     paths = os.pathsep.join(filter(None, [*sys.path[:0], os.environ.get("PYTHONPATH"), os.getcwd()]))  # noqa: PTH109
     return subprocess.run(
-        [sys.executable, "-c", CHILD, str(root), run_id, str(fatal)],
+        [sys.executable, "-c", CHILD, str(root), *verb, str(fatal)],
         env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
 
@@ -58,30 +66,70 @@ def before_second(released):
     return released
 
 
-def test_a_kill_before_any_commit_step_leaves_a_whole_champion_and_the_next_command_ends_it(before_second, tmp_path):
-    for fatal in range(1, STEPS + 1):
-        root = tmp_path / f"killed-{fatal}"
-        shutil.copytree(before_second.root, root)
-        settings, run_id = load_settings(root), before_second.second.run_id
-        done = run_child(root, run_id, fatal)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+def kill_at(root, tmp_path, verb, fatal):
+    """A copy of the data root in which the verb was killed before a step."""
+    copy = tmp_path / f"{verb[0]}-{fatal}"
+    shutil.copytree(root, copy, symlinks=True)
+    done = run_child(copy, verb, fatal)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    return load_settings(copy)
 
+
+def pair_seen(settings):
+    """The version of the pair under the names the app loads, which must be one; by the files alone."""
+    sidecar = json.loads((settings.models_dir / "current_drum_classifier.json").read_text())
+    digest = sha256_file(settings.models_dir / "current_drum_classifier.pth")
+    assert sidecar["sha256"] == digest == sha256_file(settings.models_dir / sidecar["folder"] / "model.pth")
+    return sidecar["version"]
+
+
+def steps_of(root, tmp_path, verb):
+    copy = tmp_path / f"{verb[0]}-whole"
+    shutil.copytree(root, copy, symlinks=True)
+    done = run_child(copy, verb, 0)
+    assert done.returncode == 0, done.stderr
+    return int(done.stderr.split()[-1])
+
+
+def test_a_kill_before_any_commit_step_leaves_a_whole_champion_and_the_next_command_ends_it(before_second, tmp_path):
+    run_id = before_second.second.run_id
+    verb = ["promote", run_id, "--device", "cpu"]
+    for fatal in range(1, PROMOTION_STEPS + 1):
+        settings = kill_at(before_second.root, tmp_path, verb, fatal)
         pointed = read_pointer(settings).version
         assert pointed == (1 if fatal <= 2 else 2)
-        weights = {sha256_file(path): int(path.parent.name) for path in root.glob("models/versions/[0-9]/model.pth")}
-        assert sha256_file(settings.models_dir / "current_drum_classifier.pth") in weights  # never half of anything
+        assert pair_seen(settings) == (1 if fatal <= 4 else 2)
 
         assert champion(settings).version == pointed
-        sidecar = json.loads((settings.models_dir / "current_drum_classifier.json").read_text())
-        current = sha256_file(settings.models_dir / "current_drum_classifier.pth")
-        assert (sidecar["version"], sidecar["sha256"], weights[current]) == (pointed, current, pointed)
+        assert pair_seen(settings) == pointed
 
         assert promote(settings, run_id, device="cpu").version == 2
+        assert pair_seen(settings) == 2
         assert sorted(path.name for path in (settings.models_dir / "versions").iterdir()) == ["1", "2"]
         assert len((settings.models_dir / "history.jsonl").read_text().splitlines()) == 2
         assert not list(settings.models_dir.rglob("*.tmp-*"))
+    assert steps_of(before_second.root, tmp_path, verb) == PROMOTION_STEPS
 
 
-def test_the_steps_are_all_there_are(before_second):
-    done = run_child(before_second.root, before_second.second.run_id, 0)
-    assert done.stdout.split() == [str(STEPS)], done.stderr
+def test_a_rollback_killed_before_any_step_is_ended_by_the_next_look(released, tmp_path):
+    verb = ["rollback", "--why", "it hears ghosts"]
+    for fatal in range(1, ROLLBACK_STEPS + 1):
+        settings = kill_at(released.root, tmp_path, verb, fatal)
+        pointed = read_pointer(settings).version
+        assert pointed == (2 if fatal == 1 else 1)
+        assert pair_seen(settings) == (2 if fatal <= 3 else 1)
+        assert champion(settings).version == pair_seen(settings) == pointed
+        lines = (settings.models_dir / "history.jsonl").read_text().splitlines()
+        assert len(lines) == (2 if fatal == 1 else 3)
+        assert json.loads(lines[-1])["why"] == ("it hears ghosts" if fatal > 1 else "met every criterion")
+        assert not list(settings.models_dir.rglob("*.tmp-*"))
+    assert steps_of(released.root, tmp_path, verb) == ROLLBACK_STEPS
+
+
+def test_an_archive_killed_before_its_one_step_leaves_none_and_the_next_is_whole(released, tmp_path):
+    assert steps_of(released.root, tmp_path, ["archive"]) == 1
+    settings = kill_at(released.root, tmp_path, ["archive"], 1)
+    assert all(".tmp-" in path.name for path in settings.archive_dir.glob("*/*"))
+    result = archive_run(settings)
+    assert check_archive(result.folder).whole
+    assert not list(settings.archive_dir.rglob("*.tmp-*"))

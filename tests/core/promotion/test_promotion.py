@@ -25,7 +25,7 @@ from beatsight_core.training.records import open_run
 PARTS = {
     "model.pth", "model.safetensors", "model.onnx", "components.json", "feature_spec.json", "thresholds.json",
     "metrics.json", "gate.json", "environment.json", "card.md", "config.json", "version.json", "selftest.npz",
-    "checksums.json",
+    "checksums.json", "infrastructure.json",
 }  # fmt: skip
 
 
@@ -37,7 +37,7 @@ def everything(root):
     return {
         path.relative_to(root).as_posix(): sha256_file(path)
         for path in (root / "models").rglob("*")
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name != ".lock" and "pairs" not in path.parts  # seen through their names
     }
 
 
@@ -159,7 +159,8 @@ def test_models_are_listed_newest_first_with_what_is_to_be_known(released):
 
 
 def test_nothing_promoted_is_an_empty_list_and_makes_no_folder(settings):
-    assert list_models(settings).to_json() == {"champion": None, "models": [], "history": []}
+    nobody = {"champion": None, "previous": None, "challenger": None, "models": [], "history": []}
+    assert list_models(settings).to_json() == nobody
     assert champion(settings) is None
     with pytest.raises(ModelError, match="no champion"):
         rollback(settings)

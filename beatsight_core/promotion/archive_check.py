@@ -1,0 +1,114 @@
+"""Whether archives are still what they were when they were made: nothing altered, nothing missing, nothing added."""
+
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from beatsight_core.errors import UsageError
+from beatsight_core.files import is_temporary, sha256_file, storage_errors
+from beatsight_core.settings import Settings
+
+ABOUT, SUMS = "archive.json", "SHA256SUMS"
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveCheck:
+    """What was found of one archive.
+
+    Attributes:
+        folder: Where it lies.
+        files: How many its list names.
+        altered: Files that hold something else than they did; also a link in the place of a file.
+        missing: Files of the list that are not there.
+        extra: Files that are there and not in the list.
+        problem: Why the list cannot be used, if it cannot.
+    """
+
+    folder: Path
+    files: int = 0
+    altered: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    problem: str | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is what it was."""
+        return not (self.altered or self.missing or self.extra or self.problem)
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, JSON-safe."""
+        return {
+            "folder": str(self.folder),
+            "whole": self.whole,
+            "files": self.files,
+            "altered": list(self.altered),
+            "missing": list(self.missing),
+            "extra": list(self.extra),
+            "problem": self.problem,
+        }
+
+
+def check_archive(folder: Path) -> ArchiveCheck:
+    """Compare every file of an archive with its `SHA256SUMS`.
+
+    Raises:
+        StorageError: A file cannot be read.
+    """
+    with storage_errors(folder):
+        there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not _is_plain_folder(path)}
+    try:
+        listed = _listed(folder)
+    except (OSError, ValueError) as error:
+        return ArchiveCheck(folder, problem=f"{SUMS} cannot be used: {error}")
+    same = {name for name in listed if name in there and _holds(folder / name, listed[name])}
+    return ArchiveCheck(
+        folder,
+        files=len(listed),
+        altered=tuple(sorted((listed.keys() & there) - same)),
+        missing=tuple(sorted(listed.keys() - there)),
+        extra=tuple(sorted(there - listed.keys() - {SUMS})),
+    )
+
+
+def check_archives(settings: Settings, which: str | None = None) -> list[ArchiveCheck]:
+    """Check one archive, those of a run or a day, or all.
+
+    Args:
+        settings: Say where archives lie.
+        which: A folder; or a run's id, the beginning of one, or a day as YYYYMMDD; all by default.
+
+    Raises:
+        UsageError: There is no such archive.
+        StorageError: A file cannot be read.
+    """
+    if which is not None and (Path(which) / SUMS).is_file():
+        return [check_archive(Path(which))]
+    with storage_errors(settings.archive_dir):
+        folders = sorted(path for path in settings.archive_dir.glob("*/*") if path.is_dir() and not is_temporary(path))
+    chosen = [path for path in folders if which is None or path.parent.name == which or path.name.startswith(which)]
+    if which is not None and not chosen:
+        raise UsageError(
+            f"There is no archive {which!r}", where=settings.archive_dir, do="name a folder, a run, or a day (YYYYMMDD)"
+        )
+    return [check_archive(folder) for folder in chosen]
+
+
+def _is_plain_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def _holds(path: Path, digest: str) -> bool:
+    return path.is_file() and not path.is_symlink() and sha256_file(path) == digest
+
+
+def _listed(folder: Path) -> dict[str, str]:
+    """Name -> digest, as the list says; a name that leads out of the folder makes the list useless."""
+    listed = {}
+    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+        digest, mark, name = line.partition("  ")
+        path = PurePosixPath(name)
+        if not mark or not name or path.is_absolute() or ".." in path.parts:
+            raise ValueError(f"{line[:80]!r} names no file of the archive")
+        listed[path.as_posix()] = digest
+    return listed

@@ -1,0 +1,125 @@
+"""What belongs into the archive of a run: files that are there, as they are, and a few texts made of them."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from beatsight_core.dataset.index import index_paths
+from beatsight_core.errors import BeatSightError
+from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, version_folder
+from beatsight_core.evaluation.report import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
+from beatsight_core.evaluation.roles import read_pointer
+from beatsight_core.files import file_name, is_temporary, read_json
+from beatsight_core.promotion.bundle import CARD, INFRASTRUCTURE, versions
+from beatsight_core.promotion.record import RECORD
+from beatsight_core.promotion.status_pages import written_sections
+from beatsight_core.settings import Settings
+from beatsight_core.training import records
+from beatsight_core.training.mirror import flat_numbers
+from beatsight_core.training.records import Run
+from beatsight_core.training.tracking import read_tracking
+
+_RUN_FILES = (
+    records.CONFIG, records.ENVIRONMENT, records.THRESHOLDS, records.METRICS, records.HISTORY, records.CURVES,
+)  # fmt: skip
+_EVALUATION_FILES = (METRICS, PAGE, CONFUSION, CONFUSION_MATRIX, MISTAKES)
+_HEALTH_FILES = ("report.json", "report.html")
+_CATALOG_FILES = ("summary.json", "inventory.json")
+_LEFT_OUT = {PREDICTIONS}
+"""Of an evaluation: one row per hit, as large as a dataset's table, and made again from the checkpoint."""
+_WHY_ABSENT = {
+    "dataset/catalog/inventory.json": "never built, or the catalog was made anew since; `beatsight health` builds it",
+    f"run/{records.TRACKING}": "it was not tracked",
+}
+
+
+def found_files(settings: Settings, trained: Run) -> tuple[dict[str, Path], list[str]]:
+    """Place in the archive -> file, of all that is there; and what is not, with the reason where it is known."""
+    catalog, health = settings.catalog_dir / trained.key, settings.health_dir / file_name(trained.key)
+    wanted = {f"run/{name}": trained.folder / name for name in (*_RUN_FILES, records.TRACKING)}
+    wanted["gate.json"] = trained.folder / RECORD
+    wanted |= {f"gates/{path.name}": path for path in _whole(trained.folder / RECORD.parent, "*.json")}
+    wanted |= {f"dataset/catalog/{name}": catalog / name for name in _CATALOG_FILES}
+    wanted |= {f"health/{name}": health / name for name in _HEALTH_FILES}
+    wanted |= {f"health/{path.name}": path for path in _whole(health, "*.jsonl")}
+    indexes = index_paths(settings, trained.key)
+    wanted |= {f"dataset/{path.name}": path for path in indexes}
+    evaluations = sorted(path.parent for path in (settings.metrics_dir / trained.run_id).glob(f"*/{METRICS}"))
+    for folder in evaluations:
+        names = [*_EVALUATION_FILES, *(path.name for path in _whole(folder, "*") if path.name not in _LEFT_OUT)]
+        wanted |= {f"evaluation/{folder.name}/{name}": folder / name for name in names}
+    wanted |= _of_versions(settings, trained)
+    absent = [
+        f"{name} ({_WHY_ABSENT[name]})" if name in _WHY_ABSENT else name
+        for name, path in wanted.items()
+        if not path.is_file()
+    ]
+    absent += [] if indexes else ["dataset indexes"]
+    absent += [] if evaluations else ["evaluations"]
+    return {name: path for name, path in wanted.items() if path.is_file()}, absent
+
+
+def made_texts(settings: Settings, trained: Run) -> dict[str, str]:
+    """Place in the archive -> text: the history as CSV, what W&B shows, and what the status pages say of the run."""
+    texts = {}
+    if trained.history:
+        texts["run/history.csv"] = history_csv(trained.history)
+    if tracking := read_tracking(trained.folder):
+        shown = {"tracking": tracking, "summary": wandb_summary(trained)}
+        texts["run/wandb_summary.json"] = orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode() + "\n"
+    standing = read_pointer(settings)
+    if standing is not None and standing.since["run_id"] == trained.run_id:
+        texts |= {f"status/{name}": text for name, text in _sections(settings).items()}
+    return texts
+
+
+def wandb_summary(trained: Run) -> dict[str, float]:
+    """What W&B shows as the summary of a run: the last value of each figure, and those of the finished run."""
+    last = flat_numbers(trained.history[-1]) if trained.history else {}
+    return last | flat_numbers((trained.metrics or {}).get("metrics", {}))
+
+
+def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
+    """A run's epochs as a table; tables within a record become columns such as `f1.kick`."""
+    rows = [dict(_flat(record)) for record in history]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for name, value in record.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _of_versions(settings: Settings, trained: Run) -> dict[str, Path]:
+    wanted: dict[str, Path] = {}
+    for version in versions(settings):
+        folder = version_folder(settings, version)
+        if read_json(folder / VERSION)["run_id"] == trained.run_id:
+            names = (CARD, VERSION, CHECKSUMS, *([INFRASTRUCTURE] if (folder / INFRASTRUCTURE).is_file() else []))
+            wanted |= {f"model/{version}/{name}": folder / name for name in names}
+    return wanted
+
+
+def _whole(folder: Path, pattern: str) -> list[Path]:
+    """The files of a folder that are not being written."""
+    return sorted(path for path in folder.glob(pattern) if path.is_file() and not is_temporary(path))
+
+
+def _sections(settings: Settings) -> dict[str, str]:
+    """What the status pages say; a page that lost its markers says nothing, and is told of when it is written."""
+    try:
+        return written_sections(settings)
+    except BeatSightError:
+        return {}

@@ -1,0 +1,90 @@
+"""A file that is somebody else's, changed in place: only where settings allow it, whole or not at all, mode kept."""
+
+import datetime
+import difflib
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from beatsight_core.errors import SettingsError
+from beatsight_core.files import atomic_path, digest_bytes, put_if_absent, storage_errors
+from beatsight_core.settings import Settings
+
+PRIVATE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """What a file is to become.
+
+    Attributes:
+        path: The file itself, links resolved.
+        before: Its bytes.
+        after: The bytes that it is to have.
+        keep: Whether a dated copy of it as it was is left beside it.
+    """
+
+    path: Path
+    before: bytes
+    after: bytes
+    keep: bool = False
+
+    @property
+    def diff(self) -> str:
+        """The lines that change, without their neighbours, which are nobody's business."""
+        old, new = (data.decode("utf-8", "replace").splitlines() for data in (self.before, self.after))
+        return "\n".join(difflib.unified_diff(old, new, str(self.path), str(self.path), lineterm="", n=0))
+
+    @property
+    def backup(self) -> Path:
+        """Where the file as it was is kept: the same for the same content and day."""
+        day = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
+        return self.path.with_name(f"{self.path.name}.{day}-{digest_bytes(self.before)[:8]}.bak")
+
+    def to_json(self) -> dict[str, str | None]:
+        """The file, what changes in it, and where it is kept as it was."""
+        return {"file": str(self.path), "diff": self.diff, "backup": str(self.backup) if self.keep else None}
+
+    def apply(self) -> None:
+        """Make the file so. A reader finds it as it was or as it is to be.
+
+        Raises:
+            StorageError: The drive refused; the file is as it was.
+        """
+        if self.after == self.before:
+            return
+        if self.keep:
+            put_if_absent(self.backup, lambda path: self._write(path, self.before))
+        with atomic_path(self.path) as temporary:
+            self._write(temporary, self.after)
+
+    def _write(self, path: Path, data: bytes) -> None:
+        path.touch(mode=PRIVATE)  # it may hold secrets, so nobody reads it before it has its mode
+        path.write_bytes(data)
+        shutil.copymode(self.path, path)
+
+
+def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
+    """A file that settings name, links resolved.
+
+    Args:
+        settings: Say in which folders files may be changed.
+        path: The file.
+        setting: What names it, for messages.
+
+    Raises:
+        SettingsError: It is not there, or lies outside the data root and `release.roots`.
+    """
+    with storage_errors(path):
+        actual = path.resolve()
+        roots = [root.resolve() for root in (settings.data_root, *settings.release.roots)]
+        if not any(actual.is_relative_to(root) for root in roots):
+            raise SettingsError(
+                f"{setting} names a file outside the folders in which files may be changed",
+                where=path,
+                why=f"it is {actual}" if actual != path else None,
+                do="add its folder to release.roots, or name another file",
+            )
+        if not actual.is_file():
+            raise SettingsError(f"{setting} names a file that is not there", where=path, do="make it, or take it out")
+    return actual

@@ -1,0 +1,211 @@
+"""CURRENT_STATUS.md and NEXT_STEPS.md: a dated section between two markers says which model is in use and what is next.
+
+Settings name the pages (`release.current_status`, `release.next_steps`). All bytes outside the markers stay as they
+are; a page without them, or with several, is an error, as nobody can know then what is the writer's own.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from beatsight_core.errors import SettingsError
+from beatsight_core.evaluation.lookup import VERSION, version_folder
+from beatsight_core.evaluation.report import METRICS, PAGE
+from beatsight_core.evaluation.roles import Champion
+from beatsight_core.files import read_json, storage_errors
+from beatsight_core.promotion.bundle import CARD, GATE, INFRASTRUCTURE
+from beatsight_core.promotion.card import escaped, weaknesses
+from beatsight_core.promotion.foreign_file import FileChange, allowed_file
+from beatsight_core.promotion.limits import PROTECTED
+from beatsight_core.promotion.rules import protected_label
+from beatsight_core.settings import Settings
+
+BEGIN = "<!-- beatsight: begin, written anew at each change of champion -->"
+END = "<!-- beatsight: end -->"
+
+_FIGURES = (
+    ("accuracy", "accuracy"), ("exact_match", "exact match"), ("macro_f1", "macro-F1"), ("loss", "loss"),
+    ("hits", "validation hits"),
+)  # fmt: skip
+_NEAR = 3
+"""Criteria nearest to their limits that are named."""
+
+
+def plan_pages(settings: Settings, champion: Champion) -> list[FileChange]:
+    """What the pages are to become. Changes nothing.
+
+    Args:
+        settings: Name the pages.
+        champion: Who is champion, with the history that led there.
+
+    Raises:
+        SettingsError: A page is missing, lies outside, or lacks its markers.
+        DatasetError: A version's files are gone.
+    """
+    written = {"current_status": _current_status, "next_steps": _next_steps}
+    changes = []
+    for setting, path, data in _pages(settings):
+        text = "\n\n".join(written[setting](settings, path.parent, champion))
+        changes.append(FileChange(path, data, _between_markers(data, path, text)))
+    return changes
+
+
+def check_pages(settings: Settings) -> None:
+    """Make sure that the pages can be written, before anything is changed.
+
+    Raises:
+        SettingsError: A page is missing, lies outside, or lacks its markers.
+    """
+    for _, path, data in _pages(settings):
+        _between_markers(data, path, "")
+
+
+def written_sections(settings: Settings) -> dict[str, str]:
+    """Name of a page -> what stands between its markers.
+
+    Raises:
+        SettingsError: As `check_pages`.
+    """
+    sections = {}
+    for setting, path, data in _pages(settings):
+        start, stop = _places(data, path)
+        name = {"current_status": "CURRENT_STATUS.md", "next_steps": "NEXT_STEPS.md"}[setting]
+        sections[name] = data[start:stop].decode("utf-8", "replace").strip() + "\n"
+    return sections
+
+
+def _pages(settings: Settings) -> Iterator[tuple[str, Path, bytes]]:
+    for setting in ("current_status", "next_steps"):
+        named: Path | None = getattr(settings.release, setting)
+        if named is not None:
+            path = allowed_file(settings, named, f"release.{setting}")
+            with storage_errors(path):
+                yield setting, path, path.read_bytes()
+
+
+def _between_markers(data: bytes, path: Path, text: str) -> bytes:
+    start, stop = _places(data, path)
+    newline = "\r\n" if data[start : start + 2] == b"\r\n" else "\n"
+    section = f"\n{text}\n".replace("\n", newline)
+    return data[:start] + section.encode() + data[stop:]
+
+
+def _places(data: bytes, path: Path) -> tuple[int, int]:
+    """Where the section of a page begins and ends."""
+    begin, end = BEGIN.encode(), END.encode()
+    start, stop = data.find(begin) + len(begin), data.find(end)
+    if data.count(begin) != 1 or data.count(end) != 1 or stop < start:
+        raise SettingsError(
+            f"A page has {data.count(begin)} marks that begin its section and {data.count(end)} that end it",
+            where=path,
+            why="only what stands between one of each is written, so that the rest stays yours",
+            do=f"put these two lines where the section is to be: {BEGIN} and {END}",
+        )
+    return start, stop
+
+
+def _current_status(settings: Settings, folder: Path, champion: Champion) -> Iterator[str]:
+    since, about = champion.since, _about(settings, champion.version)
+    done = {"promote": "Promoted", "rollback": "Rolled back"}.get(since["action"], since["action"])
+    yield f"## {since['at'][:10]}: version {champion.version} is in use"
+    yield f"{done} by {escaped(since['by'])} at {since['at']}: {escaped(since['why'])}. Run {escaped(about['run_id'])}."
+    for notice in filter(None, (since["notice"], since["forced"] and f"promoted by force: {since['forced']}")):
+        yield f"> **{escaped(notice).upper()}**"
+    yield _figures(settings, champion)
+    yield "\n".join(f"- [{title}]({_link(path, folder)})" for title, path in _artefacts(settings, champion.version))
+
+
+def _next_steps(settings: Settings, folder: Path, champion: Champion) -> Iterator[str]:
+    version = version_folder(settings, champion.version)
+    rows = read_json(version / GATE)["criteria"]
+    yield f"## {champion.since['at'][:10]}: after version {champion.version}"
+    lines = weaknesses(read_json(version / METRICS))
+    lines += [
+        f"- Not met, and promoted all the same: {escaped(row['title'])} ({escaped(row['message'])})."
+        for row in rows
+        if not row["passed"]
+    ]
+    if near := _nearest(rows):
+        lines.append(f"- Nearest to their limits: {near}.")
+    lines.append(f"- Keep what led here: `beatsight archive {escaped(champion.since['run_id'])}`.")
+    if champion.previous is not None:
+        lines.append(f'- The way back to version {champion.previous}: `beatsight rollback --why "..."`.')
+    lines.append(f"- Details: [model card]({_link(version / CARD, folder)}).")
+    yield "\n".join(lines)
+
+
+def _figures(settings: Settings, champion: Champion) -> str:
+    """The champion's figures beside those of the champion before it."""
+    ours = _measured(settings, champion.version)
+    before = int(champion.history[-2]["version"]) if len(champion.history) > 1 else None
+    if before is None:
+        return _table(
+            ["figure", f"version {champion.version}"], ([name, _shown(value)] for name, value in ours.items())
+        )
+    theirs = _measured(settings, before)
+    rows = [
+        [name, _shown(value), _shown(theirs.get(name)), _change(value, theirs.get(name))]
+        for name, value in ours.items()
+    ]
+    table = _table(["figure", f"version {champion.version}", f"version {before}, before", "change"], rows)
+    datasets = {_about(settings, version)["digests"].get("dataset") for version in (champion.version, before)}
+    return table if len(datasets) == 1 else f"{table}\n\nThe two were measured on different datasets."
+
+
+def _measured(settings: Settings, version: int) -> dict[str, float | None]:
+    metrics = read_json(version_folder(settings, version) / METRICS)["metrics"]
+    figures = {title: metrics.get(name) for name, title in _FIGURES}
+    for name in PROTECTED:
+        label = protected_label(name, metrics["per_class"])
+        figures[f"F1 of {name}"] = metrics["per_class"][label]["f1"] if label else None
+    return figures
+
+
+def _artefacts(settings: Settings, version: int) -> Iterator[tuple[str, Path]]:
+    folder = version_folder(settings, version)
+    record = read_json(folder / GATE)
+    named = (
+        ("model card", folder / CARD),
+        ("gate record", folder / GATE),
+        ("checks of its files", folder / INFRASTRUCTURE),
+        ("evaluation", settings.metrics_dir / record["run_id"] / record["evaluation_id"] / PAGE),
+        ("run", settings.run_root / record["run_id"]),
+    )
+    yield from ((title, path) for title, path in named if path.exists())
+
+
+def _nearest(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Met criteria with the least margin, by their share of the limit."""
+    figures = [
+        row for row in rows if row["passed"] and row["limit"] and row["margin"] is not None and row["limit"] > 0.01
+    ]
+    nearest = sorted(figures, key=lambda row: row["margin"] / row["limit"])[:_NEAR]
+    return ", ".join(f"{escaped(row['title'])} {row['value']:.4g} ({row['sign']} {row['limit']:g})" for row in nearest)
+
+
+def _about(settings: Settings, version: int) -> dict[str, Any]:
+    about: dict[str, Any] = read_json(version_folder(settings, version) / VERSION)
+    return about
+
+
+def _link(path: Path, folder: Path) -> str:
+    return quote(Path(os.path.relpath(path, folder)).as_posix())
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _shown(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
+
+
+def _change(value: float | None, before: float | None) -> str:
+    if value is None or before is None:
+        return "–"
+    return f"{value - before:+,}" if isinstance(value, int) else f"{value - before:+.4f}"
