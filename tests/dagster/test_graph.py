@@ -44,4 +44,5 @@ def test_the_contract_of_keys_groups_and_partitions(beside: Callable[[str], Modu
 
 def test_each_promotion_criterion_has_its_check() -> None:
     figures = set(PROFILES["production"])
-    assert set(promotion_checks.CRITERIA) == figures | {"no_class_worse", "evaluation_matches", "exported_model"}
+    others = {"no_class_worse", "slice_0.3", "evaluation_matches", "exported_model"}
+    assert set(promotion_checks.CRITERIA) == figures | others

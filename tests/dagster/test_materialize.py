@@ -13,6 +13,7 @@ import pytest
 
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import file_name
+from beatsight_core.health.seal import sealed
 from beatsight_core.manifest.reader import manifest_key
 from beatsight_core.promotion.candidate import candidate
 from beatsight_core.settings import Settings, load_settings
@@ -222,13 +223,14 @@ def test_evaluation_and_release_follow_what_the_launch_trained(place: Place) -> 
 
 @pytest.fixture
 def unhealthy(place: Place) -> Iterator[str]:
-    """The health report with a gate that failed; put right again afterwards."""
+    """The health report with a gate that failed against a baseline; put right again afterwards."""
     path = place.settings.health_dir / file_name(place.key) / "report.json"
     before = path.read_bytes()
     report = json.loads(before)
-    report["passed"] = report["gates"][0]["passed"] = False
-    path.write_text(json.dumps(report))
-    yield report["gates"][0]["name"]
+    report["passed"] = False
+    report["gates"].append({**report["gates"][0], "name": "drop of kick", "group": "baseline", "passed": False})
+    path.write_text(json.dumps(sealed(report)))
+    yield "drop of kick"
     path.write_bytes(before)
 
 
