@@ -33,6 +33,7 @@ FOREIGN_SECONDS = 86400.0
 _TEMP_MARK = ".tmp-"
 _RETIRED = "-old"
 _LOCK_LOOK_S = 0.1
+_HOLDER_BYTES = 20
 
 logger = logging.getLogger("beatsight")
 
@@ -210,8 +211,7 @@ def exclusive_lock(path: Path, what: str | None = None, timeout_s: float = math.
                 logger.info("waiting for %s: process %s is at it", what, _holder(descriptor))
             _wait_for_lock(descriptor, timeout_s)
         with contextlib.suppress(OSError):  # only for the line above: a full disk is no reason to stop
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            os.pwrite(descriptor, f"{os.getpid():<{_HOLDER_BYTES}}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
@@ -239,7 +239,7 @@ def _locked(descriptor: int) -> bool:
 
 def _holder(descriptor: int) -> str:
     """The process that holds a lock, as far as is known."""
-    return os.pread(descriptor, 20, 0).decode("ascii", "replace") or "of another machine"
+    return os.pread(descriptor, _HOLDER_BYTES, 0).decode("ascii", "replace").strip() or "of another machine"
 
 
 def file_name(text: str) -> str:

@@ -1,6 +1,7 @@
 """A clean environment for every test: no BEATSIGHT_* or tracking variable of the caller reaches it."""
 
 import os
+import signal
 from pathlib import Path
 
 # Torch's threads spin while they wait: on tiny models and busy cores one thread is many times faster than two.
@@ -9,6 +10,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 
 from beatsight_core.settings import Settings, load_settings
+
+# A shell that starts the tests in the background lets them, and what they start, ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

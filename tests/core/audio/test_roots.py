@@ -84,8 +84,9 @@ def test_a_folder_outside_its_root_is_not_even_listed(tmp_path, roots, source, m
     (roots[0] / "folder").symlink_to(tmp_path / "secret")
     listed = []
     scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda folder: listed.append(os.path.realpath(folder)) or scandir(folder))
-    assert resolve_audio(source, "folder/deep/x.wav").status is Status.UNSAFE
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", lambda folder: listed.append(os.path.realpath(folder)) or scandir(folder))
+        assert resolve_audio(source, "folder/deep/x.wav").status is Status.UNSAFE
     assert listed
     assert not [folder for folder in listed if "secret" in folder]
 
