@@ -18,7 +18,7 @@ from beatsight_core.health.seal import is_sealed
 from beatsight_core.manifest.catalog import SUMMARY
 from beatsight_core.settings import Settings
 
-NAMED = 12
+NAMED = 4
 """Failed gates that the refusal quotes; the report has them all."""
 
 

@@ -98,7 +98,7 @@ def _old_recipe(bench: Bench, root: Path, heard: Path, left_out: Path, seed: int
             if not file.exists():
                 bench.call("ear_old", "clips", root, manifest, file)
             files.append(file)
-        lines = sum(1 for _ in heard.open())
+        lines = heard.read_bytes().count(b"\n")
         steps = max(1, 2 * bench.scale.ear_epochs * lines // BATCH)
         kept.write_text(json.dumps(dict(bench.call("ear_old", "train", *files, seed, steps).said)))
     scores: Mapping[str, float] = json.loads(kept.read_text())
