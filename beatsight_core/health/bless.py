@@ -3,9 +3,6 @@
 The baseline is the report as it was sealed, with a `blessing` that says who, when and why, sealed again.
 """
 
-import datetime
-import getpass
-import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import file_name, write_json
 from beatsight_core.health.compare import BASELINE_FILE, read_report
 from beatsight_core.health.seal import SEAL, sealed
+from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 
 _NAMED = 12
@@ -80,8 +78,8 @@ def bless(settings: Settings, ref: str | Path, *, why: str | None = None) -> Ble
             do="mend the data, or bless it all the same with --why and a reason",
         )
     target = settings.health_dir / BASELINE_FILE
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    blessing = Blessing(key, now, _who(), platform.node(), why or "", failed, report[SEAL], target)
+    done = who_and_when()
+    blessing = Blessing(key, done["at"], done["user"], done["host"], why or "", failed, report[SEAL], target)
     said = {name: value for name, value in blessing.to_json().items() if name != "baseline"}
     write_json(target, sealed({**report, "blessing": said}))
     return blessing
@@ -89,10 +87,3 @@ def bless(settings: Settings, ref: str | Path, *, why: str | None = None) -> Ble
 
 def _report_of(settings: Settings, key: str) -> Path:
     return settings.health_dir / file_name(key) / "report.json"
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -40,8 +40,8 @@ from beatsight_core.files import (
 )
 from beatsight_core.promotion.archive_check import ABOUT, SUMS, check_archive
 from beatsight_core.promotion.archive_sources import found_files, made_texts
-from beatsight_core.promotion.record import who_and_when
 from beatsight_core.promotion.registry import champion
+from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 

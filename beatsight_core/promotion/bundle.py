@@ -16,7 +16,7 @@ from beatsight_core.promotion.card import data_by_source, model_card
 from beatsight_core.promotion.criteria import Judgement
 from beatsight_core.promotion.export import checksums
 from beatsight_core.promotion.infrastructure import require_fit
-from beatsight_core.promotion.record import who_and_when
+from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import ENVIRONMENT, Run
 

@@ -26,10 +26,10 @@ from beatsight_core.promotion.record import (
     read_record,
     row_differences,
     seal,
-    who_and_when,
     write_record,
 )
 from beatsight_core.promotion.rules import CRITERIA, UNFORCEABLE, Criterion
+from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 

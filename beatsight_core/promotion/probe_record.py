@@ -30,7 +30,8 @@ from beatsight_core.promotion.candidate import newest_run
 from beatsight_core.promotion.limits import DEMO_NOTICE, probe_limits, probe_notice
 from beatsight_core.promotion.matching import not_of_candidate
 from beatsight_core.promotion.probe import confusion_gates, figure_gates
-from beatsight_core.promotion.record import differences, judging_environment, row_differences, seal, who_and_when
+from beatsight_core.promotion.record import differences, judging_environment, row_differences, seal
+from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.curve_checks import check_curves
 from beatsight_core.training.records import CURVES, HISTORY, Run, list_runs, open_run

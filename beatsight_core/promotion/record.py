@@ -6,8 +6,6 @@ the limits, the health report, or the champion that was compared with. And its r
 used: its digest says that nobody edited it in passing, not that what it says is true.
 """
 
-import datetime
-import getpass
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -131,20 +129,6 @@ def _short(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}…"
 
 
-def who_and_when() -> dict[str, str]:
-    """Time in UTC, and the person, machine and program that did it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return {
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "user": user,
-        "host": platform.node(),
-        "program": f"beatsight {program_version()}",
-    }
-
-
 def judging_environment(device: str) -> dict[str, Any]:
     """Where and by what versions a judgement was made."""
     versions: dict[str, str | None] = {}
@@ -159,11 +143,3 @@ def judging_environment(device: str) -> dict[str, Any]:
         "device": device,
         "packages": versions,
     }
-
-
-def program_version() -> str:
-    """The installed version of this program."""
-    try:
-        return metadata.version("beatsight")
-    except metadata.PackageNotFoundError:
-        return "not installed"

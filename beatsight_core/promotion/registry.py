@@ -20,9 +20,9 @@ from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, writ
 from beatsight_core.promotion.criteria import Judgement, is_version_of, judged, require_same_grounds
 from beatsight_core.promotion.pair import CURRENT_WEIGHTS
 from beatsight_core.promotion.pointer import LOCK, Champion, align, move_pointer, read_pointer
-from beatsight_core.promotion.record import who_and_when
 from beatsight_core.promotion.results import ModelList, PromotionResult, RollbackResult
 from beatsight_core.promotion.rules import UNFORCEABLE
+from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 

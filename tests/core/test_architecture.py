@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
-    "errors", "units", "toml", "settings", "files", "progress", "workers", "taxonomy", "metrics", "pages",
+    "errors", "units", "toml", "settings", "files", "provenance", "progress", "workers", "taxonomy", "metrics", "pages",
     "manifest", "audio", "dataset", "health", "features", "compute", "training", "evaluation", "inference", "promotion",
     "shelf", "demo", "doctor", "cli",
 )  # fmt: skip
