@@ -56,7 +56,7 @@ class Scale:
     ear_seeds: int
 
 
-FULL = Scale(Size(100, 200), 3_010_770, 300_000, 100_000, 10, 20_000, 3_200, 3, "evaluation", 0.1, 1000, 8, 3)
+FULL = Scale(Size(100, 200), 3_010_770, 300_000, 100_000, 10, 20_000, 3_200, 3, "evaluation", 0.1, 1000, 5, 3)
 TINY = Scale(Size(8, 8), 4_350, 3_480, 20, 1, 32, 32, 1, "ingest", 0.4, 6, 1, 1)
 SCALES = {"full": FULL, "tiny": TINY}
 

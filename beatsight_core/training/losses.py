@@ -34,8 +34,9 @@ class MultilabelLoss(nn.Module):
         self.register_buffer("weight", odds.pow(config.positive_weight).clamp(max=LARGEST_POSITIVE_WEIGHT))
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss, (), of logits and targets (batch, classes)."""
+        """The loss, (), of logits (batch, classes) or (answers, batch, classes), and targets (batch, classes)."""
         logits = logits.float()
+        targets = targets.expand_as(logits)
         wanted = targets * (1.0 - self._smoothing) + 0.5 * self._smoothing
         if self._kind == "asymmetric":
             each = _asymmetric(logits, wanted, self.weight, self._gamma)

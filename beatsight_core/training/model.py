@@ -1,92 +1,28 @@
-"""The nets by name, and the smallest of them.
+"""The nets by name.
 
 Conventions: a net takes (batch, n_mels, frames) float decibels as the cache gives them, carries what it needs of the
 training hits' normalisation in itself, and gives (batch, classes) logits, one per component; a probability is its
-sigmoid. Keys of a state dict are the same wherever it is saved.
+sigmoid. In training it may give several answers, (answers, batch, classes), each of which is judged. Keys of a state
+dict are the same wherever it is saved.
 """
 
 from collections.abc import Callable
 
-import torch
-from torch import nn
-
 from beatsight_core.errors import SettingsError
 from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.training.drum_net import DrumNet
 from beatsight_core.training.onset_net import OnsetNet
+from beatsight_core.training.paired_net import PairedNet
 
-CHANNELS = (32, 64, 128, 256)
-
-
-class BandNormalisation(nn.Module):
-    """Each band minus its mean over the training hits, over its standard deviation.
-
-    Args:
-        n_mels: Bands.
-    """
-
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, n_mels: int):
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(n_mels))
-        self.register_buffer("scale", torch.ones(n_mels))
-
-    def set_statistics(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Take the statistics, (n_mels,) each, in decibels."""
-        self.mean.copy_(mean)
-        self.scale.copy_(deviation.reciprocal())
-
-    def forward(self, decibels: torch.Tensor) -> torch.Tensor:
-        """Normalised decibels, shape as given."""
-        return (decibels - self.mean[:, None]) * self.scale[:, None]
-
-
-class DrumNet(nn.Module):
-    """Four blocks of 3x3 convolution, batch norm, ReLU and pooling by two; global average; dropout; one linear layer.
-
-    Args:
-        n_mels: Bands of a picture.
-        frames: Frames of a picture.
-        n_classes: Components.
-        dropout: Share of channels dropped before the last layer.
-        channels: Of each block.
-    """
-
-    def __init__(
-        self, n_mels: int, frames: int, n_classes: int, dropout: float = 0.3, channels: tuple[int, ...] = CHANNELS
-    ):
-        super().__init__()
-        self.normalisation = BandNormalisation(n_mels)
-        self.blocks = nn.Sequential()
-        height, width, width_in = n_mels, frames, 1
-        for width_out in channels:
-            pool = (min(2, height), min(2, width))  # a picture already one frame wide stays so
-            self.blocks.append(_block(width_in, width_out, pool))
-            height, width, width_in = height // pool[0], width // pool[1], width_out
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(width_in, n_classes)
-
-    def set_statistics(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Take the training hits' statistics, (n_mels,) each, in decibels."""
-        self.normalisation.set_statistics(mean, deviation)
-
-    def forward(self, decibels: torch.Tensor) -> torch.Tensor:
-        """Logits (batch, n_classes) of decibels (batch, n_mels, frames)."""
-        pictures = self.normalisation(decibels).unsqueeze(1)
-        channels = self.blocks(pictures).mean(dim=(2, 3))
-        logits: torch.Tensor = self.classifier(self.dropout(channels))
-        return logits
-
-
-Net = DrumNet | OnsetNet
+Net = PairedNet | OnsetNet | DrumNet
 
 
 def build_model(name: str, spec: FeatureSpec, n_classes: int, dropout: float = 0.3) -> Net:
     """An untrained net.
 
     Args:
-        name: "cnn": `OnsetNet`, or "cnn_small": `DrumNet` of 0.39 M parameters.
+        name: "cnn_pair": `PairedNet` of 1.02 M parameters; "cnn" and "cnn_small" are its halves, `OnsetNet` of 0.63 M
+            and `DrumNet` of 0.39 M.
         spec: Of the pictures that it takes.
         n_classes: Components.
         dropout: Share of features dropped before the last layer.
@@ -103,17 +39,14 @@ def _drum_net(spec: FeatureSpec, n_classes: int, dropout: float) -> Net:
     return DrumNet(spec.n_mels, spec.frames, n_classes, dropout)
 
 
+def _paired_net(spec: FeatureSpec, n_classes: int, dropout: float) -> Net:
+    return PairedNet(spec.n_mels, spec.frames, spec.onset_frame, n_classes, dropout)
+
+
 def _onset_net(spec: FeatureSpec, n_classes: int, dropout: float) -> Net:
     return OnsetNet(spec.n_mels, spec.frames, spec.onset_frame, n_classes, dropout)
 
 
-MODELS: dict[str, Callable[[FeatureSpec, int, float], Net]] = {"cnn": _onset_net, "cnn_small": _drum_net}
-
-
-def _block(width_in: int, width_out: int, pool: tuple[int, int]) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(width_in, width_out, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width_out),
-        nn.ReLU(inplace=True),
-        nn.MaxPool2d(pool),
-    )
+MODELS: dict[str, Callable[[FeatureSpec, int, float], Net]] = {
+    "cnn_pair": _paired_net, "cnn": _onset_net, "cnn_small": _drum_net,
+}  # fmt: skip

@@ -15,7 +15,7 @@ from beatsight_core.errors import SettingsError
 from beatsight_core.settings import PRESETS, Settings
 from beatsight_core.toml import nearest, values_of
 
-MODELS = ("cnn", "cnn_small")
+MODELS = ("cnn_pair", "cnn", "cnn_small")
 """Nets, as `model.build_model` makes them."""
 
 AMP_MODES = ("auto", "bfloat16", "float16", "off")
@@ -103,7 +103,7 @@ class TrainingConfig:
     loss: str = "cross_entropy"
     loss_gamma: float = 2.0
     positive_weight: float = 0.0
-    model: str = "cnn"
+    model: str = "cnn_pair"
     dropout: float = 0.3
     seed: int = 1337
     amp: str = "auto"

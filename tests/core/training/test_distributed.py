@@ -15,7 +15,8 @@ from beatsight_core.errors import DeviceError, SettingsError, TrainingError
 from beatsight_core.progress import SilentProgress
 from beatsight_core.training import checkpoint, records
 from beatsight_core.training.distributed import process_count, share_run
-from beatsight_core.training.model import DrumNet, build_model
+from beatsight_core.training.drum_net import DrumNet
+from beatsight_core.training.model import build_model
 from beatsight_core.training.records import open_run
 from beatsight_core.training.run import Terms, train
 from beatsight_core.training.whole_batch_norm import normalise_whole_batches

@@ -28,7 +28,7 @@ def test_a_run_learns_and_leaves_everything(sitting):
     assert result["best_epoch"] == best["epoch"]
     thresholds = json.loads((run.folder / "thresholds.json").read_text())
     assert thresholds["hits"] == 30
-    assert thresholds["thresholds"]["china"] == 0.5
+    assert thresholds["thresholds"]["china"] == 0.4
     assert thresholds["thresholds"]["kick"] != 0.5
 
 
@@ -59,11 +59,11 @@ def test_an_empty_split_is_a_dataset_error(sitting, features):
         fit(sitting("run", features=dataclasses.replace(features, meta=meta)))
 
 
-def test_without_calibration_hits_thresholds_are_one_half(sitting, features):
+def test_without_calibration_hits_thresholds_are_the_default(sitting, features):
     meta = features.meta.with_columns(split=pl.col("split").replace("calibration", "train"))
     run = sitting("run", features=dataclasses.replace(features, meta=meta), epochs=1)
     fit(run)
-    assert set(json.loads((run.folder / "thresholds.json").read_text())["thresholds"].values()) == {0.5}
+    assert set(json.loads((run.folder / "thresholds.json").read_text())["thresholds"].values()) == {0.4}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

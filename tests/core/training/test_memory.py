@@ -6,9 +6,10 @@ import torch
 from beatsight_core.errors import TrainingError
 from beatsight_core.training import checkpoint, presets, records, run
 from beatsight_core.training.batches import load_clips
+from beatsight_core.training.drum_net import DrumNet
 from beatsight_core.training.fit import fit
 from beatsight_core.training.loop import Trainer
-from beatsight_core.training.model import MODELS, DrumNet, build_model
+from beatsight_core.training.model import MODELS, build_model
 from beatsight_core.training.ranks import Ranks
 from beatsight_core.training.records import open_run
 from tests.core.training.test_resume import assert_same

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.training.model import MODELS, DrumNet, build_model
-from beatsight_core.training.onset_net import OnsetFront, OnsetNet
+from beatsight_core.training.losses import MultilabelLoss
+from beatsight_core.training.model import MODELS, build_model
+from beatsight_core.training.onset_net import OnsetFront
+from beatsight_core.training.paired_net import ONSET_SHARE
 from tests.core.training.conftest import SPEC
 
 DEFAULT = dataclasses.replace(
@@ -13,7 +15,7 @@ DEFAULT = dataclasses.replace(
 )
 
 
-@pytest.mark.parametrize(("name", "parameters"), [("cnn_small", 392_946), ("cnn", 628_000)])
+@pytest.mark.parametrize(("name", "parameters"), [("cnn_small", 392_946), ("cnn", 628_000), ("cnn_pair", 1_021_000)])
 def test_nets_have_the_size_that_is_said(name, parameters):
     model = build_model(name, DEFAULT, 18)
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(parameters, rel=0.02)
@@ -21,9 +23,29 @@ def test_nets_have_the_size_that_is_said(name, parameters):
 
 
 @pytest.mark.parametrize(("n_mels", "frames"), [(16, 6), (8, 1), (1, 1), (3, 40), (200, 9)])
-@pytest.mark.parametrize("net", [DrumNet, lambda mels, frames, classes: OnsetNet(mels, frames, frames // 2, classes)])
-def test_small_pictures_are_taken(net, n_mels, frames):
-    assert net(n_mels, frames, 5)(torch.zeros(3, n_mels, frames)).shape == (3, 5)
+@pytest.mark.parametrize("name", MODELS)
+def test_small_pictures_are_taken(name, n_mels, frames):
+    hop_ms, before = 1000.0 * SPEC.hop_length / SPEC.sample_rate_hz, frames // 2
+    spec = dataclasses.replace(
+        SPEC, n_mels=n_mels, pre_ms=hop_ms * before, tail_ms=hop_ms * (frames - 1 - before) + 1.0
+    )
+    assert (spec.frames, spec.onset_frame) == (frames, before)
+    assert build_model(name, spec, 5).eval()(torch.zeros(3, n_mels, frames)).shape == (3, 5)
+
+
+def test_each_answer_of_a_pair_is_judged_by_itself(config):
+    pair = build_model("cnn_pair", DEFAULT, 4)
+    pictures, targets = -80 * torch.rand(6, 128, DEFAULT.frames), (torch.rand(6, 4) < 0.3).float()
+    pair.set_statistics(pictures.mean(dim=(0, 2)), pictures.std(dim=(0, 2)))
+    loss = MultilabelLoss(config, targets.mean(dim=0))
+    pair.onset.dropout.p = pair.whole.dropout.p = 0.0
+    answers = pair(pictures)
+    assert answers.shape == (2, 6, 4)
+    assert loss(answers, targets).item() == pytest.approx(
+        (loss(pair.onset(pictures), targets) + loss(pair.whole(pictures), targets)).item() / 2, rel=1e-5
+    )
+    onset, whole = pair.eval().onset(pictures), pair.whole(pictures)
+    assert torch.allclose(pair(pictures), ONSET_SHARE * onset + (1 - ONSET_SHARE) * whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -91,7 +91,9 @@ def test_all_problems_are_reported_at_once(settings):
 
 def test_an_unknown_net_is_told_before_anything_is_read(settings):
     assert set(presets.MODELS) == set(MODELS)
-    with pytest.raises(SettingsError, match=r"model must be one of cnn, cnn_small, not 'cnn_smal'.*cnn_small"):
+    with pytest.raises(
+        SettingsError, match=r"model must be one of cnn_pair, cnn, cnn_small, not 'cnn_smal'.*cnn_small"
+    ):
         load_preset(settings, "warmup", {"model": "cnn_smal"})
 
 

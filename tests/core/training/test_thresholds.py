@@ -24,7 +24,7 @@ def test_no_other_threshold_has_a_greater_f1(seed, steps):
     assert f1(probabilities, targets, found) == pytest.approx(best)
 
 
-def test_few_positives_stay_near_one_half():
+def test_few_positives_stay_near_the_default():
     random = np.random.default_rng(0)
     sure = {}
     for positives in (4, 200, 20_000):
@@ -33,10 +33,10 @@ def test_few_positives_stay_near_one_half():
         probabilities = np.where(targets, random.uniform(0.2, 0.4, len(targets)), random.uniform(0, 0.2, len(targets)))
         sure[positives] = tune_thresholds(probabilities[:, None], targets[:, None])[0]
     assert sure[4] == DEFAULT
-    assert sure[200] == pytest.approx((0.2 + 0.5) / 2, abs=0.02)
+    assert sure[200] == pytest.approx((0.2 + DEFAULT) / 2, abs=0.02)
     assert sure[20_000] == pytest.approx(0.2, abs=0.01)
     assert PRIOR_POSITIVES == 200
 
 
-def test_without_hits_all_are_one_half():
-    assert tune_thresholds(np.zeros((0, 3)), np.zeros((0, 3))).tolist() == [0.5, 0.5, 0.5]
+def test_without_hits_all_are_the_default():
+    assert tune_thresholds(np.zeros((0, 3)), np.zeros((0, 3))).tolist() == [DEFAULT] * 3
