@@ -13,6 +13,7 @@ from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import file_name, read_json
+from beatsight_core.health.bless import bless
 from beatsight_core.health.report import run_health
 from beatsight_core.health.seal import sealed
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
@@ -87,6 +88,33 @@ def test_an_edited_report_does_not_count_and_one_sealed_again_is_found_by_its_fi
     with pytest.raises(GateError, match=f"its figures give another verdict on {counts}"):
         require_health(settings, key)
     path.write_bytes(whole)
+    assert require_health(settings, key)
+
+
+def test_a_baseline_blessed_since_the_report_is_held_against_it(judged: tuple[Settings, str, Edit]) -> None:
+    settings, key, edit = judged
+    path = settings.health_dir / file_name(key) / "report.json"
+    alone = path.read_bytes()
+    blessed = bless(settings, key).baseline
+    assert require_health(settings, key)  # its own baseline
+    baseline = json.loads(blessed.read_bytes())
+    baseline["statistics"]["hits"]["classes"]["kick"]["hits"] *= 3
+    blessed.write_text(json.dumps(sealed(baseline)))
+    with pytest.raises(GateError, match=r"gates failed: largest drop of a class since the baseline \(kick lost up to"):
+        require_health(settings, key)
+    run_health(settings, key)
+    compared = json.loads(path.read_bytes())
+    assert not compared["passed"]
+
+    def forget(report: dict[str, Any]) -> None:
+        report["gates"] = [gate for gate in report["gates"] if gate["group"] != "baseline"]
+        report["passed"] = True
+
+    edit(forget)
+    with pytest.raises(GateError, match="its figures give another verdict on largest drop of a class"):
+        require_health(settings, key)
+    path.write_bytes(alone)
+    blessed.unlink()
     assert require_health(settings, key)
 
 
