@@ -2,6 +2,7 @@
 
     BeatSightError                  1
     ├── GateError                   1   a gate, check or criterion was not met
+    │   └── UnfitError              1   a version of a model is of no use where it would be used
     ├── SettingsError               2   settings, environment or command line contradict themselves
     │   └── UsageError              2   a request that cannot be carried out as typed
     ├── InputError                  3   the data that came in is not what it must be
@@ -18,7 +19,9 @@ An error says what happened, where, why, and what to do about it. `str(error)` i
 """
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 class BeatSightError(Exception):
@@ -57,6 +60,16 @@ class BeatSightError(Exception):
 
 class GateError(BeatSightError):
     """A gate, check or promotion criterion was not met."""
+
+
+class UnfitError(GateError):
+    """A version of a model does not load, answer, or keep within its limits where it would be used.
+
+    Attributes:
+        rows: What it was judged by, for a table; empty once the error has crossed to another process.
+    """
+
+    rows: tuple[Mapping[str, Any], ...] = ()
 
 
 class SettingsError(BeatSightError):

@@ -165,7 +165,7 @@ def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
         )
     summary = read_json(catalog.folder / "inventory.json")
     try:
-        files = pl.read_parquet(catalog.folder / "inventory.parquet").select(*_FOUND, *_COUNTS)
+        files = pl.read_parquet(catalog.folder / "inventory.parquet", glob=False).select(*_FOUND, *_COUNTS)
         roots = tuple(RootStatus(row["source_set"], Path(row["root"]), row["mounted"]) for row in summary["roots"])
     except (OSError, pl.exceptions.PolarsError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -184,8 +184,10 @@ def _with_digests(files: pl.DataFrame, settings: Settings) -> pl.DataFrame:
 
 def _named_files(catalog: Catalog) -> pl.DataFrame:
     """source_set, audio_path, events, hits of every file, in order."""
-    hits = pl.scan_parquet(catalog.hits_path).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("hits"))
-    events = pl.scan_parquet(catalog.events_path).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("events"))
+    hits = pl.scan_parquet(catalog.hits_path, glob=False).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("hits"))
+    events = (
+        pl.scan_parquet(catalog.events_path, glob=False).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("events"))
+    )
     named = events.join(hits, on=_FILE, how="left").with_columns(pl.col("hits").fill_null(0))
     with storage_errors(catalog.folder):
         return named.sort(_FILE).collect(engine="streaming")
@@ -196,7 +198,7 @@ def _with_past_end(files: pl.DataFrame, catalog: Catalog) -> pl.DataFrame:
     readable = files.lazy().filter(pl.col("status") == Status.OK).select(*_FILE, "sample_rate", "frames")
     onset = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor()
     for name, path in (("events", catalog.events_path), ("hits", catalog.hits_path)):
-        onsets = pl.scan_parquet(path).select(*_FILE, "onset_time").join(readable, on=_FILE)
+        onsets = pl.scan_parquet(path, glob=False).select(*_FILE, "onset_time").join(readable, on=_FILE)
         past = onsets.filter(onset >= pl.col("frames")).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("past"))
         files = files.join(past.collect(engine="streaming"), on=_FILE, how="left", maintain_order="left")
         files = files.with_columns(pl.col("past").fill_null(0).alias(f"{name}_past_end")).drop("past")

@@ -103,7 +103,7 @@ class ProbeMemory:
         """What is remembered; nothing if the file is missing or broken, for it can be made again."""
         file = settings.catalog_dir / "audio" / f"{file_name(source_set)}.parquet"
         try:
-            table = pl.read_parquet(file)
+            table = pl.read_parquet(file, glob=False)
         except (OSError, pl.exceptions.PolarsError):
             return cls(file)
         if table.schema != _SCHEMA:

@@ -24,7 +24,7 @@ def judge(session: Session, run: str, probe: bool, device: str) -> int:
     with device_for(device, {"verb": "judge", "run": run}) as held:
         if probe:
             record = judge_probe(session.settings, run, device=held, progress=session.progress)
-            session.show(record, _show_probe)
+            session.show(record, show_probe)
             return 0 if record["passed"] else 1
         judgement = hold_against(session.settings, run, device=held, progress=session.progress)
     session.show(judgement.to_json(), _show)
@@ -38,7 +38,8 @@ def _show(result: dict[str, Any]) -> None:
     text.figures({name: result.get(name) for name in ("notice", "record")})
 
 
-def _show_probe(record: dict[str, Any]) -> None:
+def show_probe(record: dict[str, Any]) -> None:
+    """A probe's gate record on a terminal."""
     verdict = "a long run may follow" if record["passed"] else "not healthy"
     text.headline(f"Probe {record['run_id']}: {verdict}")
     text.gates(record["gates"], "Gates of the probe")

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.judgement import show_probe
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.errors import UsageError
 
@@ -23,18 +24,23 @@ _device = click.option("--device", default="auto", show_default=True, help="auto
     metavar="N",
     help="End before N seconds are over, with a checkpoint; exit 75 if there is more to do.",
 )
-@click.option("--despite", metavar="REASON", help="Go on although health or probe forbid it; the reason is logged.")
+@click.option(
+    "--despite-health", metavar="REASON", help="Go on although the data's health forbids it; kept with the run."
+)
+@click.option("--despite-probe", metavar="REASON", help="Go on although the probe forbids it; kept with the run.")
 @_device
 @click.argument("manifest")
 @verb
 def train(session: Session, manifest: str, preset: str, assignments: tuple[str, ...], **options: Any) -> int:
     """Train on MANIFEST by a preset; the same command goes on where an interrupted run stopped.
 
-    The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well.
+    The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well. A
+    warm-up probe is judged at once, unless a time limit is set; its verdict does not change the exit code.
     """
     from beatsight_core.compute.hold import device_for
     from beatsight_core.dataset.index import dataset_key
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
+    from beatsight_core.promotion.probe_record import PROBE_PRESET, judge_probe
     from beatsight_core.training.presets import load_preset
     from beatsight_core.training.run import Terms
     from beatsight_core.training.run import train as run
@@ -42,13 +48,18 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     began, limit = time.monotonic(), options["max_seconds"]
     settings, overrides = session.settings, _overrides(assignments)
     key = dataset_key(settings, manifest)
-    waived = require_clearance(settings, key, preset, despite=dict.fromkeys((HEALTH, PROBE), options["despite"]))
+    despite = {HEALTH: options["despite_health"], PROBE: options["despite_probe"]}
+    waived = require_clearance(settings, key, preset, despite=despite)
     count = max(load_preset(settings, preset, overrides).processes, 1)
     with device_for(options["device"], {"verb": "train", "manifest": key}, count=count, timeout_s=limit) as device:
         left = None if limit is None else max(limit - (time.monotonic() - began), 0.0)
-        terms = Terms(options["fresh"], options["extend"], left)
+        terms = Terms(options["fresh"], options["extend"], left, waived=tuple(waived.values()))
         result = run(settings, key, preset, overrides=overrides, device=device, terms=terms, progress=session.progress)
-    session.show(result.to_json() | ({"despite": waived} if waived else {}), _show_train)
+        probe = None
+        if preset == PROBE_PRESET and limit is None:
+            probe = judge_probe(settings, result.run_id, device=device, progress=session.progress)
+    said = {"despite": {gate: str(waiver) for gate, waiver in waived.items()}, "probe": probe}
+    session.show(result.to_json() | {name: value for name, value in said.items() if value}, _show_train)
     return 0
 
 
@@ -131,6 +142,8 @@ def _show_train(result: dict[str, Any]) -> None:
             "folder": result["folder"],
         }
     )
+    if "probe" in result:
+        show_probe(result["probe"])
 
 
 def _show_evaluation(result: dict[str, Any]) -> None:

@@ -24,9 +24,14 @@ def hit_windows(catalog: Catalog, window: Window) -> NDArray[np.int32]:
     Returns:
         (hits, 2) in the order of the hits' rows: the most that any of a hit's events asks for.
     """
-    events = pl.scan_parquet(catalog.events_path).select("event_id", *_STATED)
+    events = pl.scan_parquet(catalog.events_path, glob=False).select("event_id", *_STATED)
     asking = events.filter(pl.any_horizontal(pl.col(name).is_not_null() for name in _STATED))
-    hits = pl.scan_parquet(catalog.hits_path).select(event_id="event_ids").with_row_index("row").explode("event_id")
+    hits = (
+        pl.scan_parquet(catalog.hits_path, glob=False)
+        .select(event_id="event_ids")
+        .with_row_index("row")
+        .explode("event_id")
+    )
     with storage_errors(catalog.folder):
         asked = hits.join(asking, on="event_id").group_by("row").agg(pl.max(*_STATED)).collect(engine="streaming")
     windows = np.tile(np.array([window.pre, window.tail], np.int32), (catalog.summary.hits, 1))

@@ -131,9 +131,9 @@ class _Shards:
         if shard not in self._read:
             path = self._folder / shard_name(shard)
             try:
-                columns = [name for name in pl.read_parquet_schema(path) if name in _COLUMNS]
+                columns = [name for name in pq.read_schema(path).names if name in _COLUMNS]
                 self._read[shard] = pl.read_parquet(path, columns=columns, glob=False).with_row_index("row")
-            except (OSError, pl.exceptions.PolarsError) as error:
+            except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
                 raise broken_shard(path, error) from error
         rows = self._read[shard].filter(pl.col("labels").list.contains(label))
         ordered = rows.sort(pl.col("labels").list.len() != 1, "hit_id")

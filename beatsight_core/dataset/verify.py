@@ -124,7 +124,7 @@ def _clips(catalog: Catalog, inventory: Inventory, spec: ClipSpec) -> pl.DataFra
     """source_set, split, clips, frames: hits that begin inside a readable file, and the samples of their clips."""
     file = ["source_set", "audio_path"]
     readable = inventory.files.lazy().filter(pl.col("status") == Status.OK).select(*file, "sample_rate", "frames")
-    hits = pl.scan_parquet(catalog.hits_path).select(*file, "onset_time", "split")
+    hits = pl.scan_parquet(catalog.hits_path, glob=False).select(*file, "onset_time", "split")
     if spec.fixed_length:
         hits = hits.with_columns(clip=pl.lit(spec.window.frames, pl.Int64))
     else:

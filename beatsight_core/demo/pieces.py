@@ -195,8 +195,14 @@ def _training_hits(catalog: Catalog) -> pl.DataFrame:
     place = ("session_id", "source_set", "audio_path", "onset_time")
     columns = (*place, "labels", "velocities", "openness", "techniques", "event_ids", "drummer_id")
     trains = (pl.col("split") == "train") & (pl.col("labels").list.len() > 0)
-    hits = pl.scan_parquet(catalog.hits_path).filter(trains).select(*columns, event_id=pl.col("event_ids").list.first())
-    stated = pl.scan_parquet(catalog.events_path).select("event_id", "extra", "context_pre_ms", "context_post_ms")
+    hits = (
+        pl.scan_parquet(catalog.hits_path, glob=False)
+        .filter(trains)
+        .select(*columns, event_id=pl.col("event_ids").list.first())
+    )
+    stated = pl.scan_parquet(catalog.events_path, glob=False).select(
+        "event_id", "extra", "context_pre_ms", "context_post_ms"
+    )
     rows = hits.join(stated, on="event_id", how="left").sort(place).with_columns(set=pl.col("labels").list.join(" "))
     return rows.unique(["session_id", "onset_time", "set"], keep="first", maintain_order=True).drop("set").collect()
 

@@ -8,7 +8,8 @@
     report.html          all of it to look at
 
 For the validation split of a run's own dataset `<preset>_confusion.{npy,json,png}` and
-`<preset>_misclassified.json`, the names of the runbook, lie beside the run's folder.
+`<preset>_misclassified.json`, the names of the runbook, lie beside the run's folder; those of a fraction of it are
+called `<preset>_0.3_confusion` and so on, so that a part never stands under the name of the whole.
 """
 
 from collections.abc import Mapping
@@ -105,10 +106,18 @@ def find_evaluation(settings: Settings, trained: Run) -> Path | None:
     return max(belong, key=lambda row: (row[2].get("format", 0), not row[2].get("compared_with")))[1]
 
 
-def write_runbook_names(settings: Settings, folder: Path, preset: str) -> None:
-    """The files that the runbook names after the preset, from an evaluation of the validation split."""
+def write_runbook_names(settings: Settings, folder: Path, preset: str, fraction: float | None) -> None:
+    """The files that the runbook names after the preset, from an evaluation of the validation split.
+
+    Args:
+        settings: Say where they lie.
+        folder: The evaluation's.
+        preset: Of the run.
+        fraction: Of the split that was evaluated; None for all of it.
+    """
+    stem = preset if fraction is None else f"{preset}_{fraction:g}"
     for name in (CONFUSION, CONFUSION_MATRIX, CONFUSION_PICTURE, MISTAKES):
-        target = settings.metrics_dir / f"{preset}_{name}"
+        target = settings.metrics_dir / f"{stem}_{name}"
         data = (folder / name).read_bytes()
         if not target.is_file() or target.read_bytes() != data:
             write_bytes(target, data)

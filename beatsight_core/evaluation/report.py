@@ -160,7 +160,7 @@ def evaluate(
         }
         write_evaluation(folder, content, predictions, _clips(settings, key, features, rows, content), trained)
     if on is None and split == "val":
-        write_runbook_names(settings, folder, trained.preset)
+        write_runbook_names(settings, folder, trained.preset, about["fraction"])
     return EvaluationResult(folder, read_evaluation(folder), reused, time.monotonic() - began)
 
 

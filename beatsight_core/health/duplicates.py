@@ -39,7 +39,7 @@ def duplicates(catalog: Catalog, summary: Mapping[str, Any]) -> dict[str, Any]:
 
 def _where(catalog: Catalog) -> pl.DataFrame:
     """Source set, session, repeats. Rows are compared by a 64-bit hash, which keeps millions of them small."""
-    events = pl.scan_parquet(catalog.events_path).select("source_set", "session_id", "onset_time", "labels")
+    events = pl.scan_parquet(catalog.events_path, glob=False).select("source_set", "session_id", "onset_time", "labels")
     single = pl.col("labels").list.len() == 1
     # Components are compared as a set. Nearly all events have one, which needs no sorting.
     ones = events.filter(single).with_columns(pl.col("labels").list.first())

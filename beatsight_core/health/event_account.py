@@ -80,7 +80,7 @@ def account_for_events(settings: Settings, catalog: Catalog, inventory: Inventor
     clips = _clips(settings, indexes.values())
     try:
         lost = pl.concat([_lost(catalog, clips, index) for index in indexes.values()])
-        wanted, held = _counted(pl.scan_parquet(catalog.hits_path)), _counted(clips)
+        wanted, held = _counted(pl.scan_parquet(catalog.hits_path, glob=False)), _counted(clips)
         found = [_compare(catalog, clips, lost, (wanted, held), name) for name in sorted(indexes)]
     except (OSError, pl.exceptions.PolarsError) as error:
         raise broken_shard(settings.shards_dir, error) from error
@@ -124,7 +124,9 @@ def _from_inventory(catalog: Catalog, inventory: Inventory) -> Account:
         *_FILE, "sample_rate", "frames", reason=reason
     )
     # In the order of lines without a sort, which would hold millions of rows twice.
-    events = pl.scan_parquet(catalog.events_path).join(troubled.lazy(), on=_FILE, how="inner", maintain_order="left")
+    events = pl.scan_parquet(catalog.events_path, glob=False).join(
+        troubled.lazy(), on=_FILE, how="inner", maintain_order="left"
+    )
     inside = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor() < pl.col("frames")
     lost = events.filter((pl.col("reason") != "past_end") | ~inside).select(*_LOST).collect(engine="streaming")
     whole = files.filter(pl.col("status") == Status.OK)
@@ -161,7 +163,9 @@ def _lost(catalog: Catalog, clips: pl.LazyFrame, index: Index) -> pl.DataFrame:
     if entries.is_empty():
         return pl.DataFrame(schema=_LOST)
     mine = (pl.col("source_set") == index.source_set) & pl.col("audio_path").is_in(entries["audio_path"].to_list())
-    hits = pl.scan_parquet(catalog.hits_path).filter(mine).select("hit_id", *_FILE, "onset_time", "event_ids")
+    hits = (
+        pl.scan_parquet(catalog.hits_path, glob=False).filter(mine).select("hit_id", *_FILE, "onset_time", "event_ids")
+    )
     without = hits.join(clips.filter(mine).select("hit_id"), on="hit_id", how="anti")
     # Hits beyond the end are the last of their file; so they are counted off from there.
     latest_first = pl.col("onset_time").rank("ordinal", descending=True).over("audio_path") - 1
@@ -170,7 +174,7 @@ def _lost(catalog: Catalog, clips: pl.LazyFrame, index: Index) -> pl.DataFrame:
     none = without.join(given.select("hit_id"), on="hit_id", how="anti").with_columns(reason=pl.lit(UNACCOUNTED))
     named = pl.concat([frame.select("event_ids", "reason") for frame in (given, none)])
     ids = named.explode("event_ids").rename({"event_ids": "event_id"})
-    events = pl.scan_parquet(catalog.events_path).filter(mine)
+    events = pl.scan_parquet(catalog.events_path, glob=False).filter(mine)
     joined = events.join(ids, on="event_id", how="inner", maintain_order="left")
     return joined.select(*_LOST).collect(engine="streaming")
 
@@ -204,7 +208,7 @@ def _compare(
     if (expected, wanted_mark) != (found, held_mark + mark):
         wanted, in_clips = (
             rows.filter(mine).select(event_id="event_ids").explode("event_id").drop_nulls()
-            for rows in (pl.scan_parquet(catalog.hits_path), clips)
+            for rows in (pl.scan_parquet(catalog.hits_path, glob=False), clips)
         )
         either = pl.concat([in_clips, gone.lazy().select("event_id")])
         faults = at_fault(wanted, either).select(pl.lit(name).alias("source_set"), "event_id", "fault")

@@ -108,7 +108,7 @@ def _histograms(counted: pl.DataFrame) -> dict[str, Any]:
 def _scan(settings: Settings, indexes: list[Index]) -> pl.LazyFrame | None:
     """All shards of a dataset; None if it has none."""
     paths = [settings.shards_dir / shard_name(shard.digest) for index in indexes for shard in index.shards]
-    return pl.scan_parquet(paths) if paths else None
+    return pl.scan_parquet(paths, glob=False) if paths else None
 
 
 def _collected(query: pl.LazyFrame, settings: Settings, indexes: list[Index]) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from beatsight_core.health.balance import unvalidated
+from beatsight_core.health.sound_figures import FEWEST
 from beatsight_core.pages.formats import shown
 
 _NAMED = 5
@@ -67,7 +68,8 @@ def _sound_remarks(statistics: Mapping[str, Any]) -> list[str]:
         "compared sound nearly like one that trains or tunes."
     ] if near["val_near_training"] else []  # fmt: skip
     untold = [name for name, source in statistics["sound"]["by_source"].items()
-              if source["measured"] and source["alignment"]["median_ms"] is None]  # fmt: skip
+              if source["measured"] and source["alignment"]["median_ms"] is None
+              and source["alignment"]["alone"] < FEWEST]  # fmt: skip
     if untold:
         texts.append(f"Too few strokes of {_names(untold)} stand alone to say whether they begin where labels say.")
     return texts

@@ -87,8 +87,8 @@ def misplaced_events(catalog: Catalog, checks: Sequence[Mapping[str, Any]]) -> p
 
 
 def _misplaced(catalog: Catalog) -> pl.DataFrame:
-    wanted = pl.scan_parquet(catalog.events_path).select("event_id")
-    held = pl.scan_parquet(catalog.hits_path).select(event_id="event_ids").explode("event_id").drop_nulls()
+    wanted = pl.scan_parquet(catalog.events_path, glob=False).select("event_id")
+    held = pl.scan_parquet(catalog.hits_path, glob=False).select(event_id="event_ids").explode("event_id").drop_nulls()
     return at_fault(wanted, held)
 
 

@@ -9,13 +9,11 @@ from typing import Any
 from beatsight_core.audio.inventory import Inventory, build_inventory, open_inventory
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import file_name, remove_leftovers, write_json, write_text
-from beatsight_core.health.compare import FORMAT, baseline_gates, class_changes, read_baseline
-from beatsight_core.health.drift import drift, drift_gates
+from beatsight_core.health.compare import FORMAT, read_baseline
 from beatsight_core.health.event_account import account_for_events
 from beatsight_core.health.examples import health_examples
 from beatsight_core.health.export_figures import export_figures
 from beatsight_core.health.gate import Gate
-from beatsight_core.health.gates import evaluate_gates
 from beatsight_core.health.lists import write_lists
 from beatsight_core.health.notices import notices
 from beatsight_core.health.profiles import profile_of
@@ -23,6 +21,7 @@ from beatsight_core.health.reconciliation import misplaced_events
 from beatsight_core.health.seal import SEAL, sealed
 from beatsight_core.health.sound_figures import sound_figures
 from beatsight_core.health.statistics import statistics
+from beatsight_core.health.verdict import judge_figures
 from beatsight_core.health.view import view
 from beatsight_core.manifest.reader import Catalog, build_catalog
 from beatsight_core.pages.page import render_page
@@ -113,7 +112,8 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
         task.advance(1)
         figures = statistics(settings, catalog, inventory, export, sound, account)
         task.advance(1)
-        gates, against = _judge(settings, figures)
+        verdict = judge_figures(figures, settings.gates, read_baseline(settings.health_dir))
+        gates = verdict.gates
         report = {
             "format": FORMAT,
             "key": catalog.key,
@@ -125,7 +125,7 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
             "passed": all(gate.passed for gate in gates),
             "gates": [gate.to_json() for gate in gates],
             "notices": notices(figures, settings.gates.profile),
-            **against,
+            **verdict.against,
             "lists": write_lists(own, catalog, account, misplaced_events(catalog, figures["reconciliation"])),
             "statistics": figures,
         }
@@ -136,7 +136,7 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
         task.advance(1)
         paths = _write(settings.health_dir, own, whole, page)
         task.advance(1)
-    return HealthResult(catalog.key, tuple(gates), *paths, figures["totals"], whole[SEAL], _tables(report))
+    return HealthResult(catalog.key, gates, *paths, figures["totals"], whole[SEAL], _tables(report))
 
 
 def render_health(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -173,19 +173,6 @@ def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inve
     if summary["ok"] == summary["files"] and not summary["events_past_end"]:
         return known
     return build_inventory(settings, catalog, progress=progress)
-
-
-def _judge(settings: Settings, figures: Mapping[str, Any]) -> tuple[list[Gate], dict[str, Any]]:
-    """All gates, and what the report says of the baseline: which it is, `changes` by class and `drift` by source."""
-    limits = profile_of(settings.gates)
-    gates = evaluate_gates(figures, settings.gates)
-    baseline = read_baseline(settings.health_dir)
-    if baseline is None:
-        return gates, {"baseline": None, "changes": [], "drift": []}
-    changes, drifted = class_changes(figures, baseline), drift(figures, baseline)
-    compared = baseline_gates(changes, gates, baseline, limits) + drift_gates(drifted, limits)
-    about = {name: baseline.get(name) for name in ("key", "sha256", "made", "seal", "blessing")}
-    return gates + compared, {"baseline": about, "changes": changes, "drift": drifted}
 
 
 def _write(folder: Path, own: Path, report: Mapping[str, Any], page: str) -> tuple[Path, Path]:

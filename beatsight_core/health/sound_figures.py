@@ -47,7 +47,8 @@ def sound_figures(settings: Settings, key: str) -> dict[str, Any] | None:
     Returns:
         None if nothing was exported. Else `measured` and `of` (clips), `by_source` (the same with `clipped`, `offset`
         (clips), `mean_offset` (of full scale), `alignment`), and `near_duplicates` (see `near_duplicates.py`).
-        `alignment` has `strokes` (that could be measured), `median_ms` (attack minus onset, None for fewer than
+        `alignment` has `alone` (strokes without a near neighbour), `strokes` (those of them whose beginning is heard
+        near their label), `median_ms` (attack minus onset, None for fewer than
         `FEWEST`), `low_ms` and `high_ms` (quartiles), `edges` and `counts`.
 
     Raises:
@@ -101,10 +102,12 @@ def _alignment(sample: pl.DataFrame) -> dict[str, Any]:
         pl.col("next_gap").fill_null(math.inf) >= ALONE_S
     )
     struck = pl.col("labels").list.len() > 0
-    heard = sample.filter(alone & struck)["attack_ms"].drop_nulls().to_numpy()
+    chosen = sample.filter(alone & struck)["attack_ms"]
+    heard = chosen.drop_nulls().to_numpy()
     low, median, high = np.quantile(heard, (0.25, 0.5, 0.75)).tolist() if len(heard) >= FEWEST else (None,) * 3
     inside = np.clip(heard, ALIGNMENT_EDGES_MS[0], ALIGNMENT_EDGES_MS[-1])
     return {
+        "alone": len(chosen),
         "strokes": len(heard),
         "median_ms": median,
         "low_ms": low,

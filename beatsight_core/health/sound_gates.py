@@ -5,9 +5,14 @@ from typing import Any
 
 from beatsight_core.health.gate import Gate, at_most
 from beatsight_core.health.profiles import Profile
+from beatsight_core.health.sound_figures import FEWEST
+from beatsight_core.health.sound_measures import SEARCH_MS
 from beatsight_core.pages.formats import shown
 
 GROUP = "sound"
+
+LEAST_HEARD = 0.25
+"""Of the strokes that stand alone. Soft ones hide their beginning: of recorded kits every second shows it."""
 
 
 def sound_gates(statistics: Mapping[str, Any], limits: Profile) -> list[Gate]:
@@ -64,8 +69,19 @@ def _silence_gate(name: str, levels: Mapping[str, Any] | None, limit: float) -> 
 
 
 def _alignment_gate(name: str, alignment: Mapping[str, Any], limit: float) -> Gate | None:
-    """None where too few strokes stand alone: the report says of how many it was taken."""
-    median = alignment["median_ms"]
+    """None where too few strokes stand alone: the report says so.
+
+    Where enough do and hardly any begins near its label, nothing could be measured. That fails: a corpus that is so
+    late that it cannot be measured is no better than one that is late.
+    """
+    median, alone, heard = alignment["median_ms"], alignment["alone"], alignment["strokes"]
+    if alone >= FEWEST and heard < LEAST_HEARD * alone:
+        return at_most(
+            f"misalignment of {name}, ms", GROUP, None, limit, format="decimal",
+            found=f"Only {shown(heard, 'count')} of {shown(alone, 'count')} strokes of {name} that stand alone begin "
+            f"within {shown(SEARCH_MS, 'number')} ms of their label",
+            do="find out whether its labels belong to that audio; a dataset exported long ago is to be exported again",
+        )  # fmt: skip
     if median is None:
         return None
     side = "late" if median > 0 else "early"

@@ -78,8 +78,8 @@ def statistics(
 def _collect(catalog: Catalog) -> dict[str, pl.DataFrame]:
     try:
         plans = {
-            **event_plans(pl.scan_parquet(catalog.events_path)),
-            **hit_plans(pl.scan_parquet(catalog.hits_path)),
+            **event_plans(pl.scan_parquet(catalog.events_path, glob=False)),
+            **hit_plans(pl.scan_parquet(catalog.hits_path, glob=False)),
         }
         return dict(zip(plans, pl.collect_all(list(plans.values()), engine="streaming"), strict=True))
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -53,7 +53,7 @@ def manifest_stats(catalog: Catalog, sampling: Sampling) -> ManifestStats:
     """
     summary, sessions = catalog.summary, sampling.sessions
     hits = (
-        pl.scan_parquet(catalog.hits_path)
+        pl.scan_parquet(catalog.hits_path, glob=False)
         .group_by("source_set", "session_id", "split")
         .agg(pl.len().cast(pl.Int64).alias("hits"))
         .collect(engine="streaming")

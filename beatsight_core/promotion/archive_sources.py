@@ -22,6 +22,7 @@ from beatsight_core.training import records
 from beatsight_core.training.mirror import flat_numbers
 from beatsight_core.training.records import Run
 from beatsight_core.training.tracking import read_tracking
+from beatsight_core.training.waivers import WAIVED
 
 _RUN_FILES = (
     records.CONFIG, records.ENVIRONMENT, records.THRESHOLDS, records.METRICS, records.HISTORY, records.CURVES,
@@ -41,6 +42,7 @@ def found_files(settings: Settings, trained: Run) -> tuple[dict[str, Path], list
     """Place in the archive -> file, of all that is there; and what is not, with the reason where it is known."""
     catalog, health = settings.catalog_dir / trained.key, settings.health_dir / file_name(trained.key)
     wanted = {f"run/{name}": trained.folder / name for name in (*_RUN_FILES, records.TRACKING)}
+    wanted |= {f"run/{WAIVED}": trained.folder / WAIVED} if (trained.folder / WAIVED).is_file() else {}
     wanted["gate.json"] = trained.folder / RECORD
     wanted |= {f"gates/{path.name}": path for path in _whole(trained.folder / RECORD.parent, "*.json")}
     wanted |= {f"dataset/catalog/{name}": catalog / name for name in _CATALOG_FILES}

@@ -34,7 +34,7 @@ def against_champion(
     champion = Predictor.load(folder, device)
     alike = champion.spec.digest == features.spec.digest and champion.classes == candidate.classes
     if not alike or not are_of_val(candidate, features):
-        return rules.no_class_worse(_against_figures(folder, labels, candidate), f"version {version} as evaluated")
+        return rules.no_class_worse(against_figures(folder, candidate), f"version {version} as evaluated")
     theirs = Predictions(
         classes=champion.classes,
         thresholds=champion.thresholds,
@@ -46,13 +46,23 @@ def against_champion(
     return rules.no_class_worse({label: change["f1"][label] for label in labels}, f"version {version} (same hits)")
 
 
-def _against_figures(folder: Path, labels: list[str], candidate: Predictions) -> dict[str, dict[str, Any]]:
-    """Differences from the figures and intervals that a champion of other features was promoted with."""
+def against_figures(folder: Path, candidate: Predictions) -> dict[str, dict[str, Any]]:
+    """Differences from the figures and intervals that a champion of other features was promoted with.
+
+    A protected component may be spelt otherwise by the champion's taxonomy; it is the same drum.
+
+    Args:
+        folder: The champion's version.
+        candidate: What the candidate says about its validation hits.
+    """
     theirs = read_json(folder / METRICS)["intervals"]["f1"]
     ours = candidate.metrics()["per_class"]
-    changes = {}
-    for label in labels:
-        interval, value = theirs.get(label), ours[label]["f1"]
+    changes: dict[str, dict[str, Any]] = {}
+    for name in PROTECTED:
+        label, spelling = rules.protected_label(name, ours), rules.protected_label(name, theirs)
+        if label is None:  # its F1 is a criterion of its own, which fails
+            continue
+        interval, value = theirs[spelling] if spelling else None, ours[label]["f1"]
         if interval is None or interval["value"] is None or value is None:
             changes[label] = {"difference": None, "low": None, "high": None}
             continue

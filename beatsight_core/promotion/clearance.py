@@ -8,6 +8,7 @@ from beatsight_core.errors import GateError, UsageError
 from beatsight_core.promotion.health_record import require_health
 from beatsight_core.promotion.probe_record import require_probe
 from beatsight_core.settings import Settings
+from beatsight_core.training.waivers import Waiver
 
 logger = logging.getLogger("beatsight")
 
@@ -21,7 +22,7 @@ _CHECKS: Mapping[str, Callable[[Settings, str], Any]] = {HEALTH: require_health,
 
 def require_clearance(
     settings: Settings, key: str, preset: str, *, despite: Mapping[str, str | None] | None = None
-) -> dict[str, str]:
+) -> dict[str, Waiver]:
     """Let a preset train on a manifest only if its records on disk say that it is worth it.
 
     Args:
@@ -31,7 +32,8 @@ def require_clearance(
         despite: "health" or "probe" -> the reason for going on although that refuses.
 
     Returns:
-        What was gone on despite of: "health" or "probe" -> the reason and the refusal in words. Empty as a rule.
+        What is gone on despite of, by "health" or "probe"; empty as a rule. Each is to be kept with the run
+        (`training.run.Terms`). A reason for a gate that does not refuse is not used.
 
     Raises:
         GateError: The data are not healthy, or the probe is not.
@@ -40,13 +42,13 @@ def require_clearance(
     reasons = {name: reason for name, reason in (despite or {}).items() if reason is not None}
     if any(not reason.strip() for reason in reasons.values()):
         raise UsageError("A blank reason was given for going on", do="say why, in words")
-    waived: dict[str, str] = {}
+    waived: dict[str, Waiver] = {}
     for name in REQUIRED.get(preset, ()):
         try:
             _CHECKS[name](settings, key)
         except GateError as refusal:
             if name not in reasons:
                 raise
-            waived[name] = f"{reasons[name]} (refused: {refusal})"
+            waived[name] = Waiver(name, reasons[name].strip(), str(refusal))
             logger.warning("%s goes on despite %s: %s", preset, name, waived[name])
     return waived

@@ -33,6 +33,7 @@ from beatsight_core.promotion.probe import figure_gates
 from beatsight_core.promotion.rules import Criterion
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run
+from beatsight_core.training.waivers import waiver_notice
 
 STEPS = 5
 """That `measure` takes."""
@@ -135,7 +136,7 @@ def first_grounds(settings: Settings, trained: Run, features: Features) -> dict[
         "key": trained.key,
         "preset": trained.preset,
         "profile": settings.gates.profile,
-        "notice": profile_notice(settings),
+        "notice": "; ".join(filter(None, [profile_notice(settings), waiver_notice(trained.folder)])) or None,
         "digests": {**current_digests(trained, features), "health": health_digest(settings, trained.key)},
         "limits": {
             **{name: limit.value for name, limit in limits.items()},

@@ -1,10 +1,11 @@
 """Are a manifest's data healthy, by the report on disk? What training that costs much asks before it begins.
 
 A report counts if its seal fits, if it is of the manifest and the dataset as they are now, if it was judged by the
-limits that settings hold now, and if its figures, held against them once more, give the gates that it shows.
+limits that settings hold now, and if its figures, held against them once more, give the gates that it shows. A baseline
+that was blessed since is held against its figures now.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,16 @@ import orjson
 from beatsight_core.dataset.index import dataset_digest, index_paths, read_index
 from beatsight_core.errors import DatasetError, GateError
 from beatsight_core.files import digest_json, file_name, json_bytes, read_json
-from beatsight_core.health.gates import evaluate_gates, profile_of
-from beatsight_core.health.seal import is_sealed
+from beatsight_core.health.compare import read_baseline
+from beatsight_core.health.gate import Gate
+from beatsight_core.health.profiles import profile_of
+from beatsight_core.health.seal import SEAL, is_sealed
+from beatsight_core.health.verdict import judge_figures
 from beatsight_core.manifest.catalog import SUMMARY
 from beatsight_core.settings import Settings
+
+BASELINE = "baseline"
+"""Group of the gates that a blessed baseline makes possible."""
 
 NAMED = 4
 """Failed gates that the refusal quotes; the report has them all."""
@@ -34,23 +41,23 @@ def require_health(settings: Settings, key: str) -> list[dict[str, Any]]:
 
     Raises:
         GateError: There is no report, it was altered, it is of another manifest, dataset, profile or limits, or gates
-            failed; the message names them.
+            failed, those against the present baseline among them; the message names them.
+        DatasetError: The baseline cannot be used.
     """
     path = _report_path(settings, key)
     again = f"judge the data: beatsight health {key}"
+    baseline = read_baseline(settings.health_dir)
     if not path.is_file():
         raise GateError("There is no health report of this manifest", where=key, do=again)
     try:
         report = read_json(path)
-        wrong = None if is_sealed(report) else "The health report was altered after it was written"
-        wrong = wrong or _of_another(settings, key, report) or _not_so(settings, report)
-        passed, gates = report["passed"], report["gates"]
-        failed = [gate for gate in gates if not gate["passed"]]
+        wrong, gates = _looked_at(settings, key, report, baseline)
     except (DatasetError, KeyError, TypeError, AttributeError) as error:
         raise GateError("The health report cannot be read", where=path, why=repr(error), do=again) from error
     if wrong:
         raise GateError(wrong, where=path, do=again)
-    if failed or not passed:
+    failed = [gate for gate in gates if not gate["passed"]]
+    if failed:
         quoted = [f"{gate['name']} ({gate['message']})" for gate in failed[:NAMED]]
         more = [f"{len(failed) - NAMED} more"] if len(failed) > NAMED else []
         raise GateError(
@@ -59,6 +66,25 @@ def require_health(settings: Settings, key: str) -> list[dict[str, Any]]:
             do="mend the data as each gate says and judge them again",
         )
     return list(gates)
+
+
+def _looked_at(
+    settings: Settings, key: str, report: Mapping[str, Any], baseline: Mapping[str, Any] | None
+) -> tuple[str | None, list[dict[str, Any]]]:
+    """What is wrong with a report, None if nothing; and its gates, those against the baseline as it is now."""
+    if not is_sealed(report):
+        return "The health report was altered after it was written", []
+    if wrong := _of_another(settings, key, report):
+        return wrong, []
+    shown = list(report["gates"])
+    if report["passed"] != all(gate["passed"] for gate in shown):
+        return "The health report does not hold: its verdict is not that of its gates", []
+    verdict = judge_figures(report["statistics"], settings.gates, baseline)
+    if (report["baseline"] or {}).get(SEAL) == (baseline or {}).get(SEAL):
+        return _not_so(shown, verdict.gates), shown
+    fresh = [gate.to_json() for gate in verdict.compared]  # another was blessed since, or the first
+    kept = [gate for gate in shown if gate["group"] != BASELINE] if fresh else shown
+    return _not_so(shown, verdict.own), kept + fresh
 
 
 def _of_another(settings: Settings, key: str, report: Mapping[str, Any]) -> str | None:
@@ -78,10 +104,10 @@ def _of_another(settings: Settings, key: str, report: Mapping[str, Any]) -> str 
     return f"The health report was judged by other limits: {', '.join(changed)}" if changed else None
 
 
-def _not_so(settings: Settings, report: Mapping[str, Any]) -> str | None:
-    """A gate that the report's own figures, held against the limits once more, do not give; None if there is none."""
-    shown = {(gate["group"], gate["name"]): gate for gate in report["gates"]}
-    for gate in evaluate_gates(report["statistics"], settings.gates):
+def _not_so(gates: Sequence[Mapping[str, Any]], found: Sequence[Gate]) -> str | None:
+    """A gate that a report's own figures, held against the limits once more, do not give; None if there is none."""
+    shown = {(gate["group"], gate["name"]): gate for gate in gates}
+    for gate in found:
         told = shown.get((gate.group, gate.name), {})
         now = orjson.loads(json_bytes(gate.to_json()))
         if any(told.get(part) != now[part] for part in ("value", "limit", "passed")):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from beatsight_core.errors import GateError
+from beatsight_core.errors import UnfitError
 from beatsight_core.promotion.export import FORMS, check_in_fresh_process
 from beatsight_core.promotion.limits import Limit
 from beatsight_core.promotion.rules import TOLERANCE_EXPORT, Criterion
@@ -49,17 +49,19 @@ def require_fit(settings: Settings, folder: Path) -> list[Criterion]:
     """The checks of a version, all of them passed.
 
     Raises:
-        GateError: Some did not; names each with value and limit.
+        UnfitError: Some did not; names each with value and limit.
     """
     rows = infrastructure_checks(settings, folder)
     failed = [row for row in rows if not row.passed]
     if failed:
-        raise GateError(
+        error = UnfitError(
             "The version is not fit for use, so nothing was promoted: " + "; ".join(_failure(row) for row in failed),
             where=folder.parent,
             why=next((row.message for row in failed if row.name == "forms_load"), None),
             do="mend what is named, or raise release.max_latency_ms or release.max_size_mb; --force does not help here",
         )
+        error.rows = tuple(row.to_json() for row in rows)
+        raise error
     return rows
 
 

@@ -9,6 +9,7 @@
                  metrics.json        of the finished run on val; its presence means finished
                  failure.json        why the last sitting gave up, if it did
                  launch              who began it afresh, if anybody did
+                 waived.jsonl        gates that refused it, and why somebody went on; `waivers.py`
                  checkpoints/        a ring of three, best.pt, and the name of the latest
 
 Training writes it, and all that comes after reads it by `open_run`.

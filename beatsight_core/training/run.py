@@ -35,6 +35,7 @@ from beatsight_core.training.presets import TrainingConfig, load_preset
 from beatsight_core.training.records import Run, list_runs, open_run
 from beatsight_core.training.time_limit import TimeLimit
 from beatsight_core.training.tracking import FINISH_WAIT_S, Tracker, open_tracker
+from beatsight_core.training.waivers import Waiver, note_waivers
 
 if TYPE_CHECKING:
     from beatsight_core.training.ranks import Ranks
@@ -92,12 +93,14 @@ class Terms:
         extend: A run whose newest checkpoint it goes on from, as a new run with more epochs.
         max_seconds: How long the call may take; before that it ends with a checkpoint.
         launch: Who asks, if the same may ask again after a crash: what it has begun afresh, it then goes on with.
+        waived: Gates that refused it, and why it goes on; kept with the run.
     """
 
     fresh: bool = False
     extend: str | None = None
     max_seconds: float | None = None
     launch: str = ""
+    waived: tuple[Waiver, ...] = ()
 
     @property
     def again(self) -> str:
@@ -171,6 +174,7 @@ def train(
         was_finished = (folder / records.METRICS).exists()
         if not was_finished:
             identity = _begun(settings, folder, identity)
+            note_waivers(folder, terms.waived)
             means = Means(config, place, limit, processes)
             _carry_out(settings, folder, identity, (means, features), progress or SilentProgress())
         return _result(folder, resumed=begun, was_finished=was_finished)

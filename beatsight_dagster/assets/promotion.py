@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from beatsight_core.errors import GateError
+from beatsight_core.errors import GateError, UnfitError
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import promotion as checks
@@ -85,12 +85,12 @@ def promoted_model(
         result = promote(
             current, run.run_id, force=config.force, device=config.device, judgement=judgement, progress=Progress()
         ).to_json()
-    except GateError as error:  # its files are not fit for use, which no reason helps
-        yield from results
+    except GateError as error:  # its files are not fit for use, which no reason helps; or its record was overtaken
+        yield from [*results, *([checks.fitness(error.rows)] if isinstance(error, UnfitError) else [])]
         raise dg.Failure(str(error), allow_retries=False) from error
     yield dg.MaterializeResult(
         metadata=promotion_metadata(result, judgement.path),
-        check_results=results,
+        check_results=[*results, checks.fitness(result["infrastructure"])],
         data_version=dg.DataVersion(f"{result['version']}-{result['record'][:12]}"),
     )
 

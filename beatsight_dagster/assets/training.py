@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from beatsight_core.settings import Settings
+from beatsight_core.training.waivers import Waiver
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import training as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
@@ -117,7 +118,7 @@ def long_run_model(
 
 def _cleared(
     preset: str, context: dg.AssetExecutionContext, config: GuardedConfig, settings: SettingsResource
-) -> dict[str, str]:
+) -> dict[str, Waiver]:
     """What the preset goes on despite of; a failure if it may not."""
     from beatsight_core.errors import GateError
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
@@ -125,10 +126,9 @@ def _cleared(
     key = from_partition(context.partition_key)
     despite = {HEALTH: config.despite_health, PROBE: getattr(config, "despite_probe", None)}
     try:
-        waived = require_clearance(settings.load(), key, preset, despite=despite)
+        return require_clearance(settings.load(), key, preset, despite=despite)
     except GateError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-    return {f"despite {name}": said for name, said in waived.items()}
 
 
 def _train(
@@ -136,18 +136,21 @@ def _train(
     context: dg.AssetExecutionContext,
     config: TrainingConfig,
     settings: SettingsResource,
-    waived: Mapping[str, str] | None = None,
+    waived: Mapping[str, Waiver] | None = None,
 ) -> dg.MaterializeResult:
     from beatsight_core.errors import BeatSightError, TimeLimitError
     from beatsight_core.training.run import Terms, open_run, train
 
-    current = settings.load()
+    current, waived = settings.load(), waived or {}
     try:
         result = train(
             current, from_partition(context.partition_key), preset,
             overrides=given(config.overrides), device=config.device, progress=live_progress(context, f"train {preset}"),
             # A retry, of the step or of the run, goes on with what the first of these runs began.
-            terms=Terms(config.fresh, config.extend, config.max_seconds, context.run.root_run_id or context.run.run_id),
+            terms=Terms(
+                config.fresh, config.extend, config.max_seconds, context.run.root_run_id or context.run.run_id,
+                tuple(waived.values()),
+            ),
         )  # fmt: skip
     except TimeLimitError as error:
         if context.retry_number + 1 < config.sittings:
@@ -161,7 +164,10 @@ def _train(
     run = open_run(current, result.run_id)
     probe = _judged(current, run.run_id, context, config) if preset == "warmup" else None
     return dg.MaterializeResult(
-        metadata={**training_metadata(result.to_json(), run), **(waived or {})},
+        metadata={
+            **training_metadata(result.to_json(), run),
+            **{f"despite {gate}": str(waiver) for gate, waiver in waived.items()},
+        },
         check_results=checks.results(run.history, run.config.warmup_epochs, probe),
         data_version=dg.DataVersion(result.run_id),
     )

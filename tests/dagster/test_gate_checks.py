@@ -7,6 +7,7 @@ import pytest
 
 from beatsight_core.health.gates import at_most
 from beatsight_core.promotion import rules
+from beatsight_core.promotion.infrastructure import CHECKS
 from beatsight_core.promotion.limits import PROBE_PROFILES, PROFILES
 from beatsight_core.promotion.probe import confusion_gates, figure_gates
 from beatsight_core.taxonomy import CORE
@@ -120,6 +121,16 @@ def test_each_criterion_is_a_check_with_figures_and_a_table(name: str, changed: 
     }
     stays = dg.AssetCheckSeverity.ERROR if name in rules.UNFORCEABLE else dg.AssetCheckSeverity.WARN
     assert forced[name] == stays
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_what_makes_a_version_unfit_fails_its_check(name: str) -> None:
+    good = [rules.Criterion(each, each, 0.0, 1.0, "≤", 1.0, True, "as it should be").to_json() for each in CHECKS]
+    assert promotion.fitness(good).passed
+    bad = [{**row, "passed": row["name"] != name, "message": f"{row['name']} is not"} for row in good]
+    result = promotion.fitness(bad)
+    assert (result.passed, result.description) == (False, f"{name} is not")
+    assert len(result.metadata["gates"].records) == len(CHECKS)
 
 
 @pytest.mark.parametrize("group", dataset.HEALTH_GROUPS)

@@ -271,8 +271,10 @@ def test_a_reason_promotes_what_failed_its_criteria_but_not_what_is_not_fit_for_
         assert "millions of bytes" in failure(refused)
         assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
         assert place.checks("promoted_model")["exported_model", place.key].passed
+        assert not place.checks("promoted_model")["fit_for_use", place.key].passed
         toml.write_text(lenient)
         assert place.run("promoted_model", promoted_model=forced).success
+        assert place.checks("promoted_model")["fit_for_use", place.key].passed
         shown = place.metadata("promoted_model")
         assert {row.data["gate"]: row.data["passed"] for row in shown["files of the version"].records}["size"] == "yes"
         assert shown["changed in files of others"] == "nothing"

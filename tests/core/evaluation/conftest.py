@@ -35,7 +35,8 @@ def predicted() -> Callable[..., Predictions]:
                 "drummer_id": [None if number % 3 else f"drummer {number % 2}" for number in place],
                 "kit_id": pl.Series([None] * hits, dtype=pl.String),
                 "velocities": [
-                    [0.2 + 0.2 * (number % 4)] * int(count) for number, count in zip(place, targets.sum(1), strict=True)
+                    [0.2 + 0.25 * (number % 4)] * int(count)
+                    for number, count in zip(place, targets.sum(1), strict=True)
                 ],
             },
             schema_overrides={"velocities": pl.List(pl.Float32)},

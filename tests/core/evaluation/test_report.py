@@ -97,6 +97,15 @@ def test_a_fraction_is_of_the_split_and_is_not_what_promotion_judges(trained):
     assert find_evaluation(settings, run) == whole.folder
 
 
+def test_a_part_never_stands_under_the_name_of_the_whole(trained):
+    settings, run_id = trained
+    whole = evaluate(settings, run_id, device="cpu")
+    part = evaluate(settings, run_id, fraction=0.5, device="cpu")
+    for name in ("confusion.json", "confusion.npy", "confusion.png", "misclassified.json"):
+        assert (settings.metrics_dir / f"warmup_{name}").read_bytes() == (whole.folder / name).read_bytes()
+        assert (settings.metrics_dir / f"warmup_0.5_{name}").read_bytes() == (part.folder / name).read_bytes()
+
+
 def test_an_evaluation_of_these_weights_goes_before_a_newer_one_of_others(trained):
     settings, run_id = trained
     run = open_run(settings, run_id)

@@ -23,6 +23,7 @@ from beatsight_core.evaluation.compare import compare_predictions
 from beatsight_core.evaluation.confusion import confusion, missed_as
 from beatsight_core.evaluation.mistakes import top_mistakes
 from beatsight_core.evaluation.predictions import Predictions, load_predictions
+from beatsight_core.taxonomy import VELOCITY_BUCKETS, velocity_bucket
 
 
 def shuffled(predictions: Predictions, seed: int = 1) -> Predictions:
@@ -216,6 +217,15 @@ def test_a_breakdown_counts_every_hit_of_known_origin_once(predicted):
     assert {row["value"] for row in got["velocity"]} == {"ghost", "light", "medium", "accent"}
     solo = next(row for row in got["components"] if row["value"] == "1")
     assert solo["accuracy"] == pytest.approx(predictions.metrics()["solo"]["accuracy"])
+
+
+def test_a_velocity_at_the_edge_of_a_bucket_is_in_it_as_everywhere_else(predicted):
+    edges = [upper for _, upper in VELOCITY_BUCKETS]
+    four = predicted(4, sessions=1)
+    hits = four.hits.with_columns(velocities=pl.Series([[edge] for edge in edges], dtype=pl.List(pl.Float32)))
+    got = breakdown(dataclasses.replace(four, hits=hits))["velocity"]
+    assert {row["value"]: row["hits"] for row in got} == {velocity_bucket(edge): 1 for edge in edges}
+    assert len(got) == 4
 
 
 def test_every_hit_is_in_one_bucket_of_each_gap(predicted):

@@ -68,6 +68,30 @@ def test_a_corpus_that_is_late_shows_by_how_much(small_settings, played, late_ms
     assert failed == (["misalignment of takes, ms"] if late_ms else [])
 
 
+@pytest.mark.parametrize("late_ms", [70, -100])
+def test_a_corpus_that_is_too_late_to_be_measured_fails_all_the_same(small_settings, played, late_ms):
+    manifest = played(late_ms=late_ms)
+    sound, failed = judged(small_settings, manifest)
+    alignment = sound["by_source"]["takes"]["alignment"]
+    assert (alignment["alone"], alignment["strokes"], alignment["median_ms"]) == (36, 0, None)
+    assert failed == ["misalignment of takes, ms"]
+    page = run_health(small_settings, manifest).report_html.read_text()
+    assert "Only 0 of 36 strokes of takes that stand alone begin within 60 ms of their label" in page
+
+
+def test_a_data_root_may_be_named_like_a_pattern(small_settings, played, tmp_path):
+    played()
+    root = tmp_path / "what [is] *this*?"
+    for name in ("manifests", "raw"):
+        shutil.copytree(small_settings.data_root / name, root / name)
+    shutil.copy(small_settings.data_root / "beatsight.toml", root)
+    own = load_settings(root, {})
+    manifest = root / "manifests" / "small.jsonl"
+    export_dataset(own, manifest, workers=1)
+    sound, failed = judged(own, manifest)
+    assert (sound["measured"], failed) == (36, [])
+
+
 def test_the_page_says_how_late_a_source_is_and_what_to_do(small_settings, played):
     page = run_health(small_settings, played(late_ms=20)).report_html.read_text()
     assert "ms late: the middle of 36 strokes" in page

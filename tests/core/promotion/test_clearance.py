@@ -12,13 +12,18 @@ from click.testing import CliRunner
 from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.files import file_name
+from beatsight_core.files import file_name, read_json
+from beatsight_core.health.bless import bless
 from beatsight_core.health.report import run_health
 from beatsight_core.health.seal import sealed
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
+from beatsight_core.promotion.criteria import judged as judged_record
 from beatsight_core.promotion.health_record import require_health
+from beatsight_core.promotion.registry import list_models, promote
 from beatsight_core.settings import Settings, load_settings
 from beatsight_core.taxonomy import CORE
+from beatsight_core.training.records import open_run
+from beatsight_core.training.waivers import WAIVED, Waiver, note_waivers, read_waivers, waiver_notice
 
 Edit = Callable[[Callable[[dict[str, Any]], None]], None]
 
@@ -86,6 +91,33 @@ def test_an_edited_report_does_not_count_and_one_sealed_again_is_found_by_its_fi
     assert require_health(settings, key)
 
 
+def test_a_baseline_blessed_since_the_report_is_held_against_it(judged: tuple[Settings, str, Edit]) -> None:
+    settings, key, edit = judged
+    path = settings.health_dir / file_name(key) / "report.json"
+    alone = path.read_bytes()
+    blessed = bless(settings, key).baseline
+    assert require_health(settings, key)  # its own baseline
+    baseline = json.loads(blessed.read_bytes())
+    baseline["statistics"]["hits"]["classes"]["kick"]["hits"] *= 3
+    blessed.write_text(json.dumps(sealed(baseline)))
+    with pytest.raises(GateError, match=r"gates failed: largest drop of a class since the baseline \(kick lost up to"):
+        require_health(settings, key)
+    run_health(settings, key)
+    compared = json.loads(path.read_bytes())
+    assert not compared["passed"]
+
+    def forget(report: dict[str, Any]) -> None:
+        report["gates"] = [gate for gate in report["gates"] if gate["group"] != "baseline"]
+        report["passed"] = True
+
+    edit(forget)
+    with pytest.raises(GateError, match="its figures give another verdict on largest drop of a class"):
+        require_health(settings, key)
+    path.write_bytes(alone)
+    blessed.unlink()
+    assert require_health(settings, key)
+
+
 def test_a_report_by_other_limits_or_of_another_manifest_does_not_count(judged: tuple[Settings, str, Edit]) -> None:
     settings, key, edit = judged
     tighter = replace(settings, gates=replace(settings.gates, max_duplication_rate=0.001))
@@ -123,7 +155,7 @@ def test_a_reason_lets_one_go_on_and_is_kept(settings: Settings, caplog: pytest.
         require_clearance(settings, "m-1", "long_run", despite={HEALTH: "only a trial"})
     waived = require_clearance(settings, "m-1", "long_run", despite={HEALTH: "only a trial", PROBE: "only a trial"})
     assert set(waived) == {HEALTH, PROBE}
-    assert waived[HEALTH].startswith("only a trial (refused: There is no health report")
+    assert str(waived[HEALTH]).startswith("only a trial (refused: There is no health report")
     with pytest.raises(UsageError, match="blank reason"):
         require_clearance(settings, "m-1", "long_run", despite={HEALTH: " "})
 
@@ -141,6 +173,44 @@ def test_the_command_line_asks_as_the_graph_does(trained: tuple[Settings, str], 
     assert "no health report" in json.loads(refused.stdout)["error"]["what"]
     assert not list(settings.run_root.glob(f"{preset}-*"))
     if preset == "baseline":
-        done = call(settings.data_root, *words, "--despite", "a test of the whole")
+        done = call(settings.data_root, *words, "--despite-health", "a test of the whole")
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["despite"]["health"].startswith("a test of the whole (refused: ")
+        (noted,) = read_waivers(settings.run_root / json.loads(done.stdout)["run_id"])
+        assert (noted["gate"], noted["reason"]) == ("health", "a test of the whole")
+        assert "There is no health report" in noted["refused"]
+
+
+def test_a_reason_is_for_the_gate_that_it_names(trained: tuple[Settings, str]) -> None:
+    settings, _ = trained
+    words = ["train", "tiny.jsonl", "--preset", "long_run", "--set", "epochs=1"]
+    refused = call(settings.data_root, *words, "--despite-probe", "the probe was of other data")
+    assert "no health report" in json.loads(refused.stdout)["error"]["what"]
+    file = settings.data_root / "beatsight.toml"
+    file.write_text(file.read_text() + "[gates.probe]\naccuracy = 0.9999\n")
+    refused = call(settings.data_root, *words, "--despite-health", "known faults")
+    assert "probe is not healthy" in json.loads(refused.stdout)["error"]["what"]
+    assert not list(settings.run_root.glob("long_run-*"))
+
+
+def test_what_a_run_went_on_despite_of_stays_with_it_and_its_release(trained: tuple[Settings, str]) -> None:
+    settings, run_id = trained
+    run = open_run(settings, run_id)
+    assert waiver_notice(run.folder) is None
+    reason = "listened to <all> of it"
+    for refused in ("7 gates failed", "6 gates failed"):  # two sittings
+        note_waivers(run.folder, [Waiver(HEALTH, reason, refused)])
+    assert [line["refused"] for line in read_waivers(run.folder)] == ["7 gates failed", "6 gates failed"]
+    said = f"trained although the health gate refused: {reason}"
+    assert waiver_notice(run.folder) == said
+    result = promote(settings, run_id, device="cpu")
+    assert result.notice is not None
+    assert said in result.notice
+    assert said in read_json(result.folder / "gate.json")["notice"]
+    assert "TRAINED ALTHOUGH THE HEALTH GATE REFUSED: LISTENED TO &LT;ALL&GT; OF IT" in (
+        (result.folder / "card.md").read_text()
+    )
+    assert list_models(settings).models[0]["notice"] == result.notice
+    (run.folder / WAIVED).unlink()
+    with pytest.raises(GateError, match="since the record was written these changed: notice"):
+        judged_record(settings, run_id, device="cpu")

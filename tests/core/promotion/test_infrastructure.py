@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from beatsight_core.errors import GateError
+from beatsight_core.errors import GateError, UnfitError
 from beatsight_core.evaluation.lookup import champion_version
 from beatsight_core.files import read_json
 from beatsight_core.promotion.bundle import INFRASTRUCTURE
@@ -58,9 +58,10 @@ def test_too_slow_and_too_large_is_never_promoted_not_even_by_force(released):
     settings = limited(released.settings, max_latency_ms=1e-9, max_size_mb=1e-3)
     rollback(settings)
     shutil.rmtree(settings.models_dir / "versions" / "2")  # as before its promotion
-    with pytest.raises(GateError, match=r"milliseconds for one clip.*millions of bytes") as caught:
+    with pytest.raises(UnfitError, match=r"milliseconds for one clip.*millions of bytes") as caught:
         promote(settings, released.second.run_id, force="it is urgent", device="cpu")
     assert caught.value.exit_code == 1
+    assert [row["name"] for row in caught.value.rows if not row["passed"]] == ["latency", "size"]
     assert "--force does not help" in str(caught.value)
     assert champion_version(settings) == 1
     assert [path.name for path in (settings.models_dir / "versions").iterdir()] == ["1"]

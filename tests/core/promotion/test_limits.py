@@ -2,12 +2,17 @@
 
 import dataclasses
 
+import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.evaluation.predictions import Predictions
+from beatsight_core.files import write_json
+from beatsight_core.promotion.champion_comparison import against_figures
 from beatsight_core.promotion.limits import (
     PROFILES,
     ProbeLimits,
@@ -133,6 +138,22 @@ def test_worse_beyond_the_interval_and_only_then(change, passed):
     assert row.passed is passed
     assert "kick" in row.message
     assert no_class_worse({}, None).passed
+
+
+def test_a_champion_of_another_taxonomy_is_compared_with_by_the_same_drums(tmp_path):
+    """Hits of snare alone, half of them heard: F1 2/3, far below the champion's, whatever either calls it."""
+    about = {"value": 0.95, "low": 0.93, "high": 0.97}
+    write_json(tmp_path / "metrics.json", {"intervals": {"f1": {"kick": about, "snare": about, "crash": about}}})
+    classes = ("kick", "snare_center", "crash_1")
+    targets = np.tile(np.array([0, 1, 0], np.uint8), (40, 1))
+    sure = np.where(np.arange(40)[:, None] % 2 == 0, targets, 0).astype(np.float32)
+    said = Predictions(classes, np.full(3, 0.5, np.float32), pl.DataFrame(), sure, targets)
+    changes = against_figures(tmp_path, said)
+    assert set(changes) == set(classes)
+    assert changes["snare_center"]["high"] == pytest.approx(2 / 3 - 0.93)
+    row = no_class_worse(changes, "version 1 as evaluated")
+    assert not row.passed
+    assert "snare_center" in row.message
 
 
 def test_an_export_must_load_and_agree():

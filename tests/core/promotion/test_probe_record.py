@@ -15,6 +15,7 @@ from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
 from beatsight_core.promotion.probe_record import PROBE_RECORD, judge_probe, previous_probe, require_probe
 from beatsight_core.promotion.record import seal
 from beatsight_core.settings import Settings
+from beatsight_core.training.presets import load_preset
 from beatsight_core.training.records import HISTORY, Run, list_runs, open_run
 
 
@@ -70,7 +71,27 @@ def test_a_long_run_is_blocked_and_goes_on_only_for_a_reason(probe: tuple[Settin
     with pytest.raises(GateError, match="probe is not healthy"):
         require_clearance(strict, run.key, "long_run", despite=despite)
     waived = require_clearance(strict, run.key, "long_run", despite=despite | {PROBE: "a trial"})
-    assert waived[PROBE].startswith("a trial (refused: The warm-up probe is not healthy")
+    assert str(waived[PROBE]).startswith("a trial (refused: The warm-up probe is not healthy")
+
+
+def test_a_probe_that_was_trained_from_a_terminal_is_judged_at_once(probe: tuple[Settings, Run]) -> None:
+    settings, run = probe
+    changed = json.loads((run.folder / "config.json").read_bytes())["config"]
+    shipped = dataclasses.asdict(load_preset(settings, "warmup"))
+    chosen = [f"--set={name}={value}" for name, value in changed.items() if shipped.get(name) != value]
+    words = ["train", run.key, *chosen, "--device", "cpu", "--data-root", str(settings.data_root)]
+    done = CliRunner().invoke(beatsight, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    assert (said["run_id"], said["was_finished"]) == (run.run_id, True)
+    assert said["probe"]["passed"]
+    assert read_json(run.folder / PROBE_RECORD)["digest"] == said["probe"]["digest"]
+    file = settings.data_root / "beatsight.toml"
+    file.write_text(file.read_text() + "[gates.probe]\naccuracy = 0.9999\n")
+    done = CliRunner().invoke(beatsight, words)
+    assert done.exit_code == 0  # it is trained; the long run is what is held back
+    assert "not healthy" in done.output
+    assert "must be at least 0.9999" in done.output
 
 
 @pytest.mark.parametrize(
