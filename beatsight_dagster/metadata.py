@@ -238,7 +238,7 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
         "version": number(result["version"]),
         "criteria": gates_table(result["criteria"]),
         "picture": picture(draw(result["criteria"], title="Promotion criteria"), "criteria with their margins"),
-        "notice": dg.MetadataValue.text(result["notice"] or "none"),
+        "notice": dg.MetadataValue.text("; ".join(filter(None, (result["notice"], result["untold"]))) or "none"),
         "champion": path(result["current"]),
         "model card": path(result["card"]),
         "gate record": path(record),

@@ -151,6 +151,7 @@ def _show_use(result: dict[str, Any]) -> None:
     names = {
         "shards that no dataset names": "shards_unnamed",
         "features of such shards": "features_unnamed",
+        "measured of such shards": "measured_unnamed",
         "features under other specs": "features_of_other_specs",
         "left by killed writers": "leftovers",
     }
@@ -164,6 +165,7 @@ def _show_prune(result: dict[str, Any]) -> None:
     titles = {
         "shards": "shards that no dataset names",
         "features": "features of such shards",
+        "measured": "measured of such shards",
         "specs": "features under specs that nothing asks for",
         "leftovers": "left by killed writers",
     }

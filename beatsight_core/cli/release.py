@@ -20,7 +20,9 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
     from beatsight_core.promotion.criteria import judged
     from beatsight_core.promotion.preview import preview_promotion
     from beatsight_core.promotion.registry import promote as release
+    from beatsight_core.promotion.registry import reason_given
 
+    force = reason_given(force)
     with device_for(device, {"verb": "promote", "run": run}) as held:
         judgement = judged(session.settings, run, device=held, progress=session.progress)
         if not judgement.may_pass(force):
@@ -33,6 +35,8 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
             session.settings, run, force=force, device=held, judgement=judgement, progress=session.progress
         ).to_json()
     session.show(result, _show_promotion)
+    if force and judgement.passed:
+        click.echo("Every criterion is met, so the reason for force was not needed, and is not kept.", err=True)
     return 0
 
 
@@ -133,9 +137,14 @@ def _show_rollback(result: dict[str, Any]) -> None:
 def _show_changes(result: dict[str, Any]) -> None:
     """The lines that change, or changed, in files of others."""
     for change in result.get("changes", []):
+        if change["backup"] is None and not result.get("dry_run"):
+            click.echo(f"Written: {change['file']}")  # a page, which is read where it lies
+            continue
         click.echo(change["diff"])
-        if change["backup"] and not result.get("dry_run"):
+        if not result.get("dry_run"):
             click.echo(f"As it was: {change['backup']}")
+    if result.get("untold"):
+        click.echo(result["untold"][:1].upper() + result["untold"][1:])
 
 
 def _show_models(result: dict[str, Any]) -> None:
@@ -158,8 +167,12 @@ def _show_delivery(result: dict[str, Any]) -> None:
 
 
 def _show_archive(result: dict[str, Any]) -> None:
-    text.headline(f"{result['run_id']} is archived")
+    text.headline(
+        f"{result['run_id']} {'was archived before, and nothing changed' if result['reused'] else 'is archived'}"
+    )
     text.figures({"folder": result["folder"], "files": result["files"], "size": text.size(result["bytes"])})
+    for name in result["absent"]:
+        click.echo(f"Not there to be archived: {name}")
 
 
 def _show_checks(result: dict[str, Any]) -> None:

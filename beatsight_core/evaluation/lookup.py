@@ -102,9 +102,13 @@ def _by_role(settings: Settings, role: str) -> Run | Path:
 
 
 def champion_version(settings: Settings) -> int | None:
-    """The number of the champion's version, or None before the first promotion."""
-    path = settings.models_dir / POINTER
-    return int(read_json(path)["version"]) if path.is_file() else None
+    """The number of the champion's version, or None before the first promotion.
+
+    Raises:
+        ModelError: The pointer is broken.
+    """
+    standing = read_pointer(settings)
+    return standing.version if standing else None
 
 
 def version_folder(settings: Settings, version: int) -> Path:

@@ -89,8 +89,11 @@ def read_pointer(settings: Settings) -> Champion | None:
         return None
     try:
         value = read_json(path)
-        return Champion(int(value["version"]), tuple(value["history"]))
-    except (DatasetError, KeyError, TypeError, ValueError) as error:
+        found = Champion(int(value["version"]), tuple(value["history"]))
+        if found.since["version"] != found.version:
+            raise ValueError(f"its history ends with version {found.since['version']}, and it names {found.version}")
+        return found
+    except (DatasetError, LookupError, TypeError, ValueError) as error:
         raise ModelError(
             "The pointer to the champion is broken", where=path, why=str(error), do="restore it from a backup"
         ) from error
@@ -98,17 +101,23 @@ def read_pointer(settings: Settings) -> Champion | None:
 
 def find_challenger(settings: Settings) -> Challenger | None:
     """The finished run that was judged last and whose weights no version holds; None if there is none."""
-    versions = {
-        (about["run_id"], about["digests"]["checkpoint"])
-        for path in settings.models_dir.glob(f"versions/*/{VERSION}")
-        if path.parent.name.isdigit() and (about := read_json(path))
-    }
+    folders = [path for path in settings.models_dir.glob("versions/*") if path.name.isdecimal()]
+    versions = {_came_of(path / VERSION) for path in folders}
     found = []
     for run in list_runs(settings):
         record = _record(run)
         if record is not None and (run.run_id, record["digests"].get("checkpoint")) not in versions:
             found.append(Challenger(run, record))
     return max(found, key=lambda each: (str(each.record["made"]["at"]), each.run.run_id), default=None)
+
+
+def _came_of(path: Path) -> tuple[str, str] | None:
+    """The run and the checkpoint that a version came of; None if it does not say so any more."""
+    try:
+        about = read_json(path)
+        return str(about["run_id"]), str(about["digests"]["checkpoint"])
+    except (DatasetError, LookupError, TypeError):
+        return None
 
 
 def _record(run: Run) -> dict[str, Any] | None:

@@ -22,6 +22,7 @@ from beatsight_core.files import atomic_path, digest_json, remove_leftovers
 from beatsight_core.health import sound_measures as measures
 from beatsight_core.settings import Settings
 
+FOLDER = "sounds"
 FORMAT = 1
 """Grows with any change of what is measured or how."""
 
@@ -51,7 +52,7 @@ def measured(settings: Settings, shard: str, groups: int, seed: int) -> pl.DataF
         DatasetError: The shard is missing or broken.
         StorageError: What was measured cannot be kept.
     """
-    kept = settings.catalog_dir / "sounds" / shard[:2] / f"{shard}-{FORMAT}-{seed}-{groups}.parquet"
+    kept = settings.catalog_dir / FOLDER / shard[:2] / f"{shard}-{FORMAT}-{seed}-{groups}.parquet"
     known = _read(kept)
     if known is not None:
         return known

@@ -75,12 +75,19 @@ def announce(settings: Settings, champion: Champion) -> list[FileChange]:
     return changes
 
 
-def announce_if_possible(settings: Settings, champion: Champion) -> None:
-    """The same for a command that has another purpose: what cannot be done is a warning."""
+def announce_if_possible(settings: Settings, champion: Champion) -> tuple[list[FileChange], str | None]:
+    """The same once the champion has changed, or for a command with another purpose: what cannot be done is a warning.
+
+    An error would say that the same command goes on; a second rollback goes one step further back.
+
+    Returns:
+        What was changed; and why not everybody is told, if that is so.
+    """
     try:
-        announce(settings, champion)
+        return announce(settings, champion), None
     except BeatSightError as error:
         logger.warning("the change of champion is not announced everywhere: %s", error)
+        return [], f"not everybody is told of it yet; the next command tries again: {error}"
 
 
 def _mark(settings: Settings, champion: Champion) -> dict[str, Any] | None:

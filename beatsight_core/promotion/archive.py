@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.errors import ModelError
+from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.evaluation.lookup import VERSION, version_folder
 from beatsight_core.files import (
     atomic_folder,
@@ -123,10 +123,18 @@ def _archived_before(settings: Settings, trained: Run, inputs: str) -> Path | No
     for about in sorted(settings.archive_dir.glob(f"*/{glob.escape(trained.run_id)}*/{ABOUT}")):
         if is_temporary(about.parent):
             continue
-        value = read_json(about)
-        if value["run_id"] == trained.run_id and value["inputs"] == inputs and check_archive(about.parent).whole:
+        if _names(about, trained, inputs) and check_archive(about.parent).whole:
             return about.parent
     return None
+
+
+def _names(about: Path, trained: Run, inputs: str) -> bool:
+    """Whether an archive says that it is of this run in this state; a damaged one says nothing."""
+    try:
+        value = read_json(about)
+        return bool((value["run_id"], value["inputs"]) == (trained.run_id, inputs))
+    except (DatasetError, LookupError, TypeError):
+        return False
 
 
 def _free_folder(settings: Settings, trained: Run) -> Path:

@@ -82,16 +82,25 @@ def check_archives(settings: Settings, which: str | None = None) -> list[Archive
         UsageError: There is no such archive.
         StorageError: A file cannot be read.
     """
-    if which is not None and (Path(which) / SUMS).is_file():
-        return [check_archive(Path(which))]
     with storage_errors(settings.archive_dir):
         folders = sorted(path for path in settings.archive_dir.glob("*/*") if path.is_dir() and not is_temporary(path))
-    chosen = [path for path in folders if which is None or path.parent.name == which or path.name.startswith(which)]
+    chosen = folders if which is None else [path for path in folders if _is_meant(path, which)]
     if which is not None and not chosen:
-        raise UsageError(
-            f"There is no archive {which!r}", where=settings.archive_dir, do="name a folder, a run, or a day (YYYYMMDD)"
-        )
+        elsewhere = Path(which)  # a copy on another drive
+        if not any((elsewhere / name).is_file() for name in (ABOUT, SUMS)):
+            raise UsageError(
+                f"There is no archive {which!r}",
+                where=settings.archive_dir,
+                do="name a folder, a run, or a day (YYYYMMDD)",
+            )
+        chosen = [elsewhere]
     return [check_archive(folder) for folder in chosen]
+
+
+def _is_meant(folder: Path, which: str) -> bool:
+    """Whether an archive is the one named, or one of the day or run named."""
+    named = which and Path(which).is_dir() and Path(which).resolve() in (folder.resolve(), folder.parent.resolve())
+    return bool(named or folder.parent.name == which or (which and folder.name.startswith(which)))
 
 
 def _is_plain_folder(path: Path) -> bool:

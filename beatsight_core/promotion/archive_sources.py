@@ -10,11 +10,13 @@ import orjson
 
 from beatsight_core.dataset.index import index_paths
 from beatsight_core.errors import BeatSightError
+from beatsight_core.evaluation.folder import CONFUSION_PICTURE, LABEL_ERRORS
 from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, version_folder
 from beatsight_core.evaluation.report import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
 from beatsight_core.evaluation.roles import read_pointer
-from beatsight_core.files import file_name, is_temporary, read_json
-from beatsight_core.promotion.bundle import CARD, INFRASTRUCTURE, versions
+from beatsight_core.files import file_name, is_temporary
+from beatsight_core.health.compare import BASELINE_FILE
+from beatsight_core.promotion.bundle import CARD, INFRASTRUCTURE, about_version, versions
 from beatsight_core.promotion.record import RECORD
 from beatsight_core.promotion.status_pages import written_sections
 from beatsight_core.settings import Settings
@@ -27,7 +29,7 @@ from beatsight_core.training.waivers import WAIVED
 _RUN_FILES = (
     records.CONFIG, records.ENVIRONMENT, records.THRESHOLDS, records.METRICS, records.HISTORY, records.CURVES,
 )  # fmt: skip
-_EVALUATION_FILES = (METRICS, PAGE, CONFUSION, CONFUSION_MATRIX, MISTAKES)
+_EVALUATION_FILES = (METRICS, PAGE, CONFUSION, CONFUSION_MATRIX, CONFUSION_PICTURE, MISTAKES, LABEL_ERRORS)
 _HEALTH_FILES = ("report.json", "report.html")
 _CATALOG_FILES = ("summary.json", "inventory.json")
 _LEFT_OUT = {PREDICTIONS}
@@ -48,6 +50,8 @@ def found_files(settings: Settings, trained: Run) -> tuple[dict[str, Path], list
     wanted |= {f"dataset/catalog/{name}": catalog / name for name in _CATALOG_FILES}
     wanted |= {f"health/{name}": health / name for name in _HEALTH_FILES}
     wanted |= {f"health/{path.name}": path for path in _whole(health, "*.jsonl")}
+    blessed = settings.health_dir / BASELINE_FILE
+    wanted |= {"health/baseline.json": blessed} if blessed.is_file() else {}
     indexes = index_paths(settings, trained.key)
     wanted |= {f"dataset/{path.name}": path for path in indexes}
     evaluations = sorted(path.parent for path in (settings.metrics_dir / trained.run_id).glob(f"*/{METRICS}"))
@@ -108,7 +112,8 @@ def _of_versions(settings: Settings, trained: Run) -> dict[str, Path]:
     wanted: dict[str, Path] = {}
     for version in versions(settings):
         folder = version_folder(settings, version)
-        if read_json(folder / VERSION)["run_id"] == trained.run_id:
+        about = about_version(settings, version)
+        if about and about["run_id"] == trained.run_id:
             names = (CARD, VERSION, CHECKSUMS, *([INFRASTRUCTURE] if (folder / INFRASTRUCTURE).is_file() else []))
             wanted |= {f"model/{version}/{name}": folder / name for name in names}
     return wanted

@@ -8,9 +8,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.errors import ModelError
+from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, verified_version, version_folder
 from beatsight_core.evaluation.report import METRICS, features_for, read_evaluation
+from beatsight_core.evaluation.roles import read_pointer
 from beatsight_core.files import atomic_folder, read_json, remove_leftovers, write_json, write_text
 from beatsight_core.promotion.card import data_by_source, model_card
 from beatsight_core.promotion.criteria import Judgement
@@ -26,20 +27,38 @@ GATE, CARD, INFRASTRUCTURE = "gate.json", "card.md", "infrastructure.json"
 
 def versions(settings: Settings) -> list[int]:
     """The numbers of all versions, ascending."""
+    return sorted(number for number in _numbers(settings) if (version_folder(settings, number) / CHECKSUMS).is_file())
+
+
+def about_version(settings: Settings, version: int) -> dict[str, Any] | None:
+    """What a version says of itself; None if its file is damaged or gone, which is no reason to stop for the others."""
+    try:
+        about = read_json(version_folder(settings, version) / VERSION)
+    except DatasetError:
+        return None
+    return about if isinstance(about, dict) and {"run_id", "gate", "forced", "digests"} <= set(about) else None
+
+
+def _numbers(settings: Settings) -> list[int]:
+    """Of all folders of versions, whole or not."""
     folder = settings.models_dir / "versions"
     if not folder.is_dir():
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdigit() and (path / CHECKSUMS).is_file())
+    return [int(path.name) for path in folder.iterdir() if path.name.isascii() and path.name.isdecimal()]
 
 
 def number_for(settings: Settings, judgement: Judgement, force: str | None) -> tuple[int, bool]:
-    """The number of the version that a judgement is of, and whether it is made already."""
-    existing = versions(settings)
-    for version in existing:
-        about = read_json(version_folder(settings, version) / VERSION)
-        if about["gate"] == judgement.record["digest"] and about["forced"] == force:
+    """The number of the version that a judgement is of, and whether it is made already.
+
+    A number is given once: what the history says of a version that was deleted since is of that one.
+    """
+    for version in versions(settings):
+        about = about_version(settings, version)
+        if about and (about["gate"], about["forced"]) == (judgement.record["digest"], force):
             return version, True
-    return max(existing, default=0) + 1, False
+    standing = read_pointer(settings)
+    told = [int(entry["version"]) for entry in standing.history] if standing else []
+    return max([*_numbers(settings), *told], default=0) + 1, False
 
 
 def write_version(settings: Settings, trained: Run, judgement: Judgement, force: str | None) -> int:

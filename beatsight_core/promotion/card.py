@@ -13,6 +13,7 @@ import polars as pl
 from beatsight_core.features.cache import Features
 
 WEAK_COMPONENTS = 5
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def data_by_source(features: Features) -> list[dict[str, Any]]:
@@ -60,8 +61,11 @@ def model_card(about: Mapping[str, Any], content: Mapping[str, Any], record: Map
 
 
 def escaped(value: Any) -> str:
-    """Text from data, on one line, with everything that Markdown or HTML would read escaped."""
-    text = " ".join(str(value).split())
+    """Text from data, on one line, with everything that Markdown or HTML would read escaped.
+
+    Characters that steer a terminal or turn the direction of what follows them become U+FFFD.
+    """
+    text = _STEERING.sub("\ufffd", " ".join(str(value).split()))
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
 

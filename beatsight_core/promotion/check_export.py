@@ -7,6 +7,7 @@ than the trained net did; `latency_ms` {form: milliseconds for one clip, samples
 """
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -80,7 +81,9 @@ def _latency_ms(answers: Answers, clips: NDArray[np.int16]) -> float:
 
 
 def _difference(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
-    return float(np.abs(got - expected).max(initial=0.0))
+    """The greatest; infinite if an answer is no number, which no comparison of such numbers would tell."""
+    worst = float(np.abs(got - expected).max(initial=0.0))
+    return math.inf if math.isnan(worst) else worst
 
 
 def _otherwise(

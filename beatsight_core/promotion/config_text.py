@@ -242,7 +242,7 @@ def _env_places(text: str, parts: list[str], value: str) -> Iterator[tuple[Place
     double = [f'"{value}"'] if not re.search(r'["\\$`\r\n]', value) else []
     plain = [value] if _ENV_PLAIN.fullmatch(value) else []
     for line in _ENV_LINE.finditer(text):
-        if line["key"] == parts[0]:
+        if line["key"] == parts[0] and not line["value"].endswith("\\"):  # which would go on in the next line
             quote = line["value"][:1]
             yield (
                 line.span("value"),

@@ -25,7 +25,7 @@ from beatsight_core.files import sha256_file
 from beatsight_core.progress import Progress, Task
 from beatsight_core.promotion import rules
 from beatsight_core.promotion.champion_comparison import against_champion
-from beatsight_core.promotion.export import FORMS, check_in_fresh_process, export_run
+from beatsight_core.promotion.export import FORMS, check_in_fresh_process, export_run, not_of_run
 from beatsight_core.promotion.health_record import health_digest
 from beatsight_core.promotion.limits import Limit, limits_for, probe_limits, profile_notice
 from beatsight_core.promotion.matching import SLICE, compared_digests, mismatches
@@ -122,7 +122,7 @@ def measure(settings: Settings, found: Evidence, champion: int | None, device: s
     digests = compared_digests(found.trained, found.features, found.whole.content)
     rows.append(rules.evaluation_matches(wrong, digests))
     task.advance()
-    rows.append(_exported(found.export))
+    rows.append(_exported(found.trained, found.export))
     task.advance()
     return rows
 
@@ -168,7 +168,9 @@ def _named(evaluated: Evaluated) -> tuple[Mapping[str, Any], Predictions, str]:
     return evaluated.content, evaluated.predictions, sha256_file(evaluated.folder / PREDICTIONS)
 
 
-def _exported(export: Path) -> Criterion:
+def _exported(trained: Run, export: Path) -> Criterion:
+    if other := not_of_run(trained, export):
+        return rules.exported_model(None, f"the export is not the run's: {', '.join(other)}; delete it: {export}")
     answer = check_in_fresh_process(export)
     if "error" in answer:
         return rules.exported_model(None, f"the export does not load in a fresh process: {answer['error']}")

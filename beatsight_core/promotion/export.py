@@ -35,6 +35,7 @@ from beatsight_core.evaluation.lookup import (
     WEIGHTS,
     ModelInfo,
     listed_digests,
+    read_info,
 )
 from beatsight_core.files import atomic_folder, sha256_file, storage_errors, write_json
 from beatsight_core.settings import Settings
@@ -74,6 +75,28 @@ def export_run(settings: Settings, trained: Run) -> Path:
             _write(temporary, trained, _some_clips(settings, trained))
             write_json(temporary / CHECKSUMS, {"sha256": checksums(temporary)})
     return folder
+
+
+def not_of_run(trained: Run, export: Path) -> list[str]:
+    """What an export holds that is not the run's: its checksums only say that nobody altered it in passing.
+
+    Args:
+        trained: The run.
+        export: Whole by its checksums; that its forms agree with one another is for `check_in_fresh_process` to say.
+    """
+    import torch
+
+    from beatsight_core.evaluation.predict import read_weights, weights_of
+
+    info, own, found = read_info(export), weights_of(trained), read_weights(export / WEIGHTS)
+    same = {
+        "components": info.classes == trained.classes,
+        "thresholds": np.array_equal(info.thresholds, trained.thresholds.astype(np.float32)),
+        "feature spec": info.spec == trained.spec,
+        "net": info.architecture == trained.config.model,
+        "weights": set(found) == set(own) and all(torch.equal(found[name], tensor) for name, tensor in own.items()),
+    }
+    return [f"other {name}" for name, holds in same.items() if not holds]
 
 
 def checksums(folder: Path) -> dict[str, str]:

@@ -1,16 +1,20 @@
 """A file that is somebody else's, changed in place: only where settings allow it, whole or not at all, mode kept."""
 
+import contextlib
 import datetime
 import difflib
+import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.files import atomic_path, digest_bytes, put_if_absent, storage_errors
+from beatsight_core.promotion.shown_lines import without_other_values
 from beatsight_core.settings import Settings
 
 PRIVATE = 0o600
+_WRITABLE = 0o222
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,10 @@ class FileChange:
 
     @property
     def diff(self) -> str:
-        """The lines that change, without their neighbours, which are nobody's business."""
+        """The lines that change, without neighbours and other values of a line, which are nobody's business."""
         old, new = (data.decode("utf-8", "replace").splitlines() for data in (self.before, self.after))
+        if self.keep:  # pages hold nothing but text for people
+            old, new = without_other_values(old, new)
         return "\n".join(difflib.unified_diff(old, new, str(self.path), str(self.path), lineterm="", n=0))
 
     @property
@@ -49,10 +55,15 @@ class FileChange:
         """Make the file so. A reader finds it as it was or as it is to be.
 
         Raises:
+            SettingsError: Somebody wrote into it since it was read; it is as they left it.
             StorageError: The drive refused; the file is as it was.
         """
         if self.after == self.before:
             return
+        with storage_errors(self.path):
+            found = self.path.read_bytes()
+        if found != self.before:
+            raise SettingsError("A file changed while it was brought in line", where=self.path, do="run it again")
         if self.keep:
             put_if_absent(self.backup, lambda path: self._write(path, self.before))
         with atomic_path(self.path) as temporary:
@@ -61,6 +72,9 @@ class FileChange:
     def _write(self, path: Path, data: bytes) -> None:
         path.touch(mode=PRIVATE)  # it may hold secrets, so nobody reads it before it has its mode
         path.write_bytes(data)
+        kept = self.path.stat()
+        with contextlib.suppress(PermissionError):  # only root gives files away, and then its owner must still read it
+            os.chown(path, kept.st_uid, kept.st_gid)
         shutil.copymode(self.path, path)
 
 
@@ -73,7 +87,7 @@ def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
         setting: What names it, for messages.
 
     Raises:
-        SettingsError: It is not there, or lies outside the data root and `release.roots`.
+        SettingsError: It is not there, may not be written, or lies outside the data root and `release.roots`.
     """
     with storage_errors(path):
         actual = path.resolve()
@@ -87,4 +101,10 @@ def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
             )
         if not actual.is_file():
             raise SettingsError(f"{setting} names a file that is not there", where=path, do="make it, or take it out")
+        if not actual.stat().st_mode & _WRITABLE or not os.access(actual.parent, os.W_OK):
+            raise SettingsError(
+                f"{setting} names a file that is read-only, or lies in a folder that is",
+                where=actual,
+                do="let it be written, or take it out",
+            )
     return actual

@@ -58,6 +58,22 @@ def put_pair(models: Path, weights: Path, sidecar: bytes) -> None:
         _by_copies(models, weights, sidecar)
 
 
+def prepare_pair(models: Path, weights: Path, sidecar: bytes) -> None:
+    """Write all of a pair that readers do not see yet, so that a full drive is told before anything has changed.
+
+    Args:
+        models: As for `put_pair`, which is to follow.
+        weights: As for `put_pair`.
+        sidecar: As for `put_pair`.
+
+    Raises:
+        StorageError: The drive refused; readers find the pair before.
+    """
+    digest = sha256_file(weights)
+    if not holds_pair(models, digest, sidecar) and _takes_links(models):
+        _pair(models, weights, digest, sidecar)
+
+
 def holds_pair(folder: Path, digest: str, sidecar: bytes) -> bool:
     """Whether the two names in a folder are weights of this SHA-256 and this very sidecar."""
     weights, other = (folder / name for name in _NAMES)

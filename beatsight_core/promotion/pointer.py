@@ -11,19 +11,33 @@ change together (`pair`). So a kill between the pointer and the derived files le
 command, whichever it is, completes them.
 """
 
+import functools
+import logging
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from beatsight_core.errors import StorageError
 from beatsight_core.evaluation.lookup import COMPONENTS, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
 from beatsight_core.evaluation.roles import POINTER, Champion, read_pointer
-from beatsight_core.files import json_bytes, read_json, remove_leftovers, sha256_file, write_bytes, write_json
-from beatsight_core.promotion.pair import put_pair
+from beatsight_core.files import (
+    json_bytes,
+    put_if_absent,
+    read_json,
+    remove_leftovers,
+    sha256_file,
+    write_bytes,
+    write_json,
+)
+from beatsight_core.promotion.pair import CURRENT_SIDECAR, CURRENT_WEIGHTS, prepare_pair, put_pair
 from beatsight_core.settings import Settings
 
 __all__ = ["HISTORY", "LOCK", "Champion", "align", "move_pointer", "read_pointer"]
+
+logger = logging.getLogger("beatsight")
 
 FORMAT = 1
 HISTORY = "history.jsonl"
@@ -39,12 +53,24 @@ def move_pointer(settings: Settings, after: Champion) -> None:
 
     Raises:
         ModelError: The version is missing or broken; nothing has changed then.
-        StorageError: The drive refused; the champion is the old one or the new one.
+        StorageError: The drive refused; the champion is the old one or the new one, and the old one wherever the drive
+            takes links and had no room for the new pair.
     """
-    verified_version(settings, after.version)
+    folder = verified_version(settings, after.version)
+    prepare_pair(settings.models_dir, folder / WEIGHTS, _sidecar(folder, after))
+    if read_pointer(settings) is None:
+        _keep_foreign(settings.models_dir)
     pointer = {"format": FORMAT, "version": after.version, "history": list(after.history)}
     write_json(settings.models_dir / POINTER, pointer)
-    align(settings, after)
+    try:
+        align(settings, after)
+    except StorageError as error:  # without this, who reads it repeats the command, and a rollback goes further back
+        raise StorageError(
+            f"Version {after.version} is the champion now, but not under the names that applications load",
+            where=error.where,
+            why=error.what,
+            do="do not repeat the command: see to the drive, then beatsight models completes it",
+        ) from error
 
 
 def align(settings: Settings, champion: Champion) -> None:
@@ -56,16 +82,25 @@ def align(settings: Settings, champion: Champion) -> None:
     folder = verified_version(settings, champion.version)
     models = settings.models_dir
     remove_leftovers(models)
-    weights = folder / WEIGHTS
-    put_pair(models, weights, json_bytes(_sidecar(folder, champion, sha256_file(weights))))
+    put_pair(models, folder / WEIGHTS, _sidecar(folder, champion))
     _write_if_other(models / HISTORY, _lines(champion.history))
 
 
-def _sidecar(folder: Path, champion: Champion, digest: str) -> dict[str, Any]:
+def _keep_foreign(models: Path) -> None:
+    """Copy what lies under the champion's names before there was a first one: somebody put it there by hand."""
+    for name in (CURRENT_WEIGHTS, CURRENT_SIDECAR):
+        path = models / name
+        if path.is_file():
+            kept = path.with_name(f"{name}.{sha256_file(path)[:8]}.bak")
+            put_if_absent(kept, functools.partial(shutil.copyfile, path))
+            logger.warning("%s was there before the first promotion; it is kept as %s", path, kept)
+
+
+def _sidecar(folder: Path, champion: Champion) -> bytes:
     about = read_json(folder / VERSION)
-    return {
+    said = {
         "version": champion.version,
-        "sha256": digest,
+        "sha256": sha256_file(folder / WEIGHTS),
         "run_id": about["run_id"],
         "since": champion.since["at"],
         "notice": about["notice"],
@@ -75,6 +110,7 @@ def _sidecar(folder: Path, champion: Champion, digest: str) -> dict[str, Any]:
         "thresholds": read_json(folder / THRESHOLDS)["thresholds"],
         "feature_spec": read_json(folder / SPEC),
     }
+    return json_bytes(said)
 
 
 def _lines(history: Iterable[dict[str, Any]]) -> bytes:

@@ -1,16 +1,16 @@
 """Promotion, rollback, and the list of models: each one command, each one move of the pointer."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.errors import GateError, ModelError, UsageError
-from beatsight_core.evaluation.lookup import VERSION, version_folder
+from beatsight_core.errors import DatasetError, GateError, ModelError, UsageError
+from beatsight_core.evaluation.lookup import VERSION, verified_version, version_folder
 from beatsight_core.evaluation.report import METRICS
 from beatsight_core.evaluation.roles import CHAMPION, PREVIOUS, find_challenger
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.announce import (
-    announce,
     announce_if_possible,
     check_announcement,
     plan_announcement,
@@ -26,7 +26,11 @@ from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
+logger = logging.getLogger("beatsight")
+
 _SHOWN = ("accuracy", "exact_match", "macro_f1", "loss")
+_WAITED_FOR = "the folder of models"
+"""What a command that waits for another one says."""
 
 
 def promote(
@@ -56,7 +60,7 @@ def promote(
         UsageError: The reason is empty.
         ModelError: There is no such finished run.
     """
-    reason = _reason(force)
+    reason = reason_given(force)
     trained = open_run(settings, run)
     while True:
         standing = champion(settings)
@@ -66,7 +70,7 @@ def promote(
             judgement = judged(settings, trained.run_id, device=device, progress=progress)
         if not judgement.may_pass(reason):
             raise _refusal(judgement)
-        with exclusive_lock(settings.models_dir / LOCK):
+        with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
             before = read_pointer(settings)
             if (before.version if before else None) == judgement.record["compared_with"]:
                 require_same_grounds(settings, trained, judgement.record)
@@ -86,27 +90,32 @@ def rollback(
         dry_run: Change nothing; the result tells what would be.
 
     Raises:
-        ModelError: There is no champion, no earlier one, or no such version, or its files are broken.
+        ModelError: There is no champion, no earlier one, or no such version, or its files are broken. Or no version was
+            named, and while this waited for another command the champion changed, so that it would not be known any
+            more what is to be taken back.
         SettingsError: A configuration or page that settings name cannot be brought in line; nothing has changed then.
         UsageError: `version` is not a number.
     """
     wanted = None if version is None else _number(version)
-    if read_pointer(settings) is None:
+    asked_of = read_pointer(settings)
+    if asked_of is None:
         raise ModelError("There is no champion to roll back from", where=settings.models_dir, do="promote a run first")
-    with exclusive_lock(settings.models_dir / LOCK):
+    with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
         now = read_pointer(settings)
         assert now is not None  # the pointer is only ever replaced
+        if wanted is None and now != asked_of:
+            raise _meanwhile(asked_of, now)
         target = _target(settings, now, wanted)
-        about = read_json(version_folder(settings, target) / VERSION)
+        about = read_json(verified_version(settings, target) / VERSION)
         entry = _entry("rollback", about, why or f"rolled back from version {now.version}")
         after = now if target == now.version else now.succeeded_by(target, entry)
-        changes = plan_announcement(settings, after)
+        changes, untold = plan_announcement(settings, after), None
         if not dry_run:
             if after is now:
                 align(settings, now)
             else:
                 move_pointer(settings, after)
-            changes = announce(settings, after)
+            changes, untold = announce_if_possible(settings, after)
     return RollbackResult(
         version=target,
         previous=now.version,
@@ -115,6 +124,7 @@ def rollback(
         notice=_notice(about),
         changes=tuple(change.to_json() for change in changes if change.diff),
         dry_run=dry_run,
+        untold=untold,
     )
 
 
@@ -126,7 +136,7 @@ def champion(settings: Settings) -> Champion | None:
     """
     if read_pointer(settings) is None:
         return None
-    with exclusive_lock(settings.models_dir / LOCK):
+    with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
         now = read_pointer(settings)
         if now is not None:
             align(settings, now)
@@ -139,33 +149,39 @@ def list_models(settings: Settings) -> ModelList:
 
     Beside them the challenger, if a run stands that was judged and is no version.
     """
-    now = champion(settings)
-    models = []
-    for version in reversed(versions(settings)):
-        folder = version_folder(settings, version)
-        about, metrics = read_json(folder / VERSION), read_json(folder / METRICS)["metrics"]
-        models.append(
-            {
-                "version": version,
-                "role": _role(version, now),
-                "run_id": about["run_id"],
-                **{name: metrics[name] for name in _SHOWN},
-                "promoted_at": about["promoted"]["at"],
-                "promoted_by": about["promoted"]["user"],
-                "profile": about["profile"],
-                "forced": about["forced"],
-                "notice": _notice(about),
-                "folder": str(folder),
-            }
-        )
+    try:
+        now = champion(settings)
+    except ModelError as error:  # a list is what one looks at then
+        logger.warning("%s", error)
+        now = read_pointer(settings)
     challenger = find_challenger(settings)
     return ModelList(
         champion=now.version if now else None,
         previous=now.previous if now else None,
         challenger=challenger.to_json() if challenger else None,
-        models=tuple(models),
+        models=tuple(_listed(settings, version, now) for version in reversed(versions(settings))),
         history=now.history if now else (),
     )
+
+
+def _listed(settings: Settings, version: int, now: Champion | None) -> dict[str, Any]:
+    """A row of the list. One whose files cannot be read stays in it, as it may be the one that is asked about."""
+    folder = version_folder(settings, version)
+    row = {"version": version, "role": _role(version, now), "folder": str(folder)}
+    try:
+        about, metrics = read_json(folder / VERSION), read_json(folder / METRICS)["metrics"]
+        return row | {
+            "run_id": about["run_id"],
+            **{name: metrics[name] for name in _SHOWN},
+            "promoted_at": about["promoted"]["at"],
+            "promoted_by": about["promoted"]["user"],
+            "profile": about["profile"],
+            "forced": about["forced"],
+            "notice": _notice(about),
+        }
+    except (DatasetError, KeyError, TypeError):
+        unknown = ("run_id", *_SHOWN, "promoted_at", "promoted_by", "profile", "forced")
+        return row | dict.fromkeys(unknown) | {"notice": "BROKEN: files are missing or were altered"}
 
 
 def _publish(
@@ -180,7 +196,7 @@ def _publish(
     after = (before or Champion(version)).succeeded_by(version, _entry("promote", about, why))
     plan_announcement(settings, after)  # what cannot be told stops it here
     move_pointer(settings, after)
-    changes = announce(settings, after)
+    changes, untold = announce_if_possible(settings, after)
     return PromotionResult(
         run_id=trained.run_id,
         version=version,
@@ -192,6 +208,7 @@ def _publish(
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=False,
         changes=tuple(change.to_json() for change in changes),
+        untold=untold,
         notice=_joined(_notice(about), judgement.notice if judgement.notice != about["notice"] else None),
     )
 
@@ -218,10 +235,23 @@ def _target(settings: Settings, now: Champion, wanted: int | None) -> int:
     """The version that a rollback is to."""
     target = now.previous if wanted is None else wanted
     if target is None:
-        raise ModelError(f"Before version {now.version} there was no champion", do="beatsight rollback VERSION")
+        raise ModelError(
+            f"Before version {now.version} there was no champion",
+            where=settings.models_dir,
+            do="see beatsight models, and name the version: beatsight rollback VERSION",
+        )
     if target not in versions(settings):
         raise ModelError(f"There is no version {target}", where=settings.models_dir, do="see beatsight models")
     return target
+
+
+def _meanwhile(asked_of: Champion, now: Champion) -> ModelError:
+    done = {"promote": "was promoted", "rollback": "came back by a rollback"}.get(now.since["action"], "came")
+    return ModelError(
+        f"Nothing was rolled back, as the champion changed meanwhile: version {now.version} {done}",
+        why=f"the rollback was asked for when it was version {asked_of.version}",
+        do="see beatsight models; then roll back again, or name the version: beatsight rollback VERSION",
+    )
 
 
 def _infrastructure(folder: Path) -> tuple[dict[str, Any], ...]:
@@ -282,7 +312,12 @@ def _role(version: int, now: Champion | None) -> str:
     return "former" if version in {int(entry["version"]) for entry in now.history} else "never champion"
 
 
-def _reason(force: str | None) -> str | None:
+def reason_given(force: str | None) -> str | None:
+    """The reason for a promotion by force, without blanks around it.
+
+    Raises:
+        UsageError: It is empty.
+    """
     if force is not None and not force.strip():
         raise UsageError("Promotion by force needs a reason", do='give one: --force "why it is right all the same"')
     return force.strip() if force else None

@@ -21,6 +21,7 @@ class PromotionResult:
         already: Whether it was the champion before this call.
         changes: Files of others that were brought in line: file, diff, backup.
         notice: What a person must know.
+        untold: Why not all files of others are in line, if that is so.
     """
 
     run_id: str
@@ -34,6 +35,7 @@ class PromotionResult:
     already: bool
     notice: str | None
     changes: tuple[dict[str, str | None], ...] = ()
+    untold: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe; `promoted` is always true, as a refusal is an error."""
@@ -53,6 +55,7 @@ class PromotionResult:
             "already": self.already,
             "notice": self.notice,
             "changes": list(self.changes),
+            "untold": self.untold,
         }
 
 
@@ -68,6 +71,7 @@ class RollbackResult:
         notice: What a person must know of the version.
         changes: Files of others that were brought in line: file, diff, backup.
         dry_run: Whether nothing was changed, and all this only would be.
+        untold: Why not all files of others are in line, if that is so.
     """
 
     version: int
@@ -77,6 +81,7 @@ class RollbackResult:
     notice: str | None
     changes: tuple[dict[str, str | None], ...] = ()
     dry_run: bool = False
+    untold: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe."""
@@ -88,6 +93,7 @@ class RollbackResult:
             "notice": self.notice,
             "changes": list(self.changes),
             "dry_run": self.dry_run,
+            "untold": self.untold,
         }
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from beatsight_core.errors import SettingsError
-from beatsight_core.evaluation.lookup import VERSION, version_folder
+from beatsight_core.errors import ModelError, SettingsError
+from beatsight_core.evaluation.lookup import VERSION, verified_version, version_folder
 from beatsight_core.evaluation.report import METRICS, PAGE
 from beatsight_core.evaluation.roles import Champion
 from beatsight_core.files import read_json, storage_errors
@@ -31,6 +31,12 @@ _FIGURES = (
 )  # fmt: skip
 _NEAR = 3
 """Criteria nearest to their limits that are named."""
+_REMARK = {
+    True: "",
+    False: "\n\nThe two were measured on different datasets.",
+    None: "\n\nThe files of the version before are damaged or gone.",
+}
+"""Below the figures, by whether both versions were measured on the same dataset; None if nobody can tell."""
 
 
 def plan_pages(settings: Settings, champion: Champion) -> list[FileChange]:
@@ -77,10 +83,19 @@ def written_sections(settings: Settings) -> dict[str, str]:
 
 
 def _pages(settings: Settings) -> Iterator[tuple[str, Path, bytes]]:
+    seen: set[Path] = set()
     for setting in ("current_status", "next_steps"):
         named: Path | None = getattr(settings.release, setting)
         if named is not None:
             path = allowed_file(settings, named, f"release.{setting}")
+            if path in seen:
+                raise SettingsError(
+                    "release.current_status and release.next_steps name the same page",
+                    where=path,
+                    why="each writes a section of its own between the same two marks",
+                    do="name two pages, or take one setting out",
+                )
+            seen.add(path)
             with storage_errors(path):
                 yield setting, path, path.read_bytes()
 
@@ -129,7 +144,13 @@ def _next_steps(settings: Settings, folder: Path, champion: Champion) -> Iterato
     ]
     if near := _nearest(rows):
         lines.append(f"- Nearest to their limits: {near}.")
-    lines.append(f"- Keep what led here: `beatsight archive {escaped(champion.since['run_id'])}`.")
+    if champion.since["action"] == "rollback":
+        back = int(champion.history[-2]["version"])
+        lines.append(
+            f"- Find out why version {back} was taken back ({escaped(champion.since['why'])}). It is kept: `beatsight "
+            f"rollback {back}` makes it champion again."
+        )
+    lines.append("- Keep what led here: `beatsight archive`.")
     if champion.previous is not None:
         lines.append(f'- The way back to version {champion.previous}: `beatsight rollback --why "..."`.')
     lines.append(f"- Details: [model card]({_link(version / CARD, folder)}).")
@@ -144,14 +165,24 @@ def _figures(settings: Settings, champion: Champion) -> str:
         return _table(
             ["figure", f"version {champion.version}"], ([name, _shown(value)] for name, value in ours.items())
         )
-    theirs = _measured(settings, before)
+    try:
+        verified_version(settings, before)
+    except ModelError:  # it may be what a rollback is from, and for that very reason
+        theirs, same_data = {}, None
+    else:
+        theirs = _measured(settings, before)
+        same_data = _dataset(settings, champion.version) == _dataset(settings, before)
     rows = [
         [name, _shown(value), _shown(theirs.get(name)), _change(value, theirs.get(name))]
         for name, value in ours.items()
     ]
     table = _table(["figure", f"version {champion.version}", f"version {before}, before", "change"], rows)
-    datasets = {_about(settings, version)["digests"].get("dataset") for version in (champion.version, before)}
-    return table if len(datasets) == 1 else f"{table}\n\nThe two were measured on different datasets."
+    return table + _REMARK[same_data]
+
+
+def _dataset(settings: Settings, version: int) -> str | None:
+    digest: str | None = _about(settings, version)["digests"].get("dataset")
+    return digest
 
 
 def _measured(settings: Settings, version: int) -> dict[str, float | None]:

@@ -84,6 +84,7 @@ def disk_use(settings: Settings) -> Listing:
         "features": _sum(file.bytes for file in shelf.features),
         "shards_unnamed": _sum(unnamed),
         "features_unnamed": _sum(file.bytes for file in shelf.features if file.shard not in shelf.users),
+        "measured_unnamed": _sum(size for shard, size in shelf.measured.values() if shard not in shelf.users),
         "features_of_other_specs": _sum(file.bytes for file in shelf.features if file.spec != spec),
         "leftovers": _sum(shelf.leftovers.values()),
         "free_bytes": free_bytes(settings.shards_dir),

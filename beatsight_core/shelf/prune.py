@@ -1,7 +1,8 @@
-"""Removing what no index names: shards, their features, and what killed writers left. Looks first, alone.
+"""Removing what no index names: shards, what was made of them, and what killed writers left. Looks first, alone.
 
-What is removed can be made again: shards by an export, features by warming. Indexes are never touched here; a dataset
-that is not wanted any more is taken off the shelf by `removal.py`, and its shards are then named by nobody.
+What is removed can be made again: shards by an export, features by warming, measurements by a health report. Indexes
+are never touched here; a dataset that is not wanted any more is taken off the shelf by `removal.py`, and its shards are
+then named by nobody.
 """
 
 import shutil
@@ -21,9 +22,9 @@ from beatsight_core.shelf.survey import Shelf, survey
 from beatsight_core.shelf.usage import archived_shards
 from beatsight_core.training.records import list_runs
 
-KINDS = ("shards", "features", "specs", "leftovers")
-"""Shards that no index names; features of such shards; features under specs that nothing asks for; what killed writers
-left."""
+KINDS = ("shards", "features", "measured", "specs", "leftovers")
+"""Shards that no index names; features of such shards; how they sound, as health reports measured it; features under
+specs that nothing asks for; what killed writers left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,9 @@ def _prunable(settings: Settings, shelf: Shelf, specs: bool) -> Iterator[Prunabl
             yield Prunable("features", file.path, file.bytes)
         elif asked is not None and file.spec not in asked:
             yield Prunable("specs", file.path, file.bytes)
+    for path, (shard, size) in sorted(shelf.measured.items()):
+        if shard not in shelf.users:
+            yield Prunable("measured", path, size)
     for path, size in sorted(shelf.leftovers.items()):
         yield Prunable("leftovers", path, size)
 

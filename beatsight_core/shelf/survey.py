@@ -13,11 +13,13 @@ from urllib.parse import unquote
 from beatsight_core.dataset.index import Index, ShardEntry, dataset_digest, read_index
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import DIGEST_HEX, find_leftovers, storage_errors
+from beatsight_core.health.measured_shards import FOLDER as MEASURED
 from beatsight_core.manifest.identity import manifest_key, resolve_manifest
 from beatsight_core.settings import Settings
 
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_HEX}}}")
 _SHARD_FILE = re.compile(rf"({_DIGEST.pattern})\.parquet")
+_MEASURED_FILE = re.compile(rf"({_DIGEST.pattern})-[-0-9]+\.parquet")
 _FEATURE_FILE = re.compile(rf"({_DIGEST.pattern})\.(?!.*\.tmp-).+")
 
 
@@ -69,12 +71,14 @@ class Shelf:
         shards: Digest -> bytes of every shard's file.
         features: Every file of the cache.
         leftovers: What killed writers left -> its bytes.
+        measured: File of what was measured of a shard -> the shard and the file's bytes.
     """
 
     datasets: tuple[ShelvedDataset, ...]
     shards: dict[str, int]
     features: tuple[FeatureFile, ...]
     leftovers: dict[Path, int]
+    measured: dict[Path, tuple[str, int]]
 
     @cached_property
     def users(self) -> dict[str, frozenset[str]]:
@@ -102,8 +106,9 @@ def survey(settings: Settings) -> Shelf:
     """
     shard_folders = [Path(entry.path) for entry in _entries(settings.shards_dir) if entry.is_dir()]
     spec_folders = [Path(entry.path) for entry in _entries(settings.cache_dir) if _DIGEST.fullmatch(entry.name)]
+    measured_folders = [Path(entry.path) for entry in _entries(settings.catalog_dir / MEASURED) if entry.is_dir()]
     datasets = tuple(_datasets(settings))
-    looked_into = [*shard_folders, *spec_folders, *(dataset.folder for dataset in datasets)]
+    looked_into = [*shard_folders, *spec_folders, *measured_folders, *(dataset.folder for dataset in datasets)]
     return Shelf(
         datasets=datasets,
         shards={
@@ -119,6 +124,12 @@ def survey(settings: Settings) -> Shelf:
             if (match := _FEATURE_FILE.fullmatch(path.name))
         ),
         leftovers={path: _size(path) for folder in looked_into for path in sorted(find_leftovers(folder))},
+        measured={
+            path: (match[1], size)
+            for folder in measured_folders
+            for path, size in _files(folder)
+            if (match := _MEASURED_FILE.fullmatch(path.name))
+        },
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import re
 import signal
 import stat
@@ -11,9 +12,9 @@ from hypothesis import given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
-from beatsight_core.errors import SettingsError
+from beatsight_core.errors import SettingsError, StorageError
 from beatsight_core.evaluation.lookup import champion_version
-from beatsight_core.promotion import announce, status_pages
+from beatsight_core.promotion import announce, foreign_file, status_pages
 from beatsight_core.promotion.criteria import judged
 from beatsight_core.promotion.preview import preview_promotion
 from beatsight_core.promotion.registry import champion, promote, rollback
@@ -88,6 +89,8 @@ def test_a_rollback_tells_all_who_name_the_champion(told):
     assert len(backups) == 2
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for name, path in backups.items() if ".env" in name)
     assert '"drums": "none"' in next(path for name, path in backups.items() if "json" in name).read_text()
+    steps = (told.data_root / "docs" / "NEXT_STEPS.md").read_text()
+    assert "why version 2 was taken back (it hears &lt;b&gt;ghosts&lt;/b&gt;)" in steps
     diffs = "\n".join(change["diff"] for change in result.to_json()["changes"])
     assert "+DRUM_MODEL=v1" in diffs
     assert "hush" not in diffs
@@ -112,7 +115,9 @@ def test_promoting_tells_them_too_and_a_person_may_change_them_in_between(told):
     result = promote(told, champion_runs(told)[1], device="cpu")
     assert told_of(told) == (2, 2, 2, 2)
     assert len(result.to_json()["changes"]) == 4
-    assert "beatsight rollback" in (told.data_root / "docs" / "NEXT_STEPS.md").read_text()
+    steps = (told.data_root / "docs" / "NEXT_STEPS.md").read_text()
+    assert "beatsight rollback" in steps
+    assert "`beatsight archive`" in steps  # to be copied, so nothing in it is escaped
     (app / "other.toml").write_text("model = 'x'\n")
     another = dataclasses.replace(told.release.configs[0], file=app / "other.toml", key="model", value="{run_id}")
     more = dataclasses.replace(told, release=dataclasses.replace(told.release, configs=(another,)))
@@ -139,20 +144,20 @@ def test_a_dry_run_shows_the_lines_and_changes_nothing(told):
     assert told_of(told) == (1, 1, 1, 1)
 
 
-@pytest.mark.parametrize("fatal", [2, 5])
+@pytest.mark.parametrize("fatal", [3, 5])
 def test_a_kill_between_is_completed_by_the_next_look(told, fatal):
-    """Before the second step the pointer has moved and nobody is told; before the fifth all are, with no note of it."""
+    """Before the third step the pointer has moved and nobody is told; before the fifth all are, with no note of it."""
     done = run_child(told.data_root, ["rollback"], fatal)
     assert done.returncode == -signal.SIGKILL, done.stderr
     app = told.data_root.parent / "app"
-    if fatal == 2:
+    if fatal == 3:
         assert app_of(told)[0]["models"]["drums"] == "none"
     else:
         assert told_of(told) == (1, 1, 1, 1)
     backups = {path.name for path in app.glob("*.bak")}
     assert champion(told).version == 1
     assert told_of(told) == (1, 1, 1, 1)
-    assert fatal == 2 or {path.name for path in app.glob("*.bak")} == backups
+    assert fatal == 3 or {path.name for path in app.glob("*.bak")} == backups
     assert not list(app.glob("*.tmp-*"))
 
 
@@ -167,6 +172,8 @@ def test_a_kill_between_is_completed_by_the_next_look(told, fatal):
         ("leads outside", "outside the folders"),
         ("no such name", "knows no"),
         ("no format", "no known format"),
+        ("read-only", "is read-only"),
+        ("one page", "name the same page"),
     ],
 )
 def test_what_cannot_be_told_stops_a_change_before_it_begins(told, damage, why, tmp_path):
@@ -181,6 +188,10 @@ def test_what_cannot_be_told_stops_a_change_before_it_begins(told, damage, why, 
         (tmp_path / "else" / "pipeline.json").write_text('{"models": {"drums": "", "sum": ""}}')
         (app / "pipeline.json").unlink()
         (app / "pipeline.json").symlink_to(tmp_path / "else" / "pipeline.json")
+    elif damage == "read-only":
+        (app / ".env").chmod(0o444)
+    elif damage == "one page":
+        told = dataclasses.replace(told, release=dataclasses.replace(told.release, next_steps=status))
     elif damage in ("no such name", "no format"):
         (app / "a.ini").write_text("")
         changed = {"value": "{home}"} if damage == "no such name" else {"file": app / "a.ini"}
@@ -208,6 +219,49 @@ def test_a_link_within_the_roots_stays_a_link(told):
     rollback(told)
     assert (app / "pipeline.json").is_symlink()
     assert told_of(told) == (1, 1, 1, 1)
+
+
+def test_other_values_of_a_line_are_not_shown_and_a_files_owner_stays(told):
+    """Root promotes, and the program whose file it is still reads it."""
+    path = told.data_root.parent / "app" / "pipeline.json"
+    path.write_text('{"token":"hush","models":{"drums":"none","key":"whisper","sum":""},"other":["quiet"]}')
+    path.chmod(0o600)
+    owner = (12345, 12345) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    os.chown(path, *owner)
+    said = json.dumps(rollback(told).to_json())
+    assert all(word in said for word in ("drums", "versions/1/model.pth", "sum"))
+    assert not [word for word in ("hush", "whisper", "quiet") if word in said]
+    assert told_of(told)[0] == 1
+    for each in path.parent.glob("pipeline.json*"):
+        assert (each.stat().st_uid, each.stat().st_gid) == owner
+        assert stat.S_IMODE(each.stat().st_mode) == 0o600
+
+
+def test_who_cannot_be_told_when_the_champion_has_changed_is_told_by_the_next_command(told, monkeypatch):
+    """It is no failure of the rollback: repeated, that would go one step further back."""
+    with monkeypatch.context() as patch:
+        patch.setattr(foreign_file, "atomic_path", full_drive)
+        result = rollback(told).to_json()
+    assert (result["version"], result["changes"]) == (1, [])
+    assert "the next command tries again" in result["untold"]
+    assert champion_version(told) == 1
+    assert champion(told).version == 1
+    assert told_of(told) == (1, 1, 1, 1)
+
+
+def test_what_somebody_writes_at_that_very_moment_stays(told):
+    env = told.data_root.parent / "app" / ".env"
+    now = champion(told)
+    after = now.succeeded_by(1, {name: value for name, value in now.history[0].items() if name != "version"})
+    changes = announce.plan_announcement(told, after)
+    env.write_text("DRUM_MODEL=mine\n")
+    with pytest.raises(SettingsError, match="changed while"):
+        next(change for change in changes if change.path == env.resolve()).apply()
+    assert env.read_text() == "DRUM_MODEL=mine\n"
+
+
+def full_drive(path):
+    raise StorageError("The disk is full", where=path)
 
 
 @budget(max_examples=60, deadline=None)

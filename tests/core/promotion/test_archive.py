@@ -3,11 +3,12 @@ import dataclasses
 import hashlib
 import io
 import json
+import shutil
 
 import pytest
 
 from beatsight_core.dataset.index import indexes_folder
-from beatsight_core.errors import ModelError
+from beatsight_core.errors import ModelError, UsageError
 from beatsight_core.files import file_name, write_json
 from beatsight_core.promotion.archive import archive_run
 from beatsight_core.promotion.archive_check import check_archive, check_archives
@@ -142,6 +143,45 @@ def test_the_verb_looks_at_one_or_all_and_ends_with_one_if_any_is_not_as_it_was(
     assert verb("--verify", first.parent.name)[0] == 1
     assert verb("--verify", str(first))[0] == 1
     assert verb("--verify", "nothing")[0] == 2
+
+
+@pytest.mark.parametrize("left", ["{", "[]", '{"run_id": "x"}'])
+def test_a_damaged_archive_does_not_keep_others_from_being_made(released, left):
+    settings = released.settings
+    first = archive_run(settings).folder
+    (first / "archive.json").write_text(left)
+    again = archive_run(settings)
+    assert not again.reused
+    assert check_archive(again.folder).whole
+
+
+def test_an_archive_that_lost_its_list_is_found_by_its_folder_and_its_day(released, tmp_path):
+    settings = released.settings
+    folder = archive_run(settings).folder
+    (folder / "SHA256SUMS").unlink()
+    elsewhere = tmp_path / "copied"
+    shutil.copytree(folder, elsewhere)
+    for which in (folder, folder.parent, folder.name, folder.parent.name, elsewhere):
+        (check,) = check_archives(settings, str(which))
+        assert "SHA256SUMS cannot be used" in check.problem
+    with pytest.raises(UsageError, match="no archive"):
+        check_archives(settings, str(tmp_path))
+
+
+def test_the_baseline_lists_and_pictures_are_taken(released):
+    settings = released.settings
+    run = open_run(settings, released.second.run_id)
+    health = settings.health_dir / file_name(run.key)
+    for path in (settings.health_dir / "baseline.json", health / "rejected.jsonl", health / "report.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}\n")
+    folder = archive_run(settings).folder
+    kept = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {"health/baseline.json", "health/rejected.jsonl", "health/report.json"} <= kept
+    for evaluation in (settings.metrics_dir / run.run_id).iterdir():
+        there = {f"evaluation/{evaluation.name}/{path.name}" for path in evaluation.iterdir()}
+        assert {name.rpartition("/")[2] for name in there - kept} == {"predictions.parquet"}
+        assert {"confusion.png", "label_errors.json"} <= {name.rpartition("/")[2] for name in kept & there}
 
 
 def test_what_wandb_shows_and_what_the_status_page_says_are_kept(released):

@@ -116,6 +116,7 @@ def test_in_any_json_the_wanted_string_is_found(table, indent, ascii_only):
         ("yaml", "a: |\n  old\nb: 1\n", "a", "safely"),
         ("env", "A=1\nA=2\n", "A", "twice"),
         ("env", "B=1\n", "A", "no value A"),
+        ("env", "A=old\\\n  more\n", "A", "safely"),
     ],
 )
 def test_what_cannot_be_changed_safely_is_refused_with_its_reason(kind, text, key, why):

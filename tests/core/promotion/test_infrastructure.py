@@ -1,15 +1,20 @@
 """The last check before a version may be champion: its own files, loaded in a fresh process; no force helps."""
 
 import dataclasses
+import json
 import shutil
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from beatsight_core.errors import GateError, UnfitError
 from beatsight_core.evaluation.lookup import champion_version
+from beatsight_core.evaluation.predict import read_weights
 from beatsight_core.files import read_json
 from beatsight_core.promotion.bundle import INFRASTRUCTURE
+from beatsight_core.promotion.export import check_in_fresh_process
 from beatsight_core.promotion.infrastructure import CHECKS, infrastructure_checks
 from beatsight_core.promotion.registry import promote, rollback
 
@@ -44,6 +49,20 @@ def test_a_version_that_says_something_else_is_found_by_its_self_test(released, 
     rows = infrastructure_checks(released.settings, folder)
     assert failed(rows) == {"selftest_agrees", "selftest_says_the_same"}
     assert next(row.value for row in rows if row.name == "selftest_says_the_same") == len(clips)
+
+
+@pytest.mark.parametrize("names", [["model.safetensors"], ["model.pth", "model.safetensors"]])
+def test_answers_that_are_no_numbers_are_no_small_difference(released, tmp_path, names):
+    folder = copy_of_a_version(released, tmp_path)
+    weights = read_weights(folder / "model.pth")
+    weights["classifier.bias"][:] = float("nan")
+    for name in names:
+        torch.save(weights, folder / name) if name.endswith(".pth") else save_file(weights, folder / name)
+    answer = check_in_fresh_process(folder)
+    assert {name: value for name, value in answer["differences"].items() if value == float("inf")}.keys() == set(names)
+    rows = infrastructure_checks(released.settings, folder)
+    assert "selftest_agrees" in failed(rows)
+    json.dumps([row.to_json() for row in rows], allow_nan=False)
 
 
 def test_a_form_that_does_not_load_is_named(released, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from beatsight_core.errors import StorageError
 from beatsight_core.files import read_json, remove_leftovers, sha256_file, temporary_path
 from beatsight_core.promotion import pair
 from beatsight_core.promotion.pair import CURRENT_SIDECAR, CURRENT_WEIGHTS, put_pair
@@ -100,8 +101,6 @@ def test_where_links_are_refused_there_is_never_a_pair_of_two_versions(watched, 
 
 
 def test_another_error_of_the_drive_is_no_refusal(watched, monkeypatch):
-    from beatsight_core.errors import StorageError
-
     def full(self, target):
         raise OSError(errno.ENOSPC, "No space left on device", str(self))
 
@@ -110,6 +109,40 @@ def test_another_error_of_the_drive_is_no_refusal(watched, monkeypatch):
     with pytest.raises(StorageError):
         watched("2")
     assert seen(watched.models) == ("1", "1")
+
+
+def test_a_drive_that_is_full_is_told_before_the_champion_changes(released, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    models = released.settings.models_dir
+    before = {path: path.read_bytes() for path in models.glob("*.json*")}
+    with monkeypatch.context() as patch:
+        patch.setattr(pair.shutil, "copyfile", full)
+        with pytest.raises(StorageError, match="full"):
+            rollback(released.settings)
+    assert {path: path.read_bytes() for path in models.glob("*.json*")} == before
+    assert rollback(released.settings).version == 1
+
+
+def test_a_drive_that_fails_after_the_champion_changed_says_so(released, monkeypatch):
+    """The last step of a drive on its way out; an error alone would read as if nothing had happened."""
+
+    def gone(path, target):
+        raise StorageError("The drive is gone", where=path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pair, "replace_link", gone)
+        with pytest.raises(StorageError, match="Version 1 is the champion now") as caught:
+            rollback(released.settings)
+    assert "do not repeat the command" in caught.value.do
+    assert seen_version(released) == 2
+    assert champion(released.settings).version == 1
+    assert seen_version(released) == 1
+
+
+def seen_version(released):
+    return read_json(released.settings.models_dir / CURRENT_SIDECAR)["version"]
 
 
 def test_damage_to_a_pair_is_made_good(watched):

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from beatsight_core.progress import SilentProgress
 from beatsight_core.promotion import evidence
 from beatsight_core.promotion.criteria import judge, judged
 from beatsight_core.promotion.evidence import gather, grounds
-from beatsight_core.promotion.export import check_in_fresh_process
+from beatsight_core.promotion.export import check_in_fresh_process, checksums
 from beatsight_core.promotion.matching import mismatches
 from beatsight_core.promotion.record import RECORD, read_record, row_differences, seal, write_record
 from beatsight_core.promotion.registry import list_models, promote, rollback
@@ -251,6 +252,32 @@ def test_a_model_that_does_not_load_is_not_promoted_by_force(
     with pytest.raises(GateError, match="no reason lets exported_model pass"):
         promote(settings, run.run_id, force="it will do", device="cpu")
     assert json.loads((settings.models_dir / "champion.json").read_bytes())["version"] == 1
+
+
+@pytest.mark.parametrize("part", ["thresholds", "components", "weights"])
+def test_an_export_of_something_else_is_found_though_its_checksums_fit(candidate: Candidate, part: str) -> None:
+    """Whoever exchanges files of an export can write its list of checksums anew as well."""
+    settings, run, record = candidate
+    export = run.folder / record["export"]
+    if part == "weights":
+        for path in (settings.models_dir / "versions" / "1").glob("model.*"):
+            shutil.copyfile(path, export / path.name)
+        shutil.copyfile(settings.models_dir / "versions" / "1" / "selftest.npz", export / "selftest.npz")
+    else:
+        path = export / f"{part}.json"
+        said = json.loads(path.read_bytes())
+        changed = {**said[part], "kick": 0.999} if part == "thresholds" else said[part][::-1]
+        path.write_text(json.dumps({**said, part: changed}))
+    (export / "checksums.json").write_text(json.dumps({"sha256": checksums(export)}))
+    refusal(settings, run)
+    (row,) = judge(settings, run.run_id, device="cpu").failed
+    assert row["name"] == "exported_model"
+    assert f"other {part}" in row["message"]
+    with pytest.raises(GateError, match="no reason lets exported_model pass"):
+        promote(settings, run.run_id, force="it will do", device="cpu")
+    if part == "weights":
+        shutil.rmtree(export)  # as the message says
+        assert judge(settings, run.run_id, device="cpu").passed
 
 
 def test_what_changes_between_the_judgement_and_the_publication_is_noticed(

@@ -21,6 +21,8 @@ from beatsight_core.dataset.in_use import shards_at_rest, shards_in_use
 from beatsight_core.dataset.verify import check_dataset
 from beatsight_core.errors import DatasetError, StorageError, UsageError
 from beatsight_core.files import temporary_path
+from beatsight_core.health.report import run_health
+from beatsight_core.shelf.listing import disk_use
 from beatsight_core.shelf.prune import prune
 from beatsight_core.shelf.removal import remove_dataset
 from beatsight_core.shelf.survey import survey
@@ -48,6 +50,26 @@ def test_looking_removes_nothing_and_says_what_would_be_freed(place, named):
     assert before - files_below(place.root) == {item.path for item in looked.items}
     assert place.shards() == named(second)
     assert kinds(prune(place.settings)) == {}
+
+
+def test_what_health_measured_of_a_shard_goes_with_it(place, named):
+    first, second = place.export("first", range(12)), place.export("second", range(11))
+    for exported in (first, second):
+        run_health(place.settings, exported.key)
+    kept = place.settings.catalog_dir / "sounds"
+    dead = temporary_path(next(kept.iterdir()) / "x.parquet")
+    dead = dead.with_name(dead.name.replace(f"-{os.getpid()}-", "-999999999-"))
+    dead.touch()
+    stranger = next(kept.iterdir()) / "notes.parquet"
+    stranger.touch()
+    assert {path.name[:40] for path in kept.glob("*/*-*-*-*.parquet")} == named(first) | named(second)
+    remove_dataset(place.settings, first.key, really=True)
+    alone = named(first) - named(second)
+    assert disk_use(place.settings).to_json()["totals"]["measured_unnamed"]["files"] == len(alone)
+    looked = prune(place.settings, really=True)
+    assert kinds(looked) == {"shards": len(alone), "measured": len(alone), "leftovers": 1}
+    assert {path.name[:40] for path in kept.glob("*/*-*-*-*.parquet")} == named(second)
+    assert (stranger.exists(), dead.exists()) == (True, False)
 
 
 def test_what_a_changed_setting_left_behind_goes_and_coming_back_makes_it_again(place, named):
