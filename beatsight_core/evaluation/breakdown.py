@@ -32,8 +32,8 @@ def breakdown(predictions: Predictions) -> dict[str, list[dict[str, Any]]]:
 
     Returns:
         {kind: rows of value, hits, sessions, accuracy, exact_match, macro_f1}; kinds: source_set, components
-        ("1", "2", …), velocity (the loudest component's bucket, softest first), gap_before and gap_after (to the neighbouring hit of
-        the file, one of `GAP_BUCKETS`, in that order), and drummer and kit where they are known.
+        ("1", "2", …), velocity (the loudest component's bucket, softest first), gap_before and gap_after (to the
+        neighbouring hit of the file, one of `GAP_BUCKETS`, in that order), and drummer and kit where they are known.
     """
     hits = predictions.hits
     kinds = {

@@ -93,8 +93,7 @@ def test_a_report_fits_asks_nobody_and_runs_nothing(
             details.evaluate("element => element.open = true")
         seen.page.screenshot(path=shots / f"{name}-{view}.png", full_page=True)
         assert seen.page.evaluate(OVERFLOW) == {"page": 0, "out": []}
-        if view != "print":  # paper cannot be scrolled
-            assert seen.page.evaluate(BROKEN_WORDS) == []
+        assert seen.page.evaluate(BROKEN_WORDS) == []
         assert seen.page.evaluate("() => document.scripts.length") == 0
         assert seen.ran() is None
         assert seen.asked == []

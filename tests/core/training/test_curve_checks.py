@@ -146,7 +146,7 @@ def test_what_did_not_happen_is_not_told_as_a_nought():
 
     falls, swings = [0.4, 0.3, 0.2, 0.1], [0.4, 0.3, 0.35, 0.1, 0.1004]
     assert said("validation_end", falls, falls) == "validation loss ended at its best, 0.1000"
-    assert said("validation_end", falls + [0.1], swings) == "validation loss ended 0.4% above its best, 0.1000"
+    assert said("validation_end", [*falls, 0.1], swings) == "validation loss ended 0.4% above its best, 0.1000"
     assert said("training_smooth", falls, falls) == "training loss never climbed back"
     assert said("training_smooth", swings, swings) == "training loss climbed back by up to 0.0500, 16.7% of its fall"
     assert said("oscillation", falls, falls) == "after the warm-up the validation loss never turned"
