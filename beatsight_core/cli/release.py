@@ -148,9 +148,10 @@ def _show_changes(result: dict[str, Any]) -> None:
 
 
 def _show_models(result: dict[str, Any]) -> None:
-    columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "promoted_at", "notice"]
+    columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "promoted_at"]
     if result["models"]:
         text.table(result["models"], columns, "Models")
+        text.figures({f"version {row['version']}": row["notice"] for row in result["models"]})
     else:
         text.headline("No model has been promoted yet")
     if challenger := result["challenger"]:
@@ -179,5 +180,7 @@ def _show_checks(result: dict[str, Any]) -> None:
     if not result["archives"]:
         text.headline("Nothing is archived yet")
     for check in result["archives"]:
-        text.headline(f"{check['folder']}: {'whole' if check['whole'] else 'NOT AS IT WAS'}, {check['files']} files")
+        text.headline(
+            f"{check['folder']}: {'whole' if check['whole'] else 'NOT AS IT WAS'}, {check['files']} files listed"
+        )
         text.figures({name: check[name] for name in ("altered", "missing", "extra", "problem")})

@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from beatsight_core.pages.formats import shown
+
 PASS, FAIL = "pass", "FAIL"
 PIPED_WIDTH = 160
 
@@ -47,14 +49,17 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str 
 
 
 def gates(rows: Iterable[Mapping[str, Any]], title: str) -> None:
-    """Print gates: pass or FAIL, name, value, limit; below, what each failed one says."""
+    """Print gates: pass or FAIL, name, value, limit with its sign; below, what each failed one says.
+
+    Value and limit are written as the page of the same gates writes them.
+    """
     rows = list(rows)
     shown = [
         {
             "": PASS if row["passed"] else FAIL,
             "gate": row["name"],
-            "value": shape(row.get("value")),
-            "limit": shape(row.get("limit")),
+            "value": _written(row, "value"),
+            "limit": f"{row.get('sign', '')} {_written(row, 'limit')}".strip(),
         }
         for row in rows
     ]
@@ -62,6 +67,11 @@ def gates(rows: Iterable[Mapping[str, Any]], title: str) -> None:
     for row in rows:
         if not row["passed"] and row.get("message"):
             click.echo(f"{click.style(FAIL, fg='red', bold=True)} {row['name']}: {row['message']}")
+
+
+def _written(row: Mapping[str, Any], name: str) -> str:
+    """A figure of a gate, in the format that the gate names."""
+    return shown(row.get(name), row["format"]) if "format" in row else shape(row.get(name))
 
 
 def shape(value: Any) -> str:  # noqa: PLR0911 - one return per kind of value

@@ -18,6 +18,11 @@ GAPS_S = (0.06, 0.125, 0.25, 0.5)
 
 GAP_BUCKETS = ("< 60 ms", "60 to 125 ms", "125 to 250 ms", "250 to 500 ms", "from 500 ms", "none in the file")
 
+_ORDERS = {
+    "velocity": tuple(name for name, _ in VELOCITY_BUCKETS), "gap_before": GAP_BUCKETS, "gap_after": GAP_BUCKETS,
+}  # fmt: skip
+"""Kinds whose groups have an order of their own; those of the others come largest first."""
+
 
 def breakdown(predictions: Predictions) -> dict[str, list[dict[str, Any]]]:
     """Scores per group.
@@ -27,8 +32,8 @@ def breakdown(predictions: Predictions) -> dict[str, list[dict[str, Any]]]:
 
     Returns:
         {kind: rows of value, hits, sessions, accuracy, exact_match, macro_f1}; kinds: source_set, components
-        ("1", "2", …), velocity (the loudest component's bucket), gap_before and gap_after (to the neighbouring hit of
-        the file, one of `GAP_BUCKETS`, in that order), and drummer and kit where they are known.
+        ("1", "2", …), velocity (the loudest component's bucket, softest first), gap_before and gap_after (to the
+        neighbouring hit of the file, one of `GAP_BUCKETS`, in that order), and drummer and kit where they are known.
     """
     hits = predictions.hits
     kinds = {
@@ -47,9 +52,9 @@ def breakdown(predictions: Predictions) -> dict[str, list[dict[str, Any]]]:
         for kind, values in kinds.items()
         if values.null_count() < len(values) or kind == "source_set"
     }
-    for kind in ("gap_before", "gap_after"):
-        found[kind] = sorted(found.get(kind, []), key=lambda row: GAP_BUCKETS.index(row["value"]))
-    return found
+    for kind, order in _ORDERS.items():
+        found[kind] = sorted(found.get(kind, []), key=lambda row: order.index(row["value"]))
+    return {kind: rows for kind, rows in found.items() if rows}
 
 
 def _gap_buckets(gaps: pl.Series) -> pl.Series:

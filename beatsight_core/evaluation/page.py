@@ -104,9 +104,19 @@ def _notices(content: Mapping[str, Any]) -> list[dict[str, str]]:
     wrong = [row["name"].replace("_", " ") for row in content["curves"] if not row["passed"]]
     if wrong:
         notices.append({"state": "warn", "text": f"The run's curves do not look like learning: {', '.join(wrong)}."})
-    if content["on"] == content["trained_on"] and content["split"] != "val":
-        notices.append({"state": "warn", "text": "Hits that the model was trained on are among those evaluated."})
-    return notices
+    return [*_learned(content), *notices]
+
+
+def _learned(content: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Hits that the model trained or tuned on flatter it, whatever manifest they are asked from."""
+    learned, hits = content["learned_hits"], content["metrics"]["hits"]
+    if learned is None:
+        gone = f"the features of {content['trained_on']} are gone"
+        return [{"state": "info", "text": f"Whether the model learned from these hits is not known: {gone}."}]
+    if not learned:
+        return []
+    text = f"The model learned from {learned:,} of the {hits:,} hits that it is asked about here: figures flatter it."
+    return [{"state": "warn", "text": text}]
 
 
 def _classes(content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -58,7 +58,7 @@ def _statement(statement: Mapping[str, Any]) -> str:
 def _card(row: Mapping[str, Any], clip: HitClip | None) -> dict[str, Any]:
     return {
         "title": f"{_set(row['labels'])} → {_set(row['said'])}",
-        "lines": [f"{row['component']} {row['kind']}, p = {row['probability']:.2f}", *_place(row)],
+        "lines": [f"{row['component']} {row['kind']}, p = {row['probability']:.3f}", *_place(row)],
         "picture": clip and clip.picture,
         "sound": clip and clip.sound,
         "onset": clip and clip.onset,

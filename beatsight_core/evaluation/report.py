@@ -41,7 +41,7 @@ from beatsight_core.evaluation.page import SUSPECTS_SHOWN
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.rivals import find_rivals
 from beatsight_core.evaluation.slices import chosen_rows
-from beatsight_core.evaluation.subject import current_digests, features_for, identity, require_finished
+from beatsight_core.evaluation.subject import current_digests, features_for, identity, learned_hits, require_finished
 from beatsight_core.features.cache import Features
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
@@ -155,6 +155,7 @@ def evaluate(
         change = compare_with_rivals(settings, rivals, predictions, features, rows, device, progress)
         content = {
             **measure(predictions, {**about, "against": change}),
+            "learned_hits": learned_hits(settings, trained, predictions.hits["hit_id"]),
             "label_errors": find_label_errors(trained, predictions, features, rows, device, progress),
             "curves": [check.to_json() for check in check_curves(trained.history, trained.config.warmup_epochs)],
         }

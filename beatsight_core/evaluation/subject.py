@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.evaluation.slices import SEED
 from beatsight_core.features.cache import Features, open_features
@@ -60,6 +62,25 @@ def features_for(settings: Settings, trained: Run, key: str) -> Features:
 def current_digests(trained: Run, features: Features) -> dict[str, str]:
     """What a run's figures belong to: checkpoint, dataset, spec, and the thresholds they were made with."""
     return digests_of(trained, features.dataset_digest, features.spec)
+
+
+def learned_hits(settings: Settings, trained: Run, hits: pl.Series) -> int | None:
+    """How many of these hits a run trained or tuned on: another manifest may hold them, too.
+
+    Args:
+        settings: Say where the features that it learned from lie.
+        trained: The run.
+        hits: (N,) ids of hits.
+
+    Returns:
+        Their number; None where those features are gone.
+    """
+    try:
+        own = open_features(settings, trained.key).meta
+    except DatasetError:
+        return None
+    known = own.filter(pl.col("split") != "val")["hit_id"].cast(pl.String)
+    return int(hits.cast(pl.String).is_in(known.implode()).sum())
 
 
 def digests_of(trained: Run, dataset: str, spec: FeatureSpec) -> dict[str, str]:

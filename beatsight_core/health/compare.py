@@ -91,7 +91,7 @@ def baseline_gates(
         at_most(
             "largest drop of a class since the baseline", "baseline", drops.get(worst, 0.0),
             limits.max_class_drop, format="share",
-            found=_drop_text(fell or [worst], drops[worst]) if drops else "No class lost hits",
+            found=_drop_text(worst, drops, fell) if drops else "No class lost hits",
             do="find out which sessions left the manifest, or bless a new baseline",
         ),
         at_most(
@@ -102,8 +102,11 @@ def baseline_gates(
     ]  # fmt: skip
 
 
-def _drop_text(labels: Sequence[str], drop: float) -> str:
-    return f"{', '.join(labels)} lost up to {shown(drop, 'share')}"
+def _drop_text(worst: str, drops: Mapping[str, float], fell: Sequence[str]) -> str:
+    """The class that lost most, with its figure, before the others beyond the limit."""
+    others = [f"{label} {shown(drops[label], 'share')}" for label in fell if label != worst]
+    more = f"; beyond the limit are also {', '.join(others)}" if others else ""
+    return f"{worst} lost {shown(drops[worst], 'share')}{more}"
 
 
 def _change(label: str, before: int, after: int) -> dict[str, Any]:

@@ -22,10 +22,10 @@ def leakage(sessions: pl.DataFrame, files: pl.DataFrame | None = None) -> dict[s
         files: Audio files with source_set, audio_path and digest, null where nobody has read the file yet.
 
     Returns:
-        For sessions, audio and groups: `across` (how many are in more than one split) and `examples`. For drummers,
-        kits and rooms: `different`, `across` (in val and in training), `val_hits` (that name one), `val_hits_shared`
-        (whose one is in training too) and `examples`. With files the same for `copies`, where what is shared is the
-        content of audio files under several names, as far as it is known.
+        For sessions, audio and groups: `different`, `across` (how many are in more than one split) and `examples`.
+        For drummers, kits and rooms: `different`, `across` (in val and in training), `val_hits` (that name one),
+        `val_hits_shared` (whose one is in training too) and `examples`. With files the same for `copies`, where what
+        is shared is the content of audio files under several names, as far as it is known.
     """
     found = {name: _across(sessions, key) for name, key in _MUST_NOT.items()}
     found |= {name: _shared(sessions, column) for name, column in _MAY.items()}
@@ -45,10 +45,9 @@ def _copies(sessions: pl.DataFrame, files: pl.DataFrame) -> dict[str, Any]:
 
 
 def _across(sessions: pl.DataFrame, key: list[str]) -> dict[str, Any]:
-    split = (
-        sessions.group_by(key).agg(pl.col("split").n_unique().alias("splits")).filter(pl.col("splits") > 1).sort(key)
-    )
-    return {"across": split.height, "examples": split[key[-1]].head(LISTED).to_list()}
+    each = sessions.group_by(key).agg(pl.col("split").n_unique().alias("splits"))
+    split = each.filter(pl.col("splits") > 1).sort(key)
+    return {"different": each.height, "across": split.height, "examples": split[key[-1]].head(LISTED).to_list()}
 
 
 def _shared(sessions: pl.DataFrame, column: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from beatsight_core.health.balance import unvalidated
 from beatsight_core.health.sound_figures import FEWEST
+from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.pages.formats import shown
 
 _NAMED = 5
@@ -32,10 +33,20 @@ def notices(statistics: Mapping[str, Any], profile: str) -> list[dict[str, str]]
 def _class_warnings(statistics: Mapping[str, Any]) -> list[str]:
     classes = statistics["hits"]["classes"]
     unheard = [label for label, counts in classes.items() if counts["hits"] and not counts["by_split"]["val"]]
+    rare = [
+        f"{label} ({counts['by_split']['val']})"
+        for label, counts in classes.items()
+        if 0 < counts["by_split"]["val"] < MIN_POSITIVES
+    ]
     unlearnt = [label for label, counts in classes.items() if counts["hits"] and not counts["by_split"]["train"]]
     texts = []
     if unheard:
         texts.append(f"No validation hit holds {_names(unheard)}: nothing will be known of how well they are heard.")
+    if rare:
+        texts.append(
+            f"Fewer than {MIN_POSITIVES} validation hits hold {_names(rare)}: their scores are mostly chance, and an "
+            "evaluation leaves them out of its averages."
+        )
     if unlearnt:
         texts.append(f"No training hit holds {_names(unlearnt)}: they cannot be learnt.")
     return texts

@@ -117,7 +117,7 @@ def _sound_rows(sound: Mapping[str, Any] | None, export: Mapping[str, Any] | Non
 
 
 def _span(low: float | None, high: float | None) -> str | None:
-    return None if low is None or high is None else f"{shown(low, 'signed')} to {shown(high, 'signed')}"
+    return None if low is None or high is None else f"{shown(low, 'tenths')} to {shown(high, 'tenths')}"
 
 
 def _near_rows(sound: Mapping[str, Any] | None) -> list[dict[str, Any]]:

@@ -51,6 +51,12 @@ def signed(value: float) -> str:
     return f"+{number(value)}" if value > 0 else number(value)
 
 
+def tenths(value: float) -> str:
+    """One decimal with its sign always shown, for points and milliseconds: +8.3."""
+    written = _minus(f"{value:,.1f}")
+    return f"+{written}" if value > 0 and written != "0.0" else written
+
+
 def change(value: float) -> str:
     """`decimal` with its sign always shown: +0.012."""
     written = decimal(value)
@@ -85,15 +91,17 @@ def decibels(value: float) -> str:
 
 
 def text(value: Any) -> str:
-    """Anything as it is; several things separated by commas."""
+    """Anything as it is; several things separated by commas; a truth value as yes or no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, list | tuple | set | frozenset):
         return ", ".join(str(item) for item in value) or DASH
     return str(value)
 
 
 FORMATS: dict[str, Callable[[Any], str]] = {
-    "count": count, "share": share, "decimal": decimal, "number": number, "signed": signed, "change": change,
-    "duration": duration,
+    "count": count, "share": share, "decimal": decimal, "number": number, "signed": signed, "tenths": tenths,
+    "change": change, "duration": duration,
     "size": size, "decibels": decibels, "text": text,
 }  # fmt: skip
 """Name in templates -> how it is written."""

@@ -70,10 +70,15 @@ def escaped(value: Any) -> str:
     return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
 
 
+def warning(notice: str) -> str:
+    """A notice that nobody overlooks, in its own letters: a reason is quoted as it was given."""
+    return f"> **NOTICE: {escaped(notice)}**"
+
+
 def _warnings(about: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     warnings = []
     if record["notice"]:
-        warnings.append(f"> **{escaped(record['notice']).upper()}**")
+        warnings.append(warning(record["notice"]))
     if about["forced"]:
         failed = ", ".join(row["title"] for row in record["criteria"] if not row["passed"]) or "none"
         warnings.append(
@@ -149,13 +154,17 @@ def weaknesses(content: Mapping[str, Any]) -> list[str]:
     if rare:
         lines.append(f"- Too rare in validation to be judged: {', '.join(rare)}.")
     lines += [
-        f"- {name}: taken for each other {pair['first_as_second'] + pair['second_as_first']:,} times in "
+        f"- {name}: taken for each other {_times(pair['first_as_second'] + pair['second_as_first'])} in "
         f"{pair['struck']:,} strokes."
         for name, pair in content["pairs"].items()
     ]
     solo, several = (content["metrics"][name]["accuracy"] for name in ("solo", "simultaneous"))
     lines.append(f"- Accuracy on hits of one component {_number(solo)}, of several {_number(several)}.")
     return ["\n".join(lines)]
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
 
 
 def _criteria(record: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.promotion.limits import PROTECTED, Limit
 from beatsight_core.taxonomy import TAXONOMIES
 
@@ -140,6 +141,7 @@ def _figure(name: str, metrics: Mapping[str, Any], limit: Limit) -> Criterion:
     shown = "was not measured: none of its hits were evaluated" if value is None else f"is {value:.4f}"
     passed = limit.is_met_by(value)
     message = f"{_TITLES[name]} {shown}, {'as' if passed else 'but'} {limit.sign} {limit.value:g} is asked for"
+    message += _few(rows) if name.startswith("f1_") else ""
     return Criterion(name, _TITLES[name], value, limit.value, limit.sign, limit.margin(value), passed, message, rows)
 
 
@@ -158,6 +160,12 @@ def _figure_rows(name: str, metrics: Mapping[str, Any]) -> tuple[Mapping[str, An
         return ({"component": label, **metrics["per_class"][label]},) if label else ()
     parts = {"all": metrics, **{part: metrics[part] for part in ("solo", "simultaneous") if part in metrics}}
     return tuple({"hits": part, "count": block.get("hits"), name: block[name]} for part, block in parts.items())
+
+
+def _few(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What is said of a component's F1 that rests on few strokes."""
+    struck = rows[0]["positives"] if rows else 0
+    return f"; only {struck} evaluated hits hold it: much of it is chance" if 0 < struck < MIN_POSITIVES else ""
 
 
 def _counted(name: str, title: str, count: int, message: str, rows: Iterable[Mapping[str, Any]] = ()) -> Criterion:

@@ -16,7 +16,7 @@ from beatsight_core.evaluation.report import METRICS, PAGE
 from beatsight_core.evaluation.roles import Champion
 from beatsight_core.files import read_json, storage_errors
 from beatsight_core.promotion.bundle import CARD, GATE, INFRASTRUCTURE
-from beatsight_core.promotion.card import escaped, weaknesses
+from beatsight_core.promotion.card import escaped, warning, weaknesses
 from beatsight_core.promotion.foreign_file import FileChange, allowed_file
 from beatsight_core.promotion.limits import PROTECTED
 from beatsight_core.promotion.rules import protected_label
@@ -127,7 +127,7 @@ def _current_status(settings: Settings, folder: Path, champion: Champion) -> Ite
     yield f"## {since['at'][:10]}: version {champion.version} is in use"
     yield f"{done} by {escaped(since['by'])} at {since['at']}: {escaped(since['why'])}. Run {escaped(about['run_id'])}."
     for notice in filter(None, (since["notice"], since["forced"] and f"promoted by force: {since['forced']}")):
-        yield f"> **{escaped(notice).upper()}**"
+        yield warning(notice)
     yield _figures(settings, champion)
     yield "\n".join(f"- [{title}]({_link(path, folder)})" for title, path in _artefacts(settings, champion.version))
 
@@ -150,7 +150,8 @@ def _next_steps(settings: Settings, folder: Path, champion: Champion) -> Iterato
             f"- Find out why version {back} was taken back ({escaped(champion.since['why'])}). It is kept: `beatsight "
             f"rollback {back}` makes it champion again."
         )
-    lines.append("- Keep what led here: `beatsight archive`.")
+    command = _command(f"beatsight archive {champion.since['run_id']}")
+    lines.append(f"- Keep what led here: {command}.")
     if champion.previous is not None:
         lines.append(f'- The way back to version {champion.previous}: `beatsight rollback --why "..."`.')
     lines.append(f"- Details: [model card]({_link(version / CARD, folder)}).")
@@ -219,6 +220,11 @@ def _nearest(rows: Iterable[Mapping[str, Any]]) -> str:
 def _about(settings: Settings, version: int) -> dict[str, Any]:
     about: dict[str, Any] = read_json(version_folder(settings, version) / VERSION)
     return about
+
+
+def _command(words: str) -> str:
+    """A command as code, where a backslash is a backslash: what ends code, or a line, cannot stand in it."""
+    return f"`{' '.join(words.replace('`', '').split())}`"
 
 
 def _link(path: Path, folder: Path) -> str:

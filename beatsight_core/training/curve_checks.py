@@ -97,7 +97,8 @@ def _training(train: Sequence[float]) -> list[CurveCheck]:
     for loss in train[1:]:
         climb, best = max(climb, loss - best), min(best, loss)
     whole = max(train[0] - best, 1e-12)
-    said = f"training loss climbed back by up to {climb:.4f}, {min(climb / whole, 99):.0%} of its fall"
+    back = f"climbed back by up to {climb:.4f}, {min(climb / whole, 99):.1%} of its fall"
+    said = f"training loss {back if climb else 'never climbed back'}"
     return [falls, _at_most("training_smooth", min(climb / whole, 99.0), MAX_RELAPSE, said)]
 
 
@@ -125,7 +126,8 @@ def _rising(early: Sequence[float]) -> CurveCheck:
 def _end(val: Sequence[float]) -> CurveCheck:
     best = max(min(val), LEARNED)
     rise = max(val[-1], LEARNED) / best - 1.0
-    said = f"validation loss ended {rise:.0%} above its best, {min(val):.4f}"
+    above = f"{rise:.1%} above its best" if rise >= 0.0005 else "at its best"
+    said = f"validation loss ended {above}, {min(val):.4f}"
     return _at_most("validation_end", rise, MAX_END_RISE, said)
 
 
@@ -137,7 +139,8 @@ def _oscillation(after: Sequence[float]) -> CurveCheck:
     swings = [min(abs(one), abs(other)) if one * other < 0 else 0.0 for one, other in pairs]
     share = statistics.fmean(swings) / max(statistics.median(after), LEARNED)
     turns = sum(swing > 0 for swing in swings)
-    said = f"after the warm-up the validation loss turned {turns} times and swung by {share:.1%} of itself"
+    course = f"turned {turns} times and swung by {share:.1%} of itself" if turns else "never turned"
+    said = f"after the warm-up the validation loss {course}"
     return _at_most("oscillation", share, MAX_SWING, said)
 
 

@@ -34,6 +34,24 @@ OVERFLOW = """() => {
 }"""
 
 
+BROKEN_WORDS = """() => {
+  const broken = [];
+  for (const cell of document.querySelectorAll('table:not(.heat) :is(th, td)')) {
+    const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode())
+      for (const word of node.data.matchAll(/[A-Za-z0-9_.,]{2,20}(?=\\s|$)/g)) {
+        if (word.index && !/\\s/.test(node.data[word.index - 1])) continue;
+        const range = document.createRange();
+        range.setStart(node, word.index);
+        range.setEnd(node, word.index + word[0].length);
+        if (new Set([...range.getClientRects()].map(box => Math.round(box.top))).size > 1) broken.push(word[0]);
+      }
+  }
+  return broken.slice(0, 5);
+}"""
+"""Words of up to 20 letters in the cells of tables that stand on two lines."""
+
+
 @dataclasses.dataclass
 class Seen:
     """What a page did while it was looked at."""
@@ -75,6 +93,7 @@ def test_a_report_fits_asks_nobody_and_runs_nothing(
             details.evaluate("element => element.open = true")
         seen.page.screenshot(path=shots / f"{name}-{view}.png", full_page=True)
         assert seen.page.evaluate(OVERFLOW) == {"page": 0, "out": []}
+        assert seen.page.evaluate(BROKEN_WORDS) == []
         assert seen.page.evaluate("() => document.scripts.length") == 0
         assert seen.ran() is None
         assert seen.asked == []
@@ -96,12 +115,15 @@ def test_the_watch_sees_what_it_is_for(browser: Any, tmp_path: Path) -> None:
     """A page that does all of it: each assertion above would fail on it."""
     page = tmp_path / "bad.html"
     page.write_text(
-        "<body><p style='width:3000px'>wide</p><script>window.ran=1; console.error('said')</script>"
+        "<body><p style='width:3000px'>wide</p>"
+        "<table style='width:40px;overflow-wrap:anywhere'><tr><td>hihat_closed</td></tr></table>"
+        "<script>window.ran=1; console.error('said')</script>"
         f"<img src='{(tmp_path / 'other.png').as_uri()}'></body>"
     )
     with looking_at(browser, page, "phone") as seen:
         found = seen.page.evaluate(OVERFLOW)
         assert found["page"] > 2000
+        assert seen.page.evaluate(BROKEN_WORDS) == ["hihat_closed"]
         assert found["out"]
         assert seen.ran() == 1
         assert any(url.endswith("other.png") for url in seen.asked)

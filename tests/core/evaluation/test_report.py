@@ -134,7 +134,29 @@ def test_another_manifest_needs_its_features_and_the_error_says_how(trained, mak
     result = evaluate(settings, run_id, on=other, split="all", device="cpu")
     assert result.metrics["hits"] == 90
     assert result.content["on"].startswith("other-")
+    assert result.content["learned_hits"] == 0
     assert find_evaluation(settings, open_run(settings, run_id)) is None
+
+
+def test_hits_that_the_model_learned_from_are_told_whatever_manifest_names_them(trained, make_corpus):
+    from beatsight_core.dataset.export import export_dataset
+
+    settings, run_id = trained
+    plain = evaluate(settings, run_id, device="cpu")
+    assert plain.content["learned_hits"] == 0
+    assert "figures flatter it" not in (plain.folder / "report.html").read_text()
+    source = next(settings.manifests_dir.glob("*.jsonl"))
+    part = source.with_name("part.jsonl")
+    part.write_text("".join(source.read_text().splitlines(keepends=True)[:200]))
+    export_dataset(settings, part)
+    build_features(settings, part, device="cpu")
+    for on in (None, part):
+        found = evaluate(settings, run_id, on=on, split="all", device="cpu")
+        splits = features_for(settings, open_run(settings, run_id), found.content["on"]).meta["split"]
+        learned = int((splits != "val").sum())
+        assert 0 < found.content["learned_hits"] == learned < found.metrics["hits"]
+        said = f"learned from {learned:,} of the {found.metrics['hits']:,} hits"
+        assert said in (found.folder / "report.html").read_text()
 
 
 def test_defect_6_other_mel_settings_are_refused_by_name(trained):
@@ -211,6 +233,7 @@ def test_hostile_names_in_the_data_and_of_rivals_reach_the_page_escaped(contest)
     content |= {
         "label_errors": {"checkpoints": {HOSTILE: "0"}, "asked": len(doubts), "suspects": doubts},
         "curves": [{"name": HOSTILE, "passed": False, "message": HOSTILE}],
+        "learned_hits": None,
     }
     page = evaluation_page(content, [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0}], {})
     assert page.count("&lt;script&gt;") > 10

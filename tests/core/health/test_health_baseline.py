@@ -124,6 +124,9 @@ def test_blessed_data_pass_and_a_later_drop_fails(small_settings, manifest, corp
     names = [gate.name for gate in result.failed]
     assert "largest drop of a class since the baseline" in names
     assert "drift of a source since the baseline (L-infinity)" in names
+    assert next(gate for gate in result.failed if gate.name.startswith("largest drop")).message.startswith(
+        "snare lost 75.0 %: find out"
+    )
     page = result.report_html.read_text()
     assert "Drift of the classes" in page
 

@@ -16,6 +16,7 @@ from beatsight_core.health.balance import ENOUGH, balance, unvalidated
 from beatsight_core.health.report import run_health
 from beatsight_core.health.seal import is_sealed
 from beatsight_core.manifest.splits import split_of_group
+from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.taxonomy import CORE
 
 NASTY = (
@@ -129,6 +130,20 @@ def test_without_copies_nothing_is_told(two_sources):
     copies = report["statistics"]["leakage"]["copies"]
     assert (copies["across"], copies["different"]) == (0, 4)
     assert not any("validate under one name" in notice["text"] for notice in report["notices"])
+
+
+def test_classes_that_too_few_hits_validate_are_told_with_their_number(small_settings, corpus, drums):
+    train, val = named(small_settings, "train"), named(small_settings, "val")
+    many = [drums.event(val, 100 + n, 0.2 + 0.05 * n, "snare") for n in range(MIN_POSITIVES)]
+    report, page = report_of(small_settings, corpus([*many, *drums.take(train), *drums.take(val)]))
+    classes = report["statistics"]["hits"]["classes"]
+    validated = {label: classes[label]["by_split"]["val"] for label in CORE.components}
+    rare = [f"{label} ({hits})" for label, hits in validated.items() if 0 < hits < MIN_POSITIVES]
+    assert validated["snare"] >= MIN_POSITIVES
+    assert "crash (3)" in rare
+    said = f"Fewer than {MIN_POSITIVES} validation hits hold {', '.join(rare)}: "
+    assert [notice["state"] for notice in report["notices"] if notice["text"].startswith(said)] == ["warn"]
+    assert said in page
 
 
 def test_a_class_of_a_source_that_is_never_validated_is_told(small_settings, corpus, drums):

@@ -164,7 +164,7 @@ def test_defect_11_validation_that_shares_drummers_and_kits_with_training_is_tol
         schema_overrides={"room_id": pl.String},
     )  # fmt: skip
     found = leakage(sessions)
-    assert found["sessions"] == {"across": 1, "examples": ["c"]}
+    assert found["sessions"] == {"different": 3, "across": 1, "examples": ["c"]}
     assert found["audio"]["across"] == 1
     assert found["drummers"] == {
         "different": 2, "across": 2, "val_hits": 7, "val_hits_shared": 7, "examples": ["ann", "bob"],

@@ -23,6 +23,9 @@ from beatsight_core.pages.formats import FORMATS, shown
         (0.00001, "number", "1e−05"),
         (12, "signed", "+12"),
         (-0.5, "signed", "−0.5"),
+        (8.268, "tenths", "+8.3"),
+        (-0.1814, "tenths", "−0.2"),
+        (0.01, "tenths", "0.0"),
         (12300, "duration", "3 h 25 min"),
         (3599.9, "duration", "60 min"),
         (245, "duration", "4 min 5 s"),
@@ -35,6 +38,8 @@ from beatsight_core.pages.formats import FORMATS, shown
         (-3.04, "decibels", "−3.0 dB"),
         (["kick", "snare"], "text", "kick, snare"),
         ([], "text", "–"),
+        (True, "text", "yes"),
+        (False, "text", "no"),
     ],
 )
 def test_figures_are_written_one_way(value, kind, expected):

@@ -106,6 +106,12 @@ def test_a_rollback_tells_all_who_name_the_champion(told):
     assert "\n" not in status.replace("\r\n", "")
 
 
+@pytest.mark.parametrize("name", ["warmup-real_kits-1a2b3c4d", "a*b_c[d]"])
+def test_a_command_on_a_page_can_be_copied_as_it_stands(name):
+    assert status_pages._command(f"beatsight archive {name}") == f"`beatsight archive {name}`"
+    assert status_pages._command("beatsight archive a`b\nc") == "`beatsight archive ab c`"
+
+
 def test_promoting_tells_them_too_and_a_person_may_change_them_in_between(told):
     rollback(told)
     app = told.data_root.parent / "app"

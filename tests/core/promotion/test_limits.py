@@ -31,8 +31,17 @@ def with_gates(settings, **gates):
 
 
 def metrics(accuracy=0.95, f1=0.95, loss=0.1, exact_match=0.9):
-    per_class = {label: {"f1": f1} for label in CORE.components}
+    per_class = {label: {"f1": f1, "positives": 100} for label in CORE.components}
     return {"accuracy": accuracy, "loss": loss, "exact_match": exact_match, "per_class": per_class}
+
+
+def test_an_f1_of_few_strokes_says_so():
+    found = metrics()
+    for label, struck in (("kick", 500), ("snare", 20), ("crash", 10)):
+        found["per_class"][label] = {"f1": 0.95, "positives": struck}
+    messages = {row.name: row.message for row in figure_criteria(found, PROFILES["production"])}
+    assert [name for name, message in messages.items() if "much of it is chance" in message] == ["f1_crash"]
+    assert "only 10 evaluated hits hold it" in messages["f1_crash"]
 
 
 def test_the_shipped_limits_are_those_of_the_contracts(settings):

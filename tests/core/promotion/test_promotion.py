@@ -50,7 +50,7 @@ def test_a_version_holds_everything(released):
     spec = json.loads((folder / "feature_spec.json").read_text())
     assert spec["normalisation"] == {"applied_by": "the model", "reference": "onset"}
     card = (folder / "card.md").read_text()
-    assert DEMO_NOTICE.upper() in card
+    assert f"> **NOTICE: {DEMO_NOTICE}**" in card
     assert "| tiny | unknown | 420 |" in card
     assert not list((released.root / "models" / "versions").glob("*tmp*"))
 

@@ -327,7 +327,10 @@ def test_limits_loosened_with_a_reason_promote_and_stay_visible(candidate: Candi
     )
     assert said in str(done.notice)
     assert said in json.loads((done.folder / "gate.json").read_bytes())["notice"]
-    assert "LIMITS LOOSENED" in (done.folder / "card.md").read_text()
-    assert "<B>" not in (done.folder / "card.md").read_text()
+    card = (done.folder / "card.md").read_text()
+    assert "> **NOTICE: " in card
+    assert "promotion limits loosened (accuracy 0.1 instead of 0.8" in card
+    assert "&lt;b&gt;a first corpus&lt;/b&gt;" in card  # as it was given
+    assert "<b>" not in card.lower()
     row = next(row for row in list_models(loose).models if row["version"] == done.version)
     assert said in row["notice"]

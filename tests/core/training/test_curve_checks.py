@@ -138,3 +138,16 @@ def test_every_steady_fall_is_healthy(rate: float, epochs: int, floor: float) ->
 def test_every_wide_zigzag_oscillates(width: float, epochs: int) -> None:
     val = [0.4 * (1 + (width if n % 2 else -width)) for n in range(epochs)]
     assert "oscillation" in failed(decay(epochs), val, warmup=0)
+
+
+def test_what_did_not_happen_is_not_told_as_a_nought():
+    def said(name: str, train: list[float], val: list[float]) -> str:
+        return {check.name: check.says for check in check_curves(history(train, val), 0)}[name]
+
+    falls, swings = [0.4, 0.3, 0.2, 0.1], [0.4, 0.3, 0.35, 0.1, 0.1004]
+    assert said("validation_end", falls, falls) == "validation loss ended at its best, 0.1000"
+    assert said("validation_end", [*falls, 0.1], swings) == "validation loss ended 0.4% above its best, 0.1000"
+    assert said("training_smooth", falls, falls) == "training loss never climbed back"
+    assert said("training_smooth", swings, swings) == "training loss climbed back by up to 0.0500, 16.7% of its fall"
+    assert said("oscillation", falls, falls) == "after the warm-up the validation loss never turned"
+    assert said("oscillation", swings, swings).startswith("after the warm-up the validation loss turned 3 times")
