@@ -152,7 +152,7 @@ def _show_evaluation(result: dict[str, Any]) -> None:
     for rival in result["against"]:
         text.figures({f"against {rival['name']}": _change(rival)})
     wrong = [row["message"] for row in result["curves"] if not row["passed"]]
-    text.figures({"curves": "; ".join(wrong) or "as they should be", "likely label errors": result["label_errors"]})
+    text.figures({"curves": "; ".join(wrong) or "nothing wrong", "likely label errors": result["label_errors"]})
     text.figures({"report": result.get("report_html"), "as JSON": result.get("report_json")})
 
 
