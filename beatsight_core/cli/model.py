@@ -147,6 +147,7 @@ def _show_evaluation(result: dict[str, Any]) -> None:
         "legacy_ceiling",
     )
     text.figures({name.replace("_", " "): metrics.get(name) for name in names})
+    text.figures({"hits it learned from": result["learned_hits"]})
     rows = [{"component": label, **values} for label, values in metrics["per_class"].items()]
     text.table(rows, ["component", "positives", "precision", "recall", "f1", "ap"], "Per component")
     for rival in result["against"]:
