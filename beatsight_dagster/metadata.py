@@ -177,6 +177,7 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
         "sound by source set": table(result["tables"]["sound"]),
         "drift since the baseline": table(result["tables"]["drift"]),
         "what became of every line": table(result["tables"]["whereabouts"]),
+        "worth knowing": table(result["tables"]["notices"]),
         "seal": dg.MetadataValue.text(result["seal"]),
         "report": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),

@@ -51,7 +51,8 @@ class Walk:
         self.manifest, self.fewer = manifest.name, f"{manifest.stem}_fewer.jsonl"
         (self.root / "manifests").mkdir()
         shutil.copy(manifest, self.root / "manifests")
-        names = sorted({match[1].decode() for match in re.finditer(rb'"source_set": ?"(\w+)"', manifest.read_bytes())})
+        named = re.findall(rb'"source_set": ?"([\w-]+)"', manifest.read_bytes())
+        names = sorted({name.decode() for name in named})
         roots = {name: json.dumps([str(audio), str(audio / name)]) for name in names}
         self.settings = "".join(f'[sources."{name}"]\nroots = {roots[name]}\n' for name in names)
         self.file = self.root / "beatsight.toml"

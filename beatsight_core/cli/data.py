@@ -192,6 +192,8 @@ def _show_health(result: dict[str, Any]) -> None:
     verdict = "all gates passed" if not failed else f"{len(failed)} of {len(result['gates'])} gates failed"
     text.headline(f"{result['key']}: {verdict}")
     text.gates(result["gates"], "Gates")
+    for notice in result["tables"]["notices"]:
+        click.echo(f"{'Look at this' if notice['state'] == 'warn' else 'Note'}: {notice['text']}")
     text.figures({"report": result["report_html"], "as JSON": result["report_json"]})
 
 

@@ -160,12 +160,13 @@ def _show_evaluation(result: dict[str, Any]) -> None:
         "legacy_ceiling",
     )
     text.figures({name.replace("_", " "): metrics.get(name) for name in names})
+    text.figures({"hits it learned from": result["learned_hits"]})
     rows = [{"component": label, **values} for label, values in metrics["per_class"].items()]
     text.table(rows, ["component", "positives", "precision", "recall", "f1", "ap"], "Per component")
     for rival in result["against"]:
         text.figures({f"against {rival['name']}": _change(rival)})
     wrong = [row["message"] for row in result["curves"] if not row["passed"]]
-    text.figures({"curves": "; ".join(wrong) or "as they should be", "likely label errors": result["label_errors"]})
+    text.figures({"curves": "; ".join(wrong) or "nothing wrong", "likely label errors": result["label_errors"]})
     text.figures({"report": result.get("report_html"), "as JSON": result.get("report_json")})
 
 

@@ -104,7 +104,7 @@ def _notices(content: Mapping[str, Any]) -> list[dict[str, str]]:
     wrong = [row["name"].replace("_", " ") for row in content["curves"] if not row["passed"]]
     if wrong:
         notices.append({"state": "warn", "text": f"The run's curves do not look like learning: {', '.join(wrong)}."})
-    return [*_learned(content), *notices]
+    return sorted([*_learned(content), *notices], key=lambda notice: notice["state"] != "warn")
 
 
 def _learned(content: Mapping[str, Any]) -> list[dict[str, str]]:

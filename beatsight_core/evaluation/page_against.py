@@ -29,7 +29,7 @@ def comparisons(against: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _comparison(about: Mapping[str, Any], change: Mapping[str, Any] | None) -> dict[str, Any]:
     shown = {
         "name": about["name"],
-        "roles": ", ".join(about["roles"]),
+        "roles": " and ".join(filter(None, (", ".join(about["roles"][:-1]), about["roles"][-1]))),
         "notices": _notices(about),
         "compared": False,
     }

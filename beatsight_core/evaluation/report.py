@@ -85,6 +85,7 @@ class EvaluationResult:
         names = ("run_id", "evaluation_id", "preset", "on", "split", "fraction", "metrics", "intervals", "digests")
         return {
             **{name: self.content[name] for name in names},
+            "learned_hits": self.content.get("learned_hits"),  # evaluations of earlier versions do not say
             "ece": self.content["calibration"]["ece"],
             "pairs": self.content["pairs"],
             "against": self.content["against"],

@@ -123,7 +123,7 @@ def _found(rows: Sequence[Mapping[str, Any]], measure: str, limit: float, kind: 
     beyond = [row for row in measured if row[measure] > limit]
     texts = [
         f"{row['source']} moved by {shown(row[measure], kind)}, most of all {row['class']} "
-        f"({shown(100 * row['change'], 'tenths')} points)"
+        f"({shown(round(100 * row['change'], 1), 'signed')} points)"
         for row in (beyond or measured)[:_NAMED]
         if row["class"] is not None
     ]

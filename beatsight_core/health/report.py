@@ -44,7 +44,7 @@ class HealthResult:
         totals: The headline figures.
         seal: Of the report.
         tables: Rows of the report that are worth a look elsewhere: `sound` and `drift` by source set, `whereabouts` of
-            the manifest's lines.
+            the manifest's lines, `notices` of what fails no gate and matters.
     """
 
     key: str
@@ -160,6 +160,7 @@ def _tables(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
         ],
         "drift": [{**row, "source": row["source"] or "all of them"} for row in report["drift"]],
         "whereabouts": [{"what": name, "lines": lines} for name, lines in figures["whereabouts"].items()],
+        "notices": [dict(notice) for notice in report["notices"]],
     }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from beatsight_core.cli import text
+from beatsight_core.cli.data import _show_health
 from beatsight_core.health.gate import at_least, at_most
 from beatsight_core.pages.formats import shown
 
@@ -33,3 +34,14 @@ def test_criteria_without_a_format_keep_their_digits(capsys: pytest.CaptureFixtu
     assert "0.9123" in said
     assert "≥ 0.93" in said
     assert "FAIL    finite" in said
+
+
+def test_a_terminal_tells_of_data_what_fails_no_gate(capsys: pytest.CaptureFixture[str]) -> None:
+    notices = [{"state": "warn", "text": "No training hit holds china."}, {"state": "info", "text": "Kits are shared."}]
+    gates = [at_most("unknown labels", "labels", 0, 0).to_json()]
+    paths = {"report_html": "report.html", "report_json": "report.json"}
+    _show_health({"key": "takes-1", "gates": gates, "tables": {"notices": notices}, **paths})
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "takes-1: all gates passed"
+    assert "Look at this: No training hit holds china." in lines
+    assert "Note: Kits are shared." in lines

@@ -83,6 +83,7 @@ def test_what_is_compared_with_makes_another_folder_and_the_first_stays_as_it_wa
     assert second.folder != first.folder
     assert second.metrics == first.metrics
     assert second.content["against"][0]["roles"] == ["asked for", "previous run", "champion"]
+    assert "<small>asked for, previous run and champion" in (second.folder / "report.html").read_text()
     assert {path: sha256_file(path) for path in first.folder.iterdir()} == digests
     assert compared(contest, contest.later).reused
 

@@ -236,6 +236,7 @@ def test_hostile_names_in_the_data_and_of_rivals_reach_the_page_escaped(contest)
         "learned_hits": None,
     }
     page = evaluation_page(content, [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0}], {})
+    assert page.index("do not look like learning") < page.index("from these hits is not known")  # warnings first
     assert page.count("&lt;script&gt;") > 10
     assert "<script" not in page
     assert "<img src=x" not in page
