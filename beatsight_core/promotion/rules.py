@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.promotion.limits import PROTECTED, Limit
 from beatsight_core.taxonomy import TAXONOMIES
 
@@ -142,6 +143,9 @@ def _figure(name: str, metrics: Mapping[str, Any], limit: Limit) -> Criterion:
     shown = "was not measured: none of its hits were evaluated" if value is None else f"is {value:.4f}"
     passed = limit.is_met_by(value)
     message = f"{_TITLES[name]} {shown}, {'as' if passed else 'but'} {limit.sign} {limit.value:g} is asked for"
+    positives = next((row["positives"] for row in rows if "positives" in row), None)
+    if value is not None and positives is not None and positives < MIN_POSITIVES:
+        message += f"; it is of {positives} hits only, which says little"
     return Criterion(name, _TITLES[name], value, limit.value, limit.sign, limit.margin(value), passed, message, rows)
 
 

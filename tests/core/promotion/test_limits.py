@@ -108,6 +108,15 @@ def test_each_figure_passes_and_fails_at_its_limit(figures, failed):
     assert [row.name for row in rows] == list(CRITERIA[: len(rows)])
 
 
+def test_a_figure_of_few_hits_says_so(settings):
+    found = metrics()
+    for label, positives in {"kick": 500, "snare": 20, "crash": 3}.items():
+        found["per_class"][label]["positives"] = positives
+    said = {row.name: row.message for row in figure_criteria(found, limits_for(settings))}
+    assert said["f1_crash"].endswith("; it is of 3 hits only, which says little")
+    assert "only" not in said["f1_kick"] + said["f1_snare"] + said["accuracy"]
+
+
 @given(st.floats(0, 1), st.sampled_from(sorted(PROFILES)))
 @hypothesis_settings(max_examples=50, deadline=None)
 def test_margin_and_verdict_agree(value, profile):
