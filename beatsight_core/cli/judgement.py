@@ -43,4 +43,5 @@ def show_probe(record: dict[str, Any]) -> None:
     verdict = "a long run may follow" if record["passed"] else "not healthy"
     text.headline(f"Probe {record['run_id']}: {verdict}")
     text.gates(record["gates"], "Gates of the probe")
-    text.figures({name: record.get(name) for name in ("notice", "compared_with")})
+    rare = ", ".join(record["too_rare"])
+    text.figures({"too rare to be judged": rare, **{name: record.get(name) for name in ("notice", "compared_with")}})

@@ -34,8 +34,9 @@ _device = click.option("--device", default="auto", show_default=True, help="auto
 def train(session: Session, manifest: str, preset: str, assignments: tuple[str, ...], **options: Any) -> int:
     """Train on MANIFEST by a preset; the same command goes on where an interrupted run stopped.
 
-    The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well. A
-    warm-up probe is judged at once, unless a time limit is set; its verdict does not change the exit code.
+    The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well;
+    so does any preset that is given as many epochs. A warm-up probe is judged at once, unless a time limit is set; its
+    verdict does not change the exit code.
     """
     from beatsight_core.compute.hold import device_for
     from beatsight_core.dataset.index import dataset_key
@@ -48,10 +49,11 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     began, limit = time.monotonic(), options["max_seconds"]
     settings, overrides = session.settings, _overrides(assignments)
     key = dataset_key(settings, manifest)
+    config = load_preset(settings, preset, overrides)
     despite = {HEALTH: options["despite_health"], PROBE: options["despite_probe"]}
-    waived = require_clearance(settings, key, preset, despite=despite)
-    count = max(load_preset(settings, preset, overrides).processes, 1)
-    with device_for(options["device"], {"verb": "train", "manifest": key}, count=count, timeout_s=limit) as device:
+    waived = require_clearance(settings, key, preset, config.epochs, despite=despite)
+    holder, count = {"verb": "train", "manifest": key}, max(config.processes, 1)
+    with device_for(options["device"], holder, count=count, timeout_s=limit) as device:
         left = None if limit is None else max(limit - (time.monotonic() - began), 0.0)
         terms = Terms(options["fresh"], options["extend"], left, waived=tuple(waived.values()))
         result = run(settings, key, preset, overrides=overrides, device=device, terms=terms, progress=session.progress)

@@ -29,7 +29,7 @@ from beatsight_core.promotion.export import FORMS, check_in_fresh_process, expor
 from beatsight_core.promotion.health_record import health_digest
 from beatsight_core.promotion.limits import Limit, limits_for, probe_limits, profile_notice
 from beatsight_core.promotion.matching import SLICE, compared_digests, mismatches
-from beatsight_core.promotion.probe import figure_gates
+from beatsight_core.promotion.probe import figure_gates, too_rare
 from beatsight_core.promotion.rules import Criterion
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run
@@ -115,8 +115,9 @@ def measure(settings: Settings, found: Evidence, champion: int | None, device: s
     rows.append(against_champion(folder, champion, found.whole.predictions, found.features, device))
     task.advance()
     limits = probe_limits(settings)
-    heard = figure_gates(found.part.predictions.metrics(limits.min_positives), limits)
-    rows.append(rules.slice_again([gate.to_json() for gate in heard]))
+    again = found.part.predictions.metrics(limits.min_positives)
+    heard = [gate.to_json() for gate in figure_gates(again, limits)]
+    rows.append(rules.slice_again(heard, too_rare(again, limits)))
     task.advance()
     wrong = mismatches(found.trained, found.features, _named(found.whole), _named(found.part))
     digests = compared_digests(found.trained, found.features, found.whole.content)

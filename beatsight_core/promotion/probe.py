@@ -55,11 +55,22 @@ def figure_gates(metrics: Mapping[str, Any], limits: ProbeLimits) -> list[ProbeG
         The accuracy first, then one gate for each cymbal and tom with enough hits, in class order.
     """
     gates = [_judge("accuracy", metrics.get("accuracy"), limits.accuracy, may_equal=True)]
-    prefixes = tuple(prefix for group in WATCHED_GROUPS for prefix in GROUPS[group])
-    for label, scores in (metrics.get("per_class") or {}).items():
-        if label.startswith(prefixes) and scores["positives"] >= limits.min_positives:
+    for label, scores in _watched(metrics).items():
+        if scores["positives"] >= limits.min_positives:
             gates.append(_judge(f"recall_{label}", scores["recall"], limits.recall, may_equal=False))
     return gates
+
+
+def too_rare(metrics: Mapping[str, Any], limits: ProbeLimits) -> list[str]:
+    """The cymbals and toms that have too few hits for a gate, in class order: whoever reads a verdict should know."""
+    return [label for label, scores in _watched(metrics).items() if scores["positives"] < limits.min_positives]
+
+
+def _watched(metrics: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The scores of every cymbal and tom."""
+    prefixes = tuple(prefix for group in WATCHED_GROUPS for prefix in GROUPS[group])
+    scores = metrics.get("per_class") or {}
+    return {label: scores[label] for label in scores if label.startswith(prefixes)}
 
 
 def confusion_gates(

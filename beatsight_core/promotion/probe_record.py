@@ -25,18 +25,20 @@ from beatsight_core.evaluation.report import (
     require_finished,
 )
 from beatsight_core.files import read_json, sha256_file, write_json
+from beatsight_core.health.seal import is_sealed
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.candidate import newest_run
 from beatsight_core.promotion.limits import DEMO_NOTICE, probe_limits, probe_notice
 from beatsight_core.promotion.matching import not_of_candidate
-from beatsight_core.promotion.probe import confusion_gates, figure_gates
-from beatsight_core.promotion.record import differences, judging_environment, row_differences, seal
+from beatsight_core.promotion.probe import confusion_gates, figure_gates, too_rare
+from beatsight_core.promotion.record import DIGEST, differences, judging_environment, row_differences, seal
 from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.curve_checks import check_curves
 from beatsight_core.training.records import CURVES, HISTORY, Run, list_runs, open_run
 
-FORMAT = 1
+FORMAT = 2
+"""2: sealed as health reports are."""
 PROBE_RECORD = Path("gates") / "probe.json"
 PROBE_PRESET = "warmup"
 
@@ -137,7 +139,7 @@ def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
     needed = {"format", "gates", "passed", "digests", "limits"}
     if not isinstance(record, dict) or not set(record) >= needed or record["format"] != FORMAT:
         raise _does_not_count(run, "it has another format")
-    if seal(record)["digest"] != record.get("digest"):
+    if not is_sealed(record, DIGEST):
         raise _does_not_count(run, "it was altered after it was written")
     present, gates = _measured(settings, run, "cpu", None)
     changed = differences(record, present) or row_differences(record["gates"], gates)
@@ -161,8 +163,9 @@ def _measured(
         raise GateError("The probe's evaluation is not its own: " + "; ".join(wrong), where=folder, do=do)
     earlier = previous_probe(settings, trained)
     before, source = _pairs_of(settings, earlier) if earlier else (None, None)
+    figures = predictions.metrics()
     gates = [
-        *(gate.to_json() for gate in figure_gates(predictions.metrics(), limits)),
+        *(gate.to_json() for gate in figure_gates(figures, limits)),
         *(gate.to_json() for gate in confusion_gates(before, confusion(predictions)["pairs"], limits)),
         *(check.to_json() for check in check_curves(trained.history, trained.config.warmup_epochs)),
     ]
@@ -176,6 +179,7 @@ def _measured(
         "evaluation_id": folder.name,
         "compared_with": earlier.run_id if earlier else None,
         "limits": limits.to_json(),
+        "too_rare": too_rare(figures, limits),
         "digests": {
             **current_digests(trained, features),
             "predictions": digest,

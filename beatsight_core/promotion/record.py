@@ -14,11 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import digest_json, read_json, write_json
+from beatsight_core.files import read_json, write_json
+from beatsight_core.health.seal import is_sealed, sealed
 from beatsight_core.training.records import Run
 
-FORMAT = 2
-"""2: with the 0.3 slice, the health report, the environment, and what each row was made of."""
+FORMAT = 3
+"""2: with the 0.3 slice, the health report, the environment, what each row was made of; 3: sealed as reports are."""
+
+DIGEST = "digest"
+"""Key of a record's seal."""
+
 RECORD = Path("gates") / "promotion.json"
 
 PACKAGES = ("beatsight", "torch", "numpy", "onnx", "onnxruntime", "safetensors", "dagster")
@@ -35,9 +40,8 @@ _EXACT = 1e-9
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
-    """The content with its digest."""
-    plain = {name: value for name, value in content.items() if name != "digest"}
-    return {**plain, "digest": digest_json(plain)}
+    """The content as plain JSON values, with its digest: the same seal that health reports have."""
+    return sealed(content, DIGEST)
 
 
 def write_record(trained: Run, record: Mapping[str, Any]) -> Path:
@@ -58,7 +62,7 @@ def read_record(trained: Run) -> tuple[dict[str, Any] | None, str | None]:
         return None, f"the record on disk cannot be read ({error.what})"
     if not isinstance(record, dict) or record.get("format") != FORMAT or not set(record) >= _NEEDED:
         return None, "the record on disk has another format"
-    if seal(record)["digest"] != record.get("digest"):
+    if not is_sealed(record, DIGEST):
         return None, "the record on disk was altered after it was written"
     return record, None
 

@@ -95,14 +95,16 @@ def no_class_worse(changes: Mapping[str, Mapping[str, Any]], compared_with: str 
     return _counted("no_class_worse", "protected components worse than the champion", len(worse), message, rows)
 
 
-def slice_again(gates: Sequence[Mapping[str, Any]]) -> Criterion:
+def slice_again(gates: Sequence[Mapping[str, Any]], too_rare: Sequence[str] = ()) -> Criterion:
     """A part of the validation hits, evaluated once more, is heard as a probe must be: rare cymbals and toms too.
 
     Args:
         gates: Of the slice's metrics, as `probe.figure_gates` judges them.
+        too_rare: Cymbals and toms that nobody judged, as `probe.too_rare` names them.
     """
     failed = [gate["message"] for gate in gates if not gate["passed"]]
     message = "; ".join(failed) or f"accuracy and {len(gates) - 1} cymbals and toms are heard in it"
+    message += f"; too rare in it to be judged: {', '.join(too_rare)}" if too_rare else ""
     names = ("name", "value", "limit", "passed")
     rows = [{name: gate[name] for name in names} for gate in gates]
     return _counted("slice_0.3", "gates not met on the 0.3 slice", len(failed), message, rows)

@@ -1,6 +1,5 @@
 """The trained models: the warm-up probe, the baseline, the long run. Presets are data; these are their assets."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -24,7 +23,7 @@ AFTER_A_CRASH = dg.RetryPolicy(max_retries=2)
 
 
 class TrainingConfig(dg.Config):
-    """What differs from the preset."""
+    """What differs from the preset, and what it goes on without."""
 
     overrides: PresetValues = Field(  # type: ignore[valid-type]
         default_factory=PresetValues, description="Values of the preset to change, as epochs: 4; all others stay."
@@ -41,21 +40,12 @@ class TrainingConfig(dg.Config):
     sittings: int = Field(
         default=1, description="Sittings of max_seconds in this launch; between two of them the step queues again."
     )
-
-
-class GuardedConfig(TrainingConfig):
-    """The same for what spends much, which asks for healthy data."""
-
     despite_health: str | None = Field(
-        default=None, description="Go on without a health report that passed; the reason, logged and kept here."
+        default=None,
+        description="Go on without a health report that passed, where one is asked for; kept with the run.",
     )
-
-
-class LongRunConfig(GuardedConfig):
-    """The same for what spends most, which asks for a healthy probe as well."""
-
     despite_probe: str | None = Field(
-        default=None, description="Go on without a probe that passed; the reason, logged and kept here."
+        default=None, description="Go on without a probe that passed, where one is asked for; kept with the run."
     )
 
 
@@ -86,7 +76,7 @@ def warmup_probe(
 
 @training_asset(deps=DATA, check_specs=checks.specs("baseline_model"))
 def baseline_model(
-    context: dg.AssetExecutionContext, config: GuardedConfig, settings: SettingsResource
+    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
     """The refresh of the baseline (preset `baseline`, 60 epochs): what is promoted as a rule.
 
@@ -96,13 +86,12 @@ def baseline_model(
     **When it fails**: without a health report that passed it refuses and names the gates; `despite_health`, a reason,
     goes on anyway. Otherwise launch it again; it goes on from its last checkpoint.
     """
-    waived = _cleared("baseline", context, config, settings)
-    return _train("baseline", context, config, settings, waived)
+    return _train("baseline", context, config, settings)
 
 
 @training_asset(deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"))
 def long_run_model(
-    context: dg.AssetExecutionContext, config: LongRunConfig, settings: SettingsResource
+    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
     """The long run (preset `long_run`, 220 epochs), behind healthy data and a healthy probe of the same manifest.
 
@@ -112,39 +101,34 @@ def long_run_model(
     **When it fails**: without healthy data or a healthy probe it refuses and says why (`despite_health` and
     `despite_probe`, reasons, go on without). Otherwise launch it again; it goes on from its last checkpoint.
     """
-    waived = _cleared("long_run", context, config, settings)
-    return _train("long_run", context, config, settings, waived)
+    return _train("long_run", context, config, settings)
 
 
-def _cleared(
-    preset: str, context: dg.AssetExecutionContext, config: GuardedConfig, settings: SettingsResource
-) -> dict[str, Waiver]:
+def _cleared(preset: str, key: str, config: TrainingConfig, settings: Settings) -> dict[str, Waiver]:
     """What the preset goes on despite of; a failure if it may not."""
-    from beatsight_core.errors import GateError
+    from beatsight_core.errors import BeatSightError
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
+    from beatsight_core.training.presets import load_preset
 
-    key = from_partition(context.partition_key)
-    despite = {HEALTH: config.despite_health, PROBE: getattr(config, "despite_probe", None)}
+    despite = {HEALTH: config.despite_health, PROBE: config.despite_probe}
     try:
-        return require_clearance(settings.load(), key, preset, despite=despite)
-    except GateError as error:
+        epochs = load_preset(settings, preset, given(config.overrides)).epochs
+        return require_clearance(settings, key, preset, epochs, despite=despite)
+    except BeatSightError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
 
 
 def _train(
-    preset: str,
-    context: dg.AssetExecutionContext,
-    config: TrainingConfig,
-    settings: SettingsResource,
-    waived: Mapping[str, Waiver] | None = None,
+    preset: str, context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
     from beatsight_core.errors import BeatSightError, TimeLimitError
     from beatsight_core.training.run import Terms, open_run, train
 
-    current, waived = settings.load(), waived or {}
+    current, key = settings.load(), from_partition(context.partition_key)
+    waived = _cleared(preset, key, config, current)
     try:
         result = train(
-            current, from_partition(context.partition_key), preset,
+            current, key, preset,
             overrides=given(config.overrides), device=config.device, progress=live_progress(context, f"train {preset}"),
             # A retry, of the step or of the run, goes on with what the first of these runs began.
             terms=Terms(

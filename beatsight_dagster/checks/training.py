@@ -52,5 +52,10 @@ def results(
         gates_result("curves", [gate for gate in gates if gate["name"] != "finite"], none="There are no finite losses"),
     ]
     if probe is not None:
-        found.append(pictured(gates_result(PROBE_GATE, probe["gates"]), probe["gates"], "Gates of the probe"))
+        judged = gates_result(PROBE_GATE, probe["gates"])
+        rare = ", ".join(probe["too_rare"]) or "none"
+        judged = judged._replace(
+            metadata={**(judged.metadata or {}), "too rare to be judged": dg.MetadataValue.text(rare)}
+        )
+        found.append(pictured(judged, probe["gates"], "Gates of the probe"))
     return found

@@ -9,7 +9,7 @@ from beatsight_core.health.gates import at_most
 from beatsight_core.promotion import rules
 from beatsight_core.promotion.infrastructure import CHECKS
 from beatsight_core.promotion.limits import PROBE_PROFILES, PROFILES
-from beatsight_core.promotion.probe import confusion_gates, figure_gates
+from beatsight_core.promotion.probe import confusion_gates, figure_gates, too_rare
 from beatsight_core.taxonomy import CORE
 from beatsight_dagster.checks import dataset, promotion, training
 
@@ -39,7 +39,7 @@ def metrics(figure: float = 0.95, **recalls: float) -> dict[str, Any]:
 def probe_record(found: dict[str, Any], growth: int = 0) -> dict[str, Any]:
     before, after = ({"pair": {"struck": 1000, "rate": count / 1000}} for count in (50, 50 + growth))
     gates = [gate.to_json() for gate in (*figure_gates(found, LIMITS), *confusion_gates(before, after, LIMITS))]
-    return {"gates": gates}
+    return {"gates": gates, "too_rare": too_rare(found, LIMITS)}
 
 
 def test_the_losses_have_two_checks() -> None:
@@ -67,6 +67,7 @@ def test_the_probe_has_one_with_a_table_and_a_picture(found: dict[str, Any], gro
     assert check.passed == (said is None)
     assert said is None or said in str(check.description)
     assert {"gates", "picture"} <= set(check.metadata)
+    assert check.metadata["too rare to be judged"].value == "none"
 
 
 def criteria(**changed: Any) -> dict[str, Any]:

@@ -99,7 +99,10 @@ def test_a_launch_may_be_cut_into_sittings(ready: Settings, instance: dg.Dagster
     register(instance, [key_of(ready)], [])
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance, asset_selection=[dg.AssetKey("warmup_probe")], partition_key=key_of(ready),
-        run_config=config_of(ready, overrides={**FAST, "epochs": 100_000}, max_seconds=3.0, sittings=2),
+        run_config=config_of(
+            ready, overrides={**FAST, "epochs": 100_000}, max_seconds=3.0, sittings=2,
+            despite_health="it never ends", despite_probe="it never ends",
+        ),
         raise_on_error=False,
     )  # fmt: skip
     assert not result.success

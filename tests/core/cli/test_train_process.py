@@ -12,6 +12,7 @@ import torch
 from beatsight_core.training import checkpoint
 from beatsight_core.training.run import open_run
 
+ENDLESS = ("--despite-health", "it never ends", "--despite-probe", "it never ends")
 TINY = {"lr": 5e-3, "batch": 16, "accumulation": 1, "model": "cnn_small"}
 
 
@@ -42,7 +43,7 @@ def test_a_time_limit_ends_a_sitting_with_75_and_the_same_command_goes_on(train,
     settings, _ = trained
     steps, limit_s = [], 5
     while len(steps) < 2:
-        code, said, errors = train("--device", "cpu", "--max-seconds", limit_s, epochs=100_000)
+        code, said, errors = train("--device", "cpu", "--max-seconds", limit_s, *ENDLESS, epochs=100_000)
         assert (code, said["exit_code"], said["error"]["kind"]) == (75, 75, "TimeLimitError"), errors
         run = open_run(settings, "latest")
         assert run.status == "unfinished"

@@ -16,7 +16,7 @@ from beatsight_core.files import file_name, read_json
 from beatsight_core.health.bless import bless
 from beatsight_core.health.report import run_health
 from beatsight_core.health.seal import sealed
-from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
+from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance, required
 from beatsight_core.promotion.criteria import judged as judged_record
 from beatsight_core.promotion.health_record import require_health
 from beatsight_core.promotion.registry import list_models, promote
@@ -52,7 +52,7 @@ def judged(trained: tuple[Settings, str]) -> tuple[Settings, str, Edit]:
 def test_a_report_of_this_dataset_that_passed_is_enough(judged: tuple[Settings, str, Edit]) -> None:
     settings, key, _ = judged
     assert all(gate["passed"] for gate in require_health(settings, key))
-    assert require_clearance(settings, key, "baseline") == {}
+    assert require_clearance(settings, key, "baseline", 1) == {}
 
 
 def test_failed_gates_are_named(judged: tuple[Settings, str, Edit]) -> None:
@@ -144,20 +144,30 @@ def test_a_report_of_another_state_of_things_does_not_count(judged: tuple[Settin
 
 
 def test_the_probe_needs_no_record_and_the_others_do(settings: Settings) -> None:
-    assert require_clearance(settings, "m-1", "warmup") == {}
+    assert require_clearance(settings, "m-1", "warmup", 1) == {}
     for preset in ("baseline", "long_run"):
         with pytest.raises(GateError, match="no health report of this manifest"):
-            require_clearance(settings, "m-1", preset)
+            require_clearance(settings, "m-1", preset, 1)
+
+
+def test_another_name_for_as_many_epochs_is_no_way_around(settings: Settings) -> None:
+    assert required("warmup", 8) == required("warmup", 59) == ()
+    assert required("warmup", 60) == required("baseline", 1) == required("baseline", 219) == (HEALTH,)
+    assert required("warmup", 220) == required("baseline", 220) == required("long_run", 1) == (HEALTH, PROBE)
+    with pytest.raises(GateError, match="no health report of this manifest"):
+        require_clearance(settings, "m-1", "warmup", 60)
+    with pytest.raises(GateError, match="no finished warm-up probe"):
+        require_clearance(settings, "m-1", "baseline", 220, despite={HEALTH: "only a trial"})
 
 
 def test_a_reason_lets_one_go_on_and_is_kept(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(GateError, match="no finished warm-up probe"):
-        require_clearance(settings, "m-1", "long_run", despite={HEALTH: "only a trial"})
-    waived = require_clearance(settings, "m-1", "long_run", despite={HEALTH: "only a trial", PROBE: "only a trial"})
+        require_clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial"})
+    waived = require_clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial", PROBE: "only a trial"})
     assert set(waived) == {HEALTH, PROBE}
     assert str(waived[HEALTH]).startswith("only a trial (refused: There is no health report")
     with pytest.raises(UsageError, match="blank reason"):
-        require_clearance(settings, "m-1", "long_run", despite={HEALTH: " "})
+        require_clearance(settings, "m-1", "long_run", 1, despite={HEALTH: " "})
 
 
 def call(root: Path, *words: str) -> Any:

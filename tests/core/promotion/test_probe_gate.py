@@ -10,7 +10,8 @@ from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import write_json
 from beatsight_core.promotion.candidate import candidate, newest_run
 from beatsight_core.promotion.limits import PROBE_PROFILES, ProbeLimits
-from beatsight_core.promotion.probe import ProbeGate, confusion_gates, figure_gates
+from beatsight_core.promotion.probe import ProbeGate, confusion_gates, figure_gates, too_rare
+from beatsight_core.promotion.rules import slice_again
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import CORE
 from beatsight_core.training.presets import TrainingConfig
@@ -47,6 +48,17 @@ def test_a_component_with_few_hits_is_not_judged() -> None:
     assert failed(few) == []
     few["per_class"]["splash"]["positives"] = 20
     assert failed(few) == ["recall_splash"]
+
+
+def test_who_is_too_rare_to_be_judged_is_told() -> None:
+    few, limits = metrics(), PROBE_PROFILES["production"]
+    assert too_rare(few, limits) == []
+    for label, positives in {"splash": 19, "china": 0, "tom_low": 20, "kick": 0}.items():
+        few["per_class"][label]["positives"] = positives
+    assert too_rare(few, limits) == ["splash", "china"]
+    row = slice_again([gate.to_json() for gate in figure_gates(few, limits)], too_rare(few, limits))
+    assert row.passed
+    assert row.message.endswith("are heard in it; too rare in it to be judged: splash, china")
 
 
 def test_kick_and_hats_are_not_the_probes_business() -> None:

@@ -64,8 +64,9 @@ class TrainingSubject:
         return []
 
     def content(self, root: Path) -> dict[str, str]:
-        """What lies in the root, runs by what they learned."""
-        files = {name: digest for name, digest in content(root).items() if not name.startswith("runs/")}
+        """What lies in the root, runs by what they learned; an evaluation says when it was made."""
+        apart = ("runs/", "reports/metrics/")
+        files = {name: digest for name, digest in content(root).items() if not name.startswith(apart)}
         return {**files, **learned(root)}
 
 
