@@ -57,17 +57,17 @@ def _figures(left_out: str, scores: Scores) -> Iterator[Figure]:
         yield Figure(
             f"{metric} on {left_out}, never heard", "", default[metric], floor, SMALL, old[metric],
             Target(aim, "value", at_least=True) if aim else None, f">= {aim:g}" if aim else "",
-            f"one value a seed; {_ahead(default[metric], small[metric], old[metric])}",
+            f"one value a seed; {_ahead(default[metric], cnn_small=small[metric], old_recipe=old[metric])}",
         )  # fmt: skip
 
 
-def _ahead(default: Values, *others: Values) -> str:
-    """Whether the default's mean lies above each other's by more than the widest spread of the seeds."""
-    spread = max(max(values) - min(values) for values in (default, *others))
-    lead = fmean(default) - max(map(fmean, others))
-    return (
-        f"ahead of the others by {lead:.3f}, seeds spread by {spread:.3f}: {'clear' if lead > spread else 'not clear'}"
-    )
+def _ahead(default: Values, **others: Values) -> str:
+    """By how much the default's mean lies above each other's, beside the wider of the two spreads of their seeds."""
+    said = []
+    for name, values in others.items():
+        lead, spread = fmean(default) - fmean(values), max(max(each) - min(each) for each in (default, values))
+        said.append(f"{lead:+.3f} to {name} (spread {spread:.3f}: {'clear' if lead > spread else 'not clear'})")
+    return ", ".join(said)
 
 
 def _mean(kits: Sequence[Scores]) -> Scores:
