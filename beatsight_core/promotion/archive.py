@@ -4,8 +4,8 @@
                   shows it, and the summary that it shows there
     gate.json     the gate record of its promotion; gates/ holds all of its gate records
     dataset/      the indexes (shards, counts, digests) and the catalog's summary
-    health/       the health report and its lists
-    evaluation/   every evaluation: metrics, report, confusions, the most confident mistakes
+    health/       the health report and its lists, and the blessed baseline
+    evaluation/   every evaluation: metrics, report, confusions, the most confident mistakes, likely label errors
     model/        card, checks and checksums of the versions that came of it
     status/       of the champion's run: what the status pages said of it
     archive.json  what this is, and what was not there to be archived

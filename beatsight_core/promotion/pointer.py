@@ -32,7 +32,7 @@ from beatsight_core.files import (
     write_bytes,
     write_json,
 )
-from beatsight_core.promotion.pair import CURRENT_SIDECAR, CURRENT_WEIGHTS, prepare_pair, put_pair
+from beatsight_core.promotion.pair import CURRENT_SIDECAR, CURRENT_WEIGHTS, PAIRS, prepare_pair, put_pair
 from beatsight_core.settings import Settings
 
 __all__ = ["HISTORY", "LOCK", "Champion", "align", "move_pointer", "read_pointer"]
@@ -81,7 +81,8 @@ def align(settings: Settings, champion: Champion) -> None:
     """
     folder = verified_version(settings, champion.version)
     models = settings.models_dir
-    remove_leftovers(models)
+    for place in (models, models / PAIRS):
+        remove_leftovers(place)
     put_pair(models, folder / WEIGHTS, _sidecar(folder, champion))
     _write_if_other(models / HISTORY, _lines(champion.history))
 

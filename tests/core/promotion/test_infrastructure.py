@@ -51,8 +51,8 @@ def test_a_version_that_says_something_else_is_found_by_its_self_test(released, 
     assert next(row.value for row in rows if row.name == "selftest_says_the_same") == len(clips)
 
 
-@pytest.mark.parametrize("names", [["model.safetensors"], ["model.pth", "model.safetensors"]])
-def test_answers_that_are_no_numbers_are_no_small_difference(released, tmp_path, names):
+def test_answers_that_are_no_numbers_are_no_small_difference(released, tmp_path):
+    names = ("model.pth", "model.safetensors")  # while the graph, which is asked first, answers as it should
     folder = copy_of_a_version(released, tmp_path)
     weights = read_weights(folder / "model.pth")
     weights["classifier.bias"][:] = float("nan")
