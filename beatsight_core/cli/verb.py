@@ -4,7 +4,7 @@ import functools
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn, Protocol
 
 import click
@@ -82,9 +82,15 @@ def _guarded(function: Callable[..., int | None], session: Session, debug: bool,
     except OSError as error:
         return _fail(StorageError.from_os_error(error, error.filename or session.settings.data_root), session, debug)
     except KeyboardInterrupt:
-        afresh = next((f" without --{name}" for name in ("fresh", "overwrite") if options.get(name)), "")
-        click.echo(f"Interrupted. Nothing is lost: run the same command{afresh} to go on.", err=True)
+        click.echo(f"Interrupted. Nothing is lost: {_after_an_interrupt(function.__name__, options)}.", err=True)
         return INTERRUPTED
+
+
+def _after_an_interrupt(name: str, options: Mapping[str, Any]) -> str:
+    if name == "rollback" and not options.get("version"):  # done already, the same words would go one version further
+        return "`beatsight models` says which version is in use, and whether to run the same command again"
+    afresh = next((f" without --{name}" for name in ("fresh", "overwrite") if options.get(name)), "")
+    return f"run the same command{afresh} to go on"
 
 
 def _fail(error: BeatSightError, session: Session, debug: bool) -> int:

@@ -5,11 +5,13 @@ import socket
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from beatsight_core.cli.main import _VERBS, beatsight
 from beatsight_core.cli.text import shape, size
+from beatsight_core.cli.verb import verb as as_verb
 
 CONTRACT = {
     "doctor", "demo", "dev", "verify", "export", "health", "features", "train", "evaluate", "judge", "promote",
@@ -136,3 +138,17 @@ def test_a_port_that_is_taken_or_is_none_is_said_at_once(data_root):
 def test_doctor_finds_a_file_where_a_folder_is_needed(data_root):
     (data_root / "runs").write_text("")
     assert call("doctor", "--data-root", data_root).exit_code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [([], "`beatsight models` says which version is in use"), (["2"], "run the same command to go on")],
+)
+def test_an_interrupted_rollback_is_not_sent_one_version_further(words, said):
+    @click.argument("version", required=False)
+    @as_verb
+    def rollback(session, version):
+        raise KeyboardInterrupt
+
+    done = CliRunner().invoke(rollback, words)
+    assert (done.exit_code, said in done.stderr) == (130, True)
