@@ -124,7 +124,8 @@ def model(clips: str) -> dict[str, Any]:
     def step() -> None:
         with torch.autocast("cpu", dtype=precision, enabled=precision is not None):
             logits = net(pictures)
-        torch.nn.functional.binary_cross_entropy_with_logits(logits.float(), targets).backward()
+        logits = logits.float()  # of one answer, or of several
+        torch.nn.functional.binary_cross_entropy_with_logits(logits, targets.expand_as(logits)).backward()
         net.zero_grad(set_to_none=True)
 
     for _ in range(5):

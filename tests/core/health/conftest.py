@@ -36,9 +36,11 @@ def take(session: str, hits: int = 12, **fields: Any) -> list[dict[str, Any]]:
 
 
 def write_audio(settings: Settings, path: str, source: str = "takes", seconds: float = SECONDS) -> Path:
+    """Noise that is struck anew every 100 ms, so that whatever `take` says sounds when it says so."""
     file = settings.data_root / "raw" / source / path
     file.parent.mkdir(parents=True, exist_ok=True)
-    noise = np.random.default_rng(len(path)).normal(0, 0.1, int(seconds * RATE))
+    noise = np.random.default_rng(len(path)).normal(0, 0.2, int(seconds * RATE))
+    noise *= 0.02 + np.exp(-(np.arange(len(noise)) % (RATE // 10)) / (0.02 * RATE))
     sf.write(file, noise.astype(np.float32), RATE, subtype="PCM_16")
     return file
 

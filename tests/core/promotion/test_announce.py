@@ -123,7 +123,7 @@ def test_promoting_tells_them_too_and_a_person_may_change_them_in_between(told):
     assert len(result.to_json()["changes"]) == 4
     steps = (told.data_root / "docs" / "NEXT_STEPS.md").read_text()
     assert "beatsight rollback" in steps
-    assert "`beatsight archive`" in steps  # to be copied, so nothing in it is escaped
+    assert f"`beatsight archive {champion_runs(told)[1]}`" in steps  # to be copied, so nothing in it is escaped
     (app / "other.toml").write_text("model = 'x'\n")
     another = dataclasses.replace(told.release.configs[0], file=app / "other.toml", key="model", value="{run_id}")
     more = dataclasses.replace(told, release=dataclasses.replace(told.release, configs=(another,)))

@@ -221,7 +221,7 @@ def test_an_evaluation_of_something_else_fails_its_criterion(trained):
     run = open_run(settings, run_id)
     evaluate(settings, run_id, device="cpu")
     best = checkpoint.load(run.checkpoint)
-    best["model"]["classifier.bias"] += 0.5
+    best["model"]["onset.classifier.bias"] += 0.5
     checkpoint.save_best(run.checkpoint.parent, {name: value for name, value in best.items() if name != "format"})
     judgement = judge(settings, run_id, device="cpu")
     assert [row["name"] for row in judgement.failed] == ["evaluation_matches"]
