@@ -17,6 +17,8 @@ from benchmarks.recordings import SOURCES, Size
 
 _FRESH = "fresh-"
 PROJECT = Path(__file__).resolve().parent.parent
+REAL = PROJECT.parent / "shared/data/real_kits"
+"""Recordings of two kits, `manifests/*.jsonl` and `raw/`; what needs them says so where they are absent."""
 CPU_ONLY = {"WANDB_MODE": "disabled", "CUDA_VISIBLE_DEVICES": "", "OMP_WAIT_POLICY": "PASSIVE"}
 """Of every process that is measured; the last is what the platform sets for itself, so reference points get it too."""
 

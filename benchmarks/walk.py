@@ -1,6 +1,6 @@
 """The whole judgement on real recordings, as docs/judgement.md types it: every report stays in a folder.
 
-    python -m benchmarks.walk                        half an hour on two cores; into benchmarks/data/walk
+    python -m benchmarks.walk                        ten minutes on two cores; into benchmarks/data/walk
     python -m benchmarks.walk --epochs 2 --to /tmp/walk
 
 Health and a blessed baseline, a change that is seen, a short training, a refused promotion, limits loosened with a
@@ -22,11 +22,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.bench import CPU_ONLY, PROJECT
+from benchmarks.bench import CPU_ONLY, REAL
 from benchmarks.run import DATA
 
-REAL = PROJECT.parent / "shared/data/real_kits"
-"""Recordings: a folder with `manifests/*.jsonl` and `raw/`."""
 REASON = "a walk through the judgement; nobody ships it"
 PAGES = (
     "reports/health/*/report.html", "reports/metrics/*/*/report.html", "models/versions/*/card.md",

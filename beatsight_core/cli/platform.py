@@ -125,7 +125,7 @@ def _environment(settings: Settings) -> dict[str, str]:
 
 def _outcome(settings: Settings) -> dict[str, Any]:
     """What the graph left behind, read back from the disk."""
-    from beatsight_core.promotion.registry import list_models
+    from beatsight_core.promotion.model_list import list_models
 
     reports = [*settings.health_dir.glob("*/report.html"), *settings.metrics_dir.glob("*/*/report.html")]
     return {

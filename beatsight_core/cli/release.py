@@ -48,6 +48,8 @@ def rollback(session: Session, version: str | None, why: str | None, dry_run: bo
     """Make the previous champion, or VERSION, the champion again."""
     from beatsight_core.promotion.registry import rollback as back
 
+    if version is None:  # done already, the same words would go one version further
+        session.after_interrupt = "`beatsight models` says which version is in use, and whether to roll back again"
     session.show(back(session.settings, version, why=why, dry_run=dry_run).to_json(), _show_rollback)
     return 0
 
@@ -55,7 +57,7 @@ def rollback(session: Session, version: str | None, why: str | None, dry_run: bo
 @verb
 def ls(session: Session) -> int:
     """List the versions, which one is the champion, and how good each is; or hand one over."""
-    from beatsight_core.promotion.registry import list_models
+    from beatsight_core.promotion.model_list import list_models
 
     session.show(list_models(session.settings).to_json(), _show_models)
     return 0

@@ -4,7 +4,7 @@ import functools
 import logging
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 
 import click
@@ -31,12 +31,14 @@ class Session:
         as_json: Whether standard output gets one JSON object instead of text.
         settings: Resolved when first asked for, so that a wrong file is an error like any other.
         progress: A live view in a terminal, log lines elsewhere.
+        after_interrupt: What is to be done after Ctrl-C, where it is not the same command again.
     """
 
     def __init__(self, data_root: str | None, *, as_json: bool):
         self.data_root = data_root
         self.as_json = as_json
         self.progress: Progress = progress_for_terminal()
+        self.after_interrupt: str | None = None
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -82,15 +84,10 @@ def _guarded(function: Callable[..., int | None], session: Session, debug: bool,
     except OSError as error:
         return _fail(StorageError.from_os_error(error, error.filename or session.settings.data_root), session, debug)
     except KeyboardInterrupt:
-        click.echo(f"Interrupted. Nothing is lost: {_after_an_interrupt(function.__name__, options)}.", err=True)
+        afresh = next((f" without --{name}" for name in ("fresh", "overwrite") if options.get(name)), "")
+        do = session.after_interrupt or f"run the same command{afresh} to go on"
+        click.echo(f"Interrupted. Nothing is lost: {do}.", err=True)
         return INTERRUPTED
-
-
-def _after_an_interrupt(name: str, options: Mapping[str, Any]) -> str:
-    if name == "rollback" and not options.get("version"):  # done already, the same words would go one version further
-        return "`beatsight models` says which version is in use, and whether to run the same command again"
-    afresh = next((f" without --{name}" for name in ("fresh", "overwrite") if options.get(name)), "")
-    return f"run the same command{afresh} to go on"
 
 
 def _fail(error: BeatSightError, session: Session, debug: bool) -> int:

@@ -29,6 +29,7 @@ from beatsight_core.promotion.export import FORMS, check_in_fresh_process, expor
 from beatsight_core.promotion.health_record import health_digest
 from beatsight_core.promotion.limits import Limit, limits_for, probe_limits, profile_notice
 from beatsight_core.promotion.matching import SLICE, compared_digests, mismatches
+from beatsight_core.promotion.model_notices import joined_notices
 from beatsight_core.promotion.probe import figure_gates, too_rare
 from beatsight_core.promotion.rules import Criterion
 from beatsight_core.settings import Settings
@@ -137,7 +138,7 @@ def first_grounds(settings: Settings, trained: Run, features: Features) -> dict[
         "key": trained.key,
         "preset": trained.preset,
         "profile": settings.gates.profile,
-        "notice": "; ".join(filter(None, [profile_notice(settings), waiver_notice(trained.folder)])) or None,
+        "notice": joined_notices(profile_notice(settings), waiver_notice(trained.folder)),
         "digests": {**current_digests(trained, features), "health": health_digest(settings, trained.key)},
         "limits": {
             **{name: limit.value for name, limit in limits.items()},

@@ -1,13 +1,10 @@
-"""Promotion, rollback, and the list of models: each one command, each one move of the pointer."""
+"""Promotion and rollback: each one command, each one move of the pointer."""
 
-import logging
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.errors import DatasetError, GateError, ModelError, UsageError
+from beatsight_core.errors import GateError, ModelError, UsageError
 from beatsight_core.evaluation.lookup import VERSION, verified_version, version_folder
-from beatsight_core.evaluation.report import METRICS
-from beatsight_core.evaluation.roles import CHAMPION, PREVIOUS, find_challenger
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.announce import (
@@ -18,17 +15,15 @@ from beatsight_core.promotion.announce import (
 )
 from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, write_version
 from beatsight_core.promotion.criteria import Judgement, is_version_of, judged, require_same_grounds
+from beatsight_core.promotion.model_notices import joined_notices, version_notice
 from beatsight_core.promotion.pair import CURRENT_WEIGHTS
 from beatsight_core.promotion.pointer import LOCK, Champion, align, move_pointer, read_pointer
-from beatsight_core.promotion.results import ModelList, PromotionResult, RollbackResult
+from beatsight_core.promotion.results import PromotionResult, RollbackResult
 from beatsight_core.promotion.rules import UNFORCEABLE
 from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
-logger = logging.getLogger("beatsight")
-
-_SHOWN = ("accuracy", "exact_match", "macro_f1", "loss")
 _WAITED_FOR = "the folder of models"
 """What a command that waits for another one says."""
 
@@ -121,7 +116,7 @@ def rollback(
         previous=now.version,
         run_id=about["run_id"],
         current=settings.models_dir / CURRENT_WEIGHTS,
-        notice=_notice(about),
+        notice=version_notice(about),
         changes=tuple(change.to_json() for change in changes if change.diff),
         dry_run=dry_run,
         untold=untold,
@@ -142,46 +137,6 @@ def champion(settings: Settings) -> Champion | None:
             align(settings, now)
             announce_if_possible(settings, now)
         return now
-
-
-def list_models(settings: Settings) -> ModelList:
-    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each.
-
-    Beside them the challenger, if a run stands that was judged and is no version.
-    """
-    try:
-        now = champion(settings)
-    except ModelError as error:  # a list is what one looks at then
-        logger.warning("%s", error)
-        now = read_pointer(settings)
-    challenger = find_challenger(settings)
-    return ModelList(
-        champion=now.version if now else None,
-        previous=now.previous if now else None,
-        challenger=challenger.to_json() if challenger else None,
-        models=tuple(_listed(settings, version, now) for version in reversed(versions(settings))),
-        history=now.history if now else (),
-    )
-
-
-def _listed(settings: Settings, version: int, now: Champion | None) -> dict[str, Any]:
-    """A row of the list. One whose files cannot be read stays in it, as it may be the one that is asked about."""
-    folder = version_folder(settings, version)
-    row = {"version": version, "role": _role(version, now), "folder": str(folder)}
-    try:
-        about, metrics = read_json(folder / VERSION), read_json(folder / METRICS)["metrics"]
-        return row | {
-            "run_id": about["run_id"],
-            **{name: metrics[name] for name in _SHOWN},
-            "promoted_at": about["promoted"]["at"],
-            "promoted_by": about["promoted"]["user"],
-            "profile": about["profile"],
-            "forced": about["forced"],
-            "notice": _notice(about),
-        }
-    except (DatasetError, KeyError, TypeError):
-        unknown = ("run_id", *_SHOWN, "promoted_at", "promoted_by", "profile", "forced")
-        return row | dict.fromkeys(unknown) | {"notice": "BROKEN: files are missing or were altered"}
 
 
 def _publish(
@@ -209,7 +164,7 @@ def _publish(
         already=False,
         changes=tuple(change.to_json() for change in changes),
         untold=untold,
-        notice=_joined(_notice(about), judgement.notice if judgement.notice != about["notice"] else None),
+        notice=joined_notices(version_notice(about), judgement.notice if judgement.notice != about["notice"] else None),
     )
 
 
@@ -227,7 +182,7 @@ def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionR
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=True,
         changes=(),
-        notice=_joined("it is the champion already", _notice(about)),
+        notice=joined_notices("it is the champion already", version_notice(about)),
     )
 
 
@@ -290,26 +245,6 @@ def _entry(action: str, about: dict[str, Any], why: str) -> dict[str, Any]:
         "at": done["at"],
         "by": f"{done['user']}@{done['host']}",
     }
-
-
-def _notice(about: dict[str, Any]) -> str | None:
-    """What every listing says of a version that did not pass production's criteria."""
-    forced = f"PROMOTED BY FORCE: {about['forced']}" if about["forced"] else None
-    return _joined(about["notice"], forced)
-
-
-def _joined(*notices: str | None) -> str | None:
-    return "; ".join(filter(None, notices)) or None
-
-
-def _role(version: int, now: Champion | None) -> str:
-    if now is None:
-        return "never champion"
-    if version == now.version:
-        return CHAMPION
-    if version == now.previous:
-        return PREVIOUS
-    return "former" if version in {int(entry["version"]) for entry in now.history} else "never champion"
 
 
 def reason_given(force: str | None) -> str | None:

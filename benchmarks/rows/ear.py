@@ -11,11 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 
-from benchmarks.bench import PROJECT, Bench
+from benchmarks.bench import REAL, Bench
 from benchmarks.figures import Figure, Target, Values
-
-REAL = PROJECT.parent / "shared/data/real_kits"
-"""Recordings of two kits and their manifest; without them nothing is measured."""
 
 KITS = ("tosdk", "muldjord")
 AIMS = {"accuracy": 0.65, "exact_match": 0.42, "macro_f1": 0.50, "macro_ap": None}

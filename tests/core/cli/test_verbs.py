@@ -5,13 +5,11 @@ import socket
 import subprocess
 import sys
 
-import click
 import pytest
 from click.testing import CliRunner
 
 from beatsight_core.cli.main import _VERBS, beatsight
 from beatsight_core.cli.text import shape, size
-from beatsight_core.cli.verb import verb as as_verb
 
 CONTRACT = {
     "doctor", "demo", "dev", "verify", "export", "health", "features", "train", "evaluate", "judge", "promote",
@@ -144,11 +142,10 @@ def test_doctor_finds_a_file_where_a_folder_is_needed(data_root):
     ("words", "said"),
     [([], "`beatsight models` says which version is in use"), (["2"], "run the same command to go on")],
 )
-def test_an_interrupted_rollback_is_not_sent_one_version_further(words, said):
-    @click.argument("version", required=False)
-    @as_verb
-    def rollback(session, version):
+def test_an_interrupted_rollback_is_not_sent_one_version_further(words, said, tmp_path, monkeypatch):
+    def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
-    done = CliRunner().invoke(rollback, words)
+    monkeypatch.setattr("beatsight_core.promotion.registry.rollback", stopped)
+    done = call("rollback", *words, "--data-root", tmp_path)
     assert (done.exit_code, said in done.stderr) == (130, True)

@@ -11,8 +11,9 @@ from beatsight_core.evaluation.lookup import champion_version, find_model
 from beatsight_core.files import sha256_file
 from beatsight_core.promotion.archive import archive_run
 from beatsight_core.promotion.criteria import judged
+from beatsight_core.promotion.model_list import list_models
 from beatsight_core.promotion.preview import preview_promotion
-from beatsight_core.promotion.registry import list_models, promote, rollback
+from beatsight_core.promotion.registry import promote, rollback
 from beatsight_core.promotion.status_pages import BEGIN, END
 
 

@@ -19,7 +19,8 @@ from beatsight_core.health.seal import sealed
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance, required
 from beatsight_core.promotion.criteria import judged as judged_record
 from beatsight_core.promotion.health_record import require_health
-from beatsight_core.promotion.registry import list_models, promote
+from beatsight_core.promotion.model_list import list_models
+from beatsight_core.promotion.registry import promote
 from beatsight_core.settings import Settings, load_settings
 from beatsight_core.taxonomy import CORE
 from beatsight_core.training.records import open_run

@@ -16,8 +16,9 @@ from beatsight_core.files import sha256_file
 from beatsight_core.promotion.criteria import judge, judged
 from beatsight_core.promotion.export import check_in_fresh_process
 from beatsight_core.promotion.limits import DEMO_NOTICE
+from beatsight_core.promotion.model_list import list_models
 from beatsight_core.promotion.record import RECORD, read_record
-from beatsight_core.promotion.registry import champion, list_models, promote, rollback
+from beatsight_core.promotion.registry import champion, promote, rollback
 from beatsight_core.promotion.rules import CRITERIA
 from beatsight_core.training import checkpoint
 from beatsight_core.training.records import open_run

@@ -10,8 +10,9 @@ from beatsight_core.errors import ModelError
 from beatsight_core.evaluation.lookup import find_model
 from beatsight_core.evaluation.roles import JUDGED, find_challenger
 from beatsight_core.promotion.criteria import judge
+from beatsight_core.promotion.model_list import list_models
 from beatsight_core.promotion.record import RECORD
-from beatsight_core.promotion.registry import list_models, rollback
+from beatsight_core.promotion.registry import rollback
 
 
 def test_champion_and_previous_are_versions(released):

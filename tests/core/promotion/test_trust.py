@@ -21,8 +21,9 @@ from beatsight_core.promotion.criteria import judge, judged
 from beatsight_core.promotion.evidence import gather, grounds
 from beatsight_core.promotion.export import check_in_fresh_process, checksums
 from beatsight_core.promotion.matching import mismatches
+from beatsight_core.promotion.model_list import list_models
 from beatsight_core.promotion.record import RECORD, read_record, row_differences, seal, write_record
-from beatsight_core.promotion.registry import list_models, promote, rollback
+from beatsight_core.promotion.registry import promote, rollback
 from beatsight_core.promotion.rules import CRITERIA
 from beatsight_core.settings import Settings
 from beatsight_core.training import checkpoint
