@@ -57,6 +57,12 @@ class Features:
             return np.arange(len(self), dtype=np.int64)
         return np.flatnonzero((self.meta["split"] == split).to_numpy()).astype(np.int64)
 
+    @property
+    def folders(self) -> list[Path]:
+        """Folders of the memory-mapped files; empty for arrays that are in memory."""
+        files = [array.filename for array in self.arrays if isinstance(array, np.memmap)]
+        return sorted({Path(file).parent for file in files if file is not None})
+
     def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Copy pictures: (len(rows), n_mels, frames) as stored, in the order of `rows`."""
         return self._pictures.take(rows)

@@ -9,17 +9,15 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-import psutil
 import torch
 
 from beatsight_core.features.cache import Features
 from beatsight_core.features.cores import on_one_core
 from beatsight_core.features.logmel import to_decibels
+from beatsight_core.filesystems import slow_for_random_reads
+from beatsight_core.training.memory_plan import device_room, host_room
 
 logger = logging.getLogger("beatsight")
-
-MEMORY_SHARE = 0.6
-"""Share of the free memory that clips may take, of a device as of the machine."""
 
 _CHUNK_ROWS = 16384
 _RESIDENCE = {"device": "resident on {}", "host": "in memory, copied to {}", "map": "memory-mapped, copied to {}"}
@@ -138,56 +136,79 @@ def load_clips(
     *,
     residence: str = "auto",
     sharers: int = 1,
+    reserve: int = 0,
 ) -> Clips:
-    """Rows of the cache, as near to the device as memory allows.
+    """Load rows of the cache as near to the device as memory allows.
 
     Args:
         features: The cache.
         rows: Rows of it, (N,).
-        device: Where batches are wanted.
-        name: For the log.
-        residence: "device", "host" or "map" to decide; "auto" to go by what is free now.
-        sharers: Processes of this machine that load the same.
+        device: Device where batches are wanted.
+        name: Name of these clips in the log.
+        residence: "device", "host" or "map" to decide; "auto" to choose by the memory that is free now.
+        sharers: Number of processes of this machine that load the same.
+        reserve: Bytes of the device that must stay free for computing (see `memory_plan.step_bytes`).
+
+    Raises:
+        torch.OutOfMemoryError: The device is too small for clips that `residence` puts there.
     """
-    spec = features.spec
-    need = len(rows) * spec.clip_bytes
-    here, there = free_bytes(torch.device("cpu")) / sharers, free_bytes(device)
-    where = choose_residence(need, there if device.type == "cuda" else here, here) if residence == "auto" else residence
+    need = len(rows) * features.spec.clip_bytes
+    on_host = host_room(sharers)
+    on_device = on_host
+    if device.type == "cuda":
+        on_device = device_room(*torch.cuda.mem_get_info(device), reserve)
+    where = choose_residence(need, on_device, on_host) if residence == "auto" else residence
     logger.info(
-        "%s: %s clips, %.2f GB, %s; free: %.1f GB there, %.1f GB in memory",
-        name, f"{len(rows):,}", need / 1e9, _RESIDENCE[where].format(device), there / 1e9, here / 1e9,
+        "%s: %s clips, %.2f GB, %s; room for clips: %.1f GB there, %.1f GB in memory",
+        name, f"{len(rows):,}", need / 1e9, _RESIDENCE[where].format(device), on_device / 1e9, on_host / 1e9,
     )  # fmt: skip
+    if where == "device":
+        try:
+            return ResidentClips(*_copied(features, rows, device), features.spec.floor_db)
+        except torch.OutOfMemoryError:
+            if residence != "auto":
+                raise
+        where = choose_residence(need, 0, on_host)
+        logger.warning("%s: another program took the memory of %s meanwhile; they stay in memory", name, device)
     if where == "map":
+        _warn_of_slow_files(features, name)
         return MappedClips(features, rows, device)
-    place = device if where == "device" else torch.device("cpu")
+    return HostClips(*_copied(features, rows, torch.device("cpu")), features.spec.floor_db, device)
+
+
+def choose_residence(need: float, on_device: float, on_host: float) -> str:
+    """Choose where clips go: "device", "host" or "map".
+
+    Args:
+        need: Bytes that they take.
+        on_device: Bytes that they may take on the device; of the CPU, those of the machine.
+        on_host: Bytes of the machine's memory that they may take.
+    """
+    if need <= on_device:
+        return "device"
+    return "host" if need <= on_host else "map"
+
+
+def _copied(features: Features, rows: npt.NDArray[np.int64], place: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Clips as stored and their targets, on a device or the CPU."""
+    spec = features.spec
     stored = torch.empty((len(rows), spec.n_mels, spec.frames), dtype=getattr(torch, spec.storage), device=place)
     for start in range(0, len(rows), _CHUNK_ROWS):
         part = features.read(rows[start : start + _CHUNK_ROWS])
         stored[start : start + len(part)].copy_(torch.from_numpy(part))
-    targets = torch.from_numpy(features.targets[rows]).to(place)
-    if where == "device":
-        return ResidentClips(stored, targets, spec.floor_db)
-    return HostClips(stored, targets, spec.floor_db, device)
+    return stored, torch.from_numpy(features.targets[rows]).to(place)
 
 
-def choose_residence(need: float, on_device: float, on_host: float) -> str:
-    """Where clips go: "device", "host" or "map".
-
-    Args:
-        need: Bytes that they take.
-        on_device: Bytes that are free on the device, for the CPU those of the machine.
-        on_host: Bytes of the machine's memory that are free for them.
-    """
-    if need <= MEMORY_SHARE * on_device:
-        return "device"
-    return "host" if need <= MEMORY_SHARE * on_host else "map"
-
-
-def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device; the machine's for the CPU."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+def _warn_of_slow_files(features: Features, name: str) -> None:
+    """Warn where each batch of mapped clips would be hundreds of small reads from a slow file system."""
+    for folder in features.folders:
+        if kind := slow_for_random_reads(folder):
+            logger.warning(
+                "%s are read at random from %s, which lies on %s: an epoch may take hours. Give this machine more "
+                "memory (under WSL: memory= in .wslconfig), or put the cache on a local drive (BEATSIGHT_CACHE_DIR)",
+                name, folder, kind,
+            )  # fmt: skip
+            return
 
 
 def in_batches(clips: Clips, size: int) -> list[torch.Tensor]:

@@ -8,6 +8,7 @@ from beatsight_core.progress import Task
 from beatsight_core.training import checkpoint, records
 from beatsight_core.training.batches import Clips
 from beatsight_core.training.loop import EpochNumbers, Trainer
+from beatsight_core.training.memory_plan import peak_bytes
 from beatsight_core.training.outcome import clip_metrics
 from beatsight_core.training.sitting import Sitting
 from beatsight_core.training.thresholds import DEFAULT
@@ -29,10 +30,10 @@ def end_epoch(
         trainer.end_epoch(sitting.ranks.told(0.0))
         return
     began = time.monotonic()
-    metrics = clip_metrics(trainer.judged, validation, DEFAULT, sitting.features)
+    metrics = clip_metrics(trainer.judged, validation, DEFAULT, sitting.features, trainer.largest_part)
     trainer.end_epoch(sitting.ranks.told(metrics["loss"]))
     _keep_if_best(sitting, trainer, metrics)
-    record = _record(trainer, metrics, numbers) | watch.take()
+    record = _record(trainer, metrics, numbers) | watch.take() | {"device_peak_bytes": peak_bytes(trainer.device)}
     record["seconds"] = numbers.seconds + time.monotonic() - began
     records.write_history(sitting.folder, [*records.read_history(sitting.folder), record])
     sitting.tracker.log()

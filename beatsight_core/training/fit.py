@@ -2,11 +2,14 @@
 
 import contextlib
 import functools
+import gc
 import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from beatsight_core.errors import DatasetError, TrainingError
 from beatsight_core.progress import Task
@@ -17,10 +20,12 @@ from beatsight_core.training.cuda import compile_training, training_context
 from beatsight_core.training.epoch_end import end_epoch
 from beatsight_core.training.interrupts import StopRequest, stop_on_signals
 from beatsight_core.training.loop import Trainer
+from beatsight_core.training.memory_plan import step_bytes
 from beatsight_core.training.model import build_model
+from beatsight_core.training.optimisation import amp_dtype
 from beatsight_core.training.order import validation_rows
-from beatsight_core.training.outcome import conclude
-from beatsight_core.training.plan import describe, resolve, with_resolved
+from beatsight_core.training.outcome import Judging, conclude
+from beatsight_core.training.plan import describe, largest_part, resolve, with_resolved
 from beatsight_core.training.presets import TrainingConfig
 from beatsight_core.training.randomness import seed_all
 from beatsight_core.training.sitting import Sitting, save
@@ -55,24 +60,49 @@ def fit(sitting: Sitting) -> dict[str, Any]:
         if not len(rows):
             do = "add sessions, or change dataset.val_ratio, and export again"
             raise DatasetError(f"The dataset has no hits in split {name}", do=do)
-    config, ranks = sitting.config, sitting.ranks
-    with stop_on_signals() as stop, training_context(device, deterministic=config.deterministic):
-        load = functools.partial(load_clips, features, device=device, sharers=ranks.count)
-        trainer = _make_trainer(sitting, load(train_rows, name="training clips", residence=config.residence))
-        there = config.residence if ranks.first else "map"  # the others never read them
+    ranks, residence = sitting.ranks, sitting.config.residence
+    with stop_on_signals() as stop, training_context(device, deterministic=sitting.config.deterministic):
+        found = checkpoint.load_newest(sitting.checkpoints)
+        config = _steps(sitting, len(train_rows), found)
+        pieces = max(sitting.pieces, found[0]["steps"]["pieces"] if found else 1)
+        part = largest_part(config, len(train_rows), ranks.count * pieces)
+        reserve = _working_memory(sitting, config, part)
+        load = functools.partial(load_clips, features, device=device, sharers=ranks.count, reserve=reserve)
+        trainer = _make_trainer(sitting, config, load(train_rows, name="training clips", residence=residence), found)
+        there = residence if ranks.first else "map"  # the others never read them
         _train(sitting, trainer, load(val_rows, name="validation clips", residence=there), stop)
         if not ranks.first:
             return {}
         to_judge = len(features.rows_of("val")) + len(features.rows_of("calibration"))
         sitting.limit.require("all epochs are done, judging the result would take too long", judge=to_judge)
-        return conclude(sitting.folder, sitting.identity, trainer.judged, features)
+        net, batch = trainer.judged, trainer.largest_part
+        del trainer  # and with it the training clips, so that the judged ones find their room
+        _free_unused(device)
+        return conclude(sitting.folder, sitting.identity, net, features, Judging(batch, reserve))
 
 
-def _make_trainer(sitting: Sitting, clips: Clips) -> Trainer:
+def _working_memory(sitting: Sitting, config: TrainingConfig, part: int) -> int:
+    """Bytes that a device needs beside the clips for forward passes of `part` clips; on the CPU 0: steps are small."""
+    if sitting.device.type != "cuda":
+        return 0
+    net = build_model(config.model, sitting.features.spec, len(sitting.features.classes), config.dropout)
+    need = step_bytes(net, sitting.features.spec, part, amp_dtype(config, sitting.device))
+    logger.info("a step with %s clips at a time needs about %.1f GB beside the clips", f"{part:,}", need / 1e9)
+    return need
+
+
+def _free_unused(device: torch.device) -> None:
+    """Give memory that nothing refers to back to the device."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def _make_trainer(
+    sitting: Sitting, config: TrainingConfig, clips: Clips, found: tuple[dict[str, Any], Path] | None
+) -> Trainer:
     """A net at its first step or at its newest whole checkpoint; the history is cut to what that had seen."""
     spec, ranks = sitting.features.spec, sitting.ranks
-    found = checkpoint.load_newest(sitting.checkpoints)
-    config = _steps(sitting, len(clips), found)
     seed_all(config.seed)
     model = build_model(config.model, spec, len(sitting.features.classes), config.dropout)
     if found is None:

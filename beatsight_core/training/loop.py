@@ -16,15 +16,16 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from beatsight_core.compute.trouble import is_out_of_memory
 from beatsight_core.errors import SettingsError
 from beatsight_core.training.augment import Augmentation
 from beatsight_core.training.batches import Clips
 from beatsight_core.training.feeding import Feed, Pair
 from beatsight_core.training.losses import MultilabelLoss, struck_share
 from beatsight_core.training.memory import MemoryShortError, too_little_memory
-from beatsight_core.training.optimisation import amp_dtype, decay_groups, move_average, unused_scaler
+from beatsight_core.training.optimisation import MovingAverage, amp_dtype, decay_groups, unused_scaler
 from beatsight_core.training.order import epoch_order
-from beatsight_core.training.plan import resolved_values
+from beatsight_core.training.plan import largest_part, resolved_values
 from beatsight_core.training.presets import TrainingConfig
 from beatsight_core.training.randomness import random_state, restore_random_state, seed_all
 from beatsight_core.training.ranks import ALONE, Ranks
@@ -108,6 +109,7 @@ class Trainer:
         layout = torch.channels_last if config.channels_last else torch.contiguous_format
         self.model: nn.Module = model.to(memory_format=layout)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else None
+        self._moving = MovingAverage(self.average, self.model) if self.average is not None else None
         self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), lr=config.lr, fused=True)
         self.amp_dtype = amp_dtype(config, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp_dtype is torch.float16)
@@ -120,6 +122,7 @@ class Trainer:
             raise SettingsError(f"A run cannot be shared by {ranks.count} processes", why=why, do="use fewer processes")
         self._weights = weights
         self._forward: Callable[[torch.Tensor], torch.Tensor] = self.model
+        self._keep_gradients = False
         self.augment: Callable[[torch.Tensor, torch.Tensor], Pair] = Augmentation(config, floor_db)
         self._loss = MultilabelLoss(config, struck_share(clips.targets)).to(self.device)
         self._tally = Tally(self.device)
@@ -146,11 +149,25 @@ class Trainer:
     @property
     def largest_part(self) -> int:
         """Clips of the largest forward pass of any process."""
-        return -(-min(self.config.batch, len(self.clips)) // (self.ranks.count * self.pieces))
+        return largest_part(self.config, len(self.clips), self.ranks.count * self.pieces)
 
     def use_forward(self, forward: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Train through `forward`, a compiled form of the net, which shares its weights."""
         self._forward = forward
+
+    def keep_gradients(self, *, keep: bool) -> None:
+        """Decide whether gradients have memory of their own from step to step.
+
+        CUDA graphs need that: a graph writes its gradients to the same addresses at every replay. If those were the
+        parameters' gradients themselves, the second part of a step would overwrite the first instead of adding to it.
+        """
+        self._keep_gradients = keep
+        for parameter in self.model.parameters():
+            parameter.grad = torch.zeros_like(parameter) if keep and parameter.requires_grad else None
+
+    def clear_gradients(self) -> None:
+        """Forget the gradients of the last step."""
+        self.optimizer.zero_grad(set_to_none=not self._keep_gradients)
 
     def use_augmentation(self, augment: Callable[[torch.Tensor, torch.Tensor], Pair]) -> None:
         """Augment by a compiled form of `augment`."""
@@ -238,12 +255,13 @@ class Trainer:
         batches = torch.split(order[: self.micro_batches * self.config.batch], self.config.batch)
         first, per_step = self.position.epoch_step, self.config.accumulation
         left = batches[first * per_step :]
+        clips = [sum(map(len, left[start : start + per_step])) for start in range(0, len(left), per_step)]
         shares = [self.ranks.share(batch) for batch in left]
         mine = torch.split(self.clips.place(torch.cat(shares)), [len(share) for share in shares])
         parts = [part for share in mine for part in share.tensor_split(self.pieces)]
         per_group = per_step * self.pieces
         return [
-            (parts[step * per_group : (step + 1) * per_group], sum(map(len, left[step * per_step :][:per_step])))
+            (parts[step * per_group : (step + 1) * per_group], clips[step])
             for step in range(self.steps_per_epoch - first)
         ]
 
@@ -252,10 +270,12 @@ class Trainer:
         try:
             self._step(batches, parts, clips)
             return True
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
             why = str(error)
         # Only now nothing refers to what the attempt had made.
-        self.optimizer.zero_grad(set_to_none=True)
+        self.clear_gradients()
         self.scaler = unused_scaler(self.scaler, self.device)
         if not self.ranks.alone:
             raise too_little_memory(self.device, why, MemoryShortError)
@@ -292,8 +312,8 @@ class Trainer:
         nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.average is not None:
+        self.clear_gradients()
+        if self._moving is not None:
             done = self.position.step  # young averages follow faster, as the first weights mean little
-            move_average(self.average, self.model, min(self.config.ema_decay, (1 + done) / (10 + done)))
+            self._moving.move(min(self.config.ema_decay, (1 + done) / (10 + done)))
         self._tally.add(losses, clips, self.position.step)

@@ -1,10 +1,12 @@
 """Details of an optimizer's step: what decays, in which precision, and the moving average of weights."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import nn
 
+from beatsight_core.errors import DeviceError
 from beatsight_core.training.presets import TrainingConfig
 
 
@@ -18,16 +20,32 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
 
 
 def amp_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | None:
-    """The reduced precision of forward passes, where configuration and device have one.
+    """Return the reduced precision of forward passes, or None for float32.
 
     A processor has bfloat16 if it multiplies it in hardware; there a net trains twice as fast. Half precision on a CPU
-    would need the loss scaled and gains nothing.
+    would need the loss scaled and gains nothing. A CUDA device before Ampere (compute capability 8.0) only emulates
+    bfloat16: torch counts it as supported, but convolutions fail or are ten times slower. Such a device gets float16.
+
+    Args:
+        config: Its `amp`.
+        device: Device of the forward passes.
+
+    Raises:
+        DeviceError: bfloat16 was asked for by name on a CUDA device that only emulates it.
     """
-    if device.type == "cuda":
-        kinds = {"auto": torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16}
-        return {"bfloat16": torch.bfloat16, "float16": torch.float16, **kinds}.get(config.amp)
-    fast = config.amp == "auto" and cpu_has_bfloat16()
-    return torch.bfloat16 if fast or config.amp == "bfloat16" else None
+    if device.type != "cuda":
+        fast = config.amp == "auto" and cpu_has_bfloat16()
+        return torch.bfloat16 if fast or config.amp == "bfloat16" else None
+    if config.amp == "off":
+        return None
+    native = torch.cuda.is_bf16_supported(including_emulation=False)
+    if config.amp == "bfloat16" and not native:
+        raise DeviceError(
+            f"{torch.cuda.get_device_name(device)} has no bfloat16, which amp = bfloat16 asks for",
+            why="it only emulates it, and convolutions are then missing or very slow",
+            do="use --set amp=float16, or amp=auto, which chooses what the device has",
+        )
+    return torch.bfloat16 if native and config.amp != "float16" else torch.float16
 
 
 def cpu_has_bfloat16() -> bool:
@@ -45,11 +63,37 @@ def unused_scaler(scaler: torch.amp.GradScaler, device: torch.device) -> torch.a
     return made
 
 
-@torch.no_grad()
-def move_average(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move an average of weights towards the net's by a share of 1 - decay; its statistics are the net's."""
-    ours: list[torch.Tensor] = list(average.parameters())
-    theirs: list[torch.Tensor] = list(model.parameters())
-    torch._foreach_lerp_(ours, theirs, 1.0 - decay)
-    for mine, other in zip(average.buffers(), model.buffers(), strict=True):
-        mine.copy_(other)
+class MovingAverage:
+    """A moving average of a net's weights; its statistics (buffers) are the net's own.
+
+    Both nets' tensors are listed once: walking through the modules took longer, at every step, than the arithmetic.
+
+    Args:
+        average: The net that holds the average.
+        model: The net in training, of the same architecture. Neither may exchange its tensors for others.
+    """
+
+    def __init__(self, average: nn.Module, model: nn.Module):
+        self.average = average
+        self._weights: tuple[list[torch.Tensor], list[torch.Tensor]]
+        self._weights = list(average.parameters()), list(model.parameters())
+        self._buffers = _by_dtype(zip(average.buffers(), model.buffers(), strict=True))
+
+    @torch.no_grad()
+    def move(self, decay: float) -> None:
+        """Move the average towards the net's weights by a share of 1 - decay."""
+        torch._foreach_lerp_(*self._weights, 1.0 - decay)
+        for mine, others in self._buffers:
+            torch._foreach_copy_(mine, others)
+
+
+def _by_dtype(
+    pairs: Iterable[tuple[torch.Tensor, torch.Tensor]],
+) -> list[tuple[list[torch.Tensor], list[torch.Tensor]]]:
+    """Pairs of tensors in one group per type, because one operation for many tensors wants them of one type."""
+    groups: dict[torch.dtype, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
+    for mine, other in pairs:
+        first, second = groups.setdefault(mine.dtype, ([], []))
+        first.append(mine)
+        second.append(other)
+    return list(groups.values())

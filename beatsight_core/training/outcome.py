@@ -1,12 +1,12 @@
 """What a run came to: thresholds tuned on the calibration split, metrics on all of val, both of the best weights."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from beatsight_core.features.cache import Features
@@ -14,11 +14,26 @@ from beatsight_core.files import sha256_file, write_json
 from beatsight_core.metrics import NOTHING, confusion_counts, multilabel_metrics, precision_recall, said_components
 from beatsight_core.training import checkpoint, records
 from beatsight_core.training.batches import Clips, load_clips
-from beatsight_core.training.predicting import predict_clips
+from beatsight_core.training.predicting import CUDA_EVAL_BATCH, predict_clips
 from beatsight_core.training.thresholds import DEFAULT, tune_thresholds
 
 
-def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: Features) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How much memory judging may take on a device.
+
+    Attributes:
+        batch: Clips at a time: those of a training step's forward pass, which needs more memory for as many.
+        reserve: Bytes that stay free for computing when the judged clips are made resident.
+    """
+
+    batch: int = CUDA_EVAL_BATCH
+    reserve: int = 0
+
+
+def conclude(
+    folder: Path, identity: dict[str, Any], net: nn.Module, features: Features, judging: Judging = Judging()
+) -> dict[str, Any]:
     """Judge the best weights; write `thresholds.json`, `curves.json`, and last `metrics.json`: that finishes the run.
 
     Args:
@@ -26,6 +41,7 @@ def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: F
         identity: What its `config.json` says.
         net: Of the run's architecture, on the device to use; it is given the best weights.
         features: Its cache.
+        judging: Limits of memory.
 
     Returns:
         What `metrics.json` says.
@@ -33,10 +49,9 @@ def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: F
     path = folder / records.CHECKPOINTS / checkpoint.BEST
     best = checkpoint.load(path)
     net.load_state_dict(best["model"])
-    device = next(net.parameters()).device
-    thresholds = _thresholds(folder, net, features, device)
+    thresholds = _thresholds(folder, net, features, judging)
     rows = features.rows_of("val")
-    probabilities, struck = predict_clips(net, load_clips(features, rows, device, "val")), features.targets[rows]
+    probabilities, struck = _predicted(net, features, rows, "val", judging), features.targets[rows]
     write_json(folder / records.CURVES, _curves(probabilities, struck, thresholds, features.classes))
     metrics = multilabel_metrics(probabilities, struck, thresholds, features.classes)
     history = records.read_history(folder)
@@ -56,9 +71,20 @@ def conclude(folder: Path, identity: dict[str, Any], net: nn.Module, features: F
     return result
 
 
-def clip_metrics(net: nn.Module, clips: Clips, thresholds: npt.ArrayLike, features: Features) -> dict[str, Any]:
-    """Every metric of a net on some clips."""
-    return multilabel_metrics(predict_clips(net, clips), clips.targets.cpu().numpy(), thresholds, features.classes)
+def clip_metrics(
+    net: nn.Module, clips: Clips, thresholds: npt.ArrayLike, features: Features, batch: int = CUDA_EVAL_BATCH
+) -> dict[str, Any]:
+    """Return every metric of a net on some clips, predicted `batch` at a time on a CUDA device."""
+    probabilities = predict_clips(net, clips, batch)
+    return multilabel_metrics(probabilities, clips.targets.cpu().numpy(), thresholds, features.classes)
+
+
+def _predicted(
+    net: nn.Module, features: Features, rows: npt.NDArray[np.int64], name: str, judging: Judging
+) -> npt.NDArray[np.float32]:
+    """Probabilities of rows of the cache, (len(rows), classes)."""
+    device = next(net.parameters()).device
+    return predict_clips(net, load_clips(features, rows, device, name, reserve=judging.reserve), judging.batch)
 
 
 def _curves(
@@ -78,11 +104,11 @@ def _curves(
     }
 
 
-def _thresholds(folder: Path, net: nn.Module, features: Features, device: torch.device) -> npt.NDArray[np.float64]:
+def _thresholds(folder: Path, net: nn.Module, features: Features, judging: Judging) -> npt.NDArray[np.float64]:
     rows = features.rows_of("calibration")
     thresholds = np.full(len(features.classes), DEFAULT)
     if len(rows):
-        probabilities = predict_clips(net, load_clips(features, rows, device, "calibration clips"))
+        probabilities = _predicted(net, features, rows, "calibration clips", judging)
         thresholds = tune_thresholds(probabilities, features.targets[rows])
     named = {label: float(value) for label, value in zip(features.classes, thresholds, strict=True)}
     write_json(

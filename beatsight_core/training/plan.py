@@ -60,6 +60,17 @@ def fitting_accumulation(config: TrainingConfig, batches: int) -> int:
     return max(1, min(config.accumulation, batches // config.least_steps))
 
 
+def largest_part(config: TrainingConfig, clips: int, parts: int) -> int:
+    """Return the clips of the largest forward pass of any process.
+
+    Args:
+        config: Its `batch`.
+        clips: Training clips.
+        parts: Parts of a batch: processes that share it, times what each cuts its share into.
+    """
+    return -(-min(config.batch, clips) // parts)
+
+
 def resolved_values(config: TrainingConfig) -> dict[str, Any]:
     """What a checkpoint keeps of a resolved configuration."""
     return {name: getattr(config, name) for name in RESOLVED}

@@ -55,11 +55,11 @@ class TrainingConfig:
         model: Architecture (see `model.build_model`).
         dropout: Before the last layer.
         seed: Of initial weights, order, dropout and augmentation.
-        amp: Reduced precision of forward passes: "auto" (on CUDA bfloat16, else float16; on the CPU bfloat16 where the
-            processor has it), "bfloat16", "float16" (on CUDA only) or "off".
+        amp: Reduced precision of forward passes: "auto" (on CUDA bfloat16 where the device has it, from Ampere on, else
+            float16; on the CPU bfloat16 where the processor has it), "bfloat16", "float16" (on CUDA only) or "off".
         channels_last: Memory layout of the convolutions; faster everywhere.
         compile: Compile the net, on CUDA only.
-        cuda_graphs: Let the compiled net replay recorded kernels instead of launching each.
+        cuda_graphs: Let the compiled net replay recorded kernels instead of launching each; needs `compile`.
         deterministic: Only kernels that give the same bits every time; slower, and only needed on CUDA.
         val_fraction: Share of the validation hits looked at after each epoch; the final metrics use all.
         val_minimum: Hits looked at even so, if there are as many.
@@ -210,5 +210,6 @@ def _contradictions(config: TrainingConfig) -> list[str]:
         (not config.min_lr <= config.lr < 10, "min_lr <= lr < 10 must hold"),
         (not 0 < config.val_fraction <= 1, "val_fraction must lie in (0, 1]"),
         (not 0 < config.plateau_factor < 1, "plateau_factor must lie between 0 and 1"),
+        (config.cuda_graphs and not config.compile, "cuda_graphs needs compile = true: only a compiled net has graphs"),
     ]
     return problems + [problem for wrong, problem in checks if wrong]

@@ -21,7 +21,12 @@ from beatsight_core.training.relay import LogSender, Sender, SentProgress
 
 HOST = "127.0.0.1"
 PATIENCE = datetime.timedelta(hours=12)
-"""How long the others wait for one that is busy. Whoever started them ends them all when one is gone."""
+"""How long the others wait for one whose host is busy, as the first is while it validates. Whoever started them ends
+them all when one is gone."""
+
+STEP_PATIENCE = datetime.timedelta(minutes=30)
+"""How long a sum over devices waits. All are in the same step then, or compile the same net, so one that is later than
+this has failed on its way there."""
 
 _PR_SET_PDEATHSIG = 1
 
@@ -90,9 +95,10 @@ def _work(job: Job, sender: Sender) -> Any:
         torch.cuda.set_device(job.number)
     store = TCPStore(HOST, job.port, is_master=False, timeout=PATIENCE)
     backend = "cpu:gloo,cuda:nccl" if job.on_cuda else "gloo"
-    dist.init_process_group(backend, store=store, rank=job.number, world_size=job.count, timeout=PATIENCE)
+    dist.init_process_group(backend, store=store, rank=job.number, world_size=job.count, timeout=STEP_PATIENCE)
+    hosts = dist.new_group(backend="gloo", timeout=PATIENCE)
     progress = SentProgress(sender) if job.number == 0 else SilentProgress()
-    return job.work(Ranks(job.number, job.count), progress)
+    return job.work(Ranks(job.number, job.count, hosts), progress)
 
 
 if __name__ == "__main__":

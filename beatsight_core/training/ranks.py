@@ -23,10 +23,12 @@ class Ranks:
     Args:
         number: Which one, from 0; the first alone writes files, logs and tracks.
         count: How many there are. With more than one, torch's process group has been joined.
+        hosts: Process group for what concerns the host, which waits for hours where the other waits for minutes; None
+            for the same group.
     """
 
-    def __init__(self, number: int = 0, count: int = 1):
-        self.number, self.count = number, count
+    def __init__(self, number: int = 0, count: int = 1, hosts: dist.ProcessGroup | None = None):
+        self.number, self.count, self._hosts = number, count, hosts
 
     @property
     def first(self) -> bool:
@@ -47,7 +49,7 @@ class Ranks:
         if self.alone:
             return wish
         wishes = torch.tensor(wish)
-        dist.all_reduce(wishes, dist.ReduceOp.MAX)
+        dist.all_reduce(wishes, dist.ReduceOp.MAX, group=self._hosts)
         return int(wishes)
 
     def meet(self) -> None:
@@ -59,7 +61,7 @@ class Ranks:
         if self.alone:
             return value
         values = [value]
-        dist.broadcast_object_list(values, src=0)
+        dist.broadcast_object_list(values, src=0, group=self._hosts)
         return values[0]
 
     def gather(self, value: Value) -> list[Value]:
@@ -67,7 +69,7 @@ class Ranks:
         if self.alone:
             return [value]
         values: list[Any] = [None] * self.count
-        dist.all_gather_object(values, value)
+        dist.all_gather_object(values, value, group=self._hosts)
         return values
 
     def total(self, number: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beatsight_core.dataset.index import dataset_key
-from beatsight_core.errors import TrainingError, UsageError
+from beatsight_core.errors import DeviceError, TrainingError, UsageError
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.device import torch_device
 from beatsight_core.files import (
@@ -239,7 +239,7 @@ def _carry_out(
                 logger.warning("%s Starts again from the last checkpoint, with half as many clips at a time", error)
             else:
                 return
-    except TrainingError as error:
+    except (TrainingError, DeviceError) as error:
         write_json(folder / records.FAILURE, {"error": str(error)})
         raise
 

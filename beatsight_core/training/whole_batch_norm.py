@@ -1,7 +1,9 @@
 """Batch norm over the whole batch when several processes share it: normalised as if one process had all of it.
 
-On CUDA this is torch's `SyncBatchNorm`. That one refuses the CPU, so there the same is done here: mean and variance
-from sums over all processes, which gradients flow back through.
+Every process sums up its own clips; one `all_reduce` joins the sums, and gradients flow back through it. That is the
+same arithmetic on every device, and no host waits for a device in it. torch's own `SyncBatchNorm` refuses the CPU, and
+on CUDA it looks on the host which processes had no clips, which stops the host three times a layer; here every process
+has some (`Trainer` refuses batches that are too small to share).
 """
 
 from typing import Any
@@ -11,28 +13,25 @@ import torch.distributed as dist
 from torch import nn
 
 
-class WholeBatchNorm(nn.SyncBatchNorm):
-    """`SyncBatchNorm` that works on the CPU too. Weights, buffers and their names are those of `BatchNorm2d`."""
+class WholeBatchNorm(nn.BatchNorm2d):
+    """`BatchNorm2d` whose statistics in training are those of all processes. Names in its state dict are the same."""
 
-    momentum: float
     running_mean: torch.Tensor
     running_var: torch.Tensor
     num_batches_tracked: torch.Tensor
+    momentum: float
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Normalised pictures, (batch, channels, height, width) as given."""
-        if input.device.type != "cpu" or not self.training:
+        """Normalise spectrograms or channels, (batch, channels, height, width); the result has the input's type."""
+        if not self.training:
             return super().forward(input)
-        over = [0, *range(2, input.dim())]
-        shape = [1, -1] + [1] * (input.dim() - 2)
-        values = torch.full((1,), float(input.numel() // input.shape[1]))
-        dist.all_reduce(values)
-        mean = _sum_of_all(input.sum(over)) / values
-        centred = input - mean.view(shape)
-        variance = _sum_of_all(centred.square().sum(over)) / values
-        self._observe(mean.detach(), variance.detach() * values / (values - 1.0))
+        values = input.float()  # with reduced precision the sums must not lose what the convolution has kept
+        variance, mean = torch.var_mean(values, (0, 2, 3), correction=0)
+        mean, variance, count = _of_all(mean, variance, input.numel() // input.shape[1])
+        self._observe(mean.detach(), (variance * count / (count - 1.0)).detach())
         scale = self.weight * (variance + self.eps).rsqrt()
-        return centred * scale.view(shape) + self.bias.view(shape)
+        shift = self.bias - mean * scale
+        return torch.addcmul(_per_channel(shift), values, _per_channel(scale)).to(input.dtype)
 
     @torch.no_grad()
     def _observe(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
@@ -56,6 +55,24 @@ def _converted(norm: nn.BatchNorm2d) -> WholeBatchNorm:
     return whole.train(norm.training)
 
 
+def _of_all(mean: torch.Tensor, variance: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Join the statistics of all processes: mean and variance (channels,) over everything, and the number of values.
+
+    The sums are of float64, a few hundred numbers: then nothing is lost where a mean is large beside its deviation.
+    """
+    mean, variance = mean.double(), variance.double()
+    number = mean.new_full((1,), float(count))
+    mine = torch.cat([number, count * mean, count * (variance + mean.square())])
+    total, sums, squares = _SumOfAll.apply(mine).split([1, len(mean), len(mean)])  # type: ignore[no-untyped-call]
+    joint = sums / total
+    spread = (squares / total - joint.square()).clamp_min(0.0)
+    return joint.float(), spread.float(), total.float()
+
+
+def _per_channel(values: torch.Tensor) -> torch.Tensor:
+    return values[None, :, None, None]
+
+
 class _SumOfAll(torch.autograd.Function):
     """A sum over processes: every process's result depends on every one's input, so gradients are summed too."""
 
@@ -70,8 +87,3 @@ class _SumOfAll(torch.autograd.Function):
         whole = gradient.clone()
         dist.all_reduce(whole)
         return whole
-
-
-def _sum_of_all(mine: torch.Tensor) -> torch.Tensor:
-    whole: torch.Tensor = _SumOfAll.apply(mine)  # type: ignore[no-untyped-call]
-    return whole

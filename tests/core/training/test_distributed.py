@@ -10,6 +10,7 @@ import sys
 import psutil
 import pytest
 import torch
+import torch._dynamo
 
 from beatsight_core.errors import DeviceError, SettingsError, TrainingError
 from beatsight_core.progress import SilentProgress
@@ -84,6 +85,10 @@ def gradients(ranks=None):
 def as_alone_then_fail(ranks, progress):
     """Compare with one process; then one of the two fails while the other waits for it."""
     alone, together = gradients(), gradients(ranks)
+    net = DrumNet(*SHAPE, CLASSES, 0.0)
+    normalise_whole_batches(net)
+    found = torch._dynamo.explain(net.train())(made_batch()[0])
+    assert (found.graph_count, found.graph_break_count) == (1, 0)  # sums between processes are a part of it
     assert together.keys() == alone.keys()
     for name, expected in alone.items():
         torch.testing.assert_close(together[name], expected, rtol=1e-4, atol=2e-6, msg=name)
@@ -111,20 +116,20 @@ def test_two_processes_see_the_whole_batch_and_the_error_of_one_ends_both():
 def test_two_processes_train_as_one_does(ready):
     """Weights cannot agree to the last bit: Adam makes full steps of gradients that are rounding noise.
 
-    In full precision: with less of it, roundings differ as soon as sums do.
-    Measured: epoch losses within 1.5e-4 of each other, weights 2e-5 apart in the mean.
+    In full precision: with less of it, roundings differ as soon as sums do. At a low rate: at ten times this one the
+    noise had grown to 1 % of the second epoch's loss on one kind of processor, and to 0.01 % on another.
     """
     settings, key = ready
     runs, states = [], []
     for processes in (1, 2):
         terms = Terms(fresh=True)
-        more = {**FAST, **STILL, "processes": processes}
+        more = {**FAST, **STILL, "processes": processes, "lr": 5e-4}
         runs.append(train(settings, key, overrides=more, device="cpu", terms=terms))
         states.append(checkpoint.load_newest(runs[-1].folder / "checkpoints")[0])
     assert runs[0].run_id == runs[1].run_id
     one, two = states
     for mine, other in zip(one["history"], two["history"], strict=True):
-        assert mine["train_loss"] == pytest.approx(other["train_loss"], rel=1e-3)
+        assert mine["train_loss"] == pytest.approx(other["train_loss"], rel=2e-4)
         assert mine["lr"] == other["lr"]
     weights = [
         torch.cat([p.flatten() for name, p in state["model"].items() if name.endswith("weight")]) for state in states

@@ -69,6 +69,6 @@ def test_a_run_may_go_on_with_clips_elsewhere(sitting, last_state):
 
 
 def test_free_memory_decides():
-    assert choose_residence(59, on_device=100, on_host=1) == "device"
-    assert choose_residence(61, on_device=100, on_host=1000) == "host"
-    assert choose_residence(61, on_device=100, on_host=100) == "map"
+    assert choose_residence(60, on_device=60, on_host=1) == "device"
+    assert choose_residence(61, on_device=60, on_host=1000) == "host"
+    assert choose_residence(61, on_device=-5, on_host=60) == "map"
