@@ -10,7 +10,7 @@ from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.compute.waiting import who
 
-_NONE = "No device is known to NVML or nvidia-smi, nor named by BEATSIGHT_DEVICES."
+_NONE = "No device is known to NVML, nvidia-smi or torch, nor named by BEATSIGHT_DEVICES or CUDA_VISIBLE_DEVICES."
 _THEN = "Steps that want one run on the CPU, or fail where the executor's no_device is 'fail'."
 
 

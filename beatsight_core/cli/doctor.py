@@ -31,7 +31,7 @@ def _show(result: dict[str, Any]) -> None:
     text.headline("Devices")
     versions = {name: version or "none" for name, version in result["devices"]["versions"].items()}
     text.figures({"cpu": result["devices"]["cpus"], **versions})
-    text.table(result["devices"]["gpus"], ["index", "name", "memory_total", "memory_used"])
+    text.table(result["devices"]["gpus"], ["index", "name", "compute_capability", "memory_total", "memory_used"])
     if not result["devices"]["gpus"]:
         click.echo("  no GPU: training runs on the CPU")
     text.headline("Tracking")

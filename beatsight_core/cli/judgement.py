@@ -21,7 +21,7 @@ def judge(session: Session, run: str, probe: bool, device: str) -> int:
     from beatsight_core.promotion.criteria import judge as hold_against
     from beatsight_core.promotion.probe_record import judge_probe
 
-    with device_for(device, {"verb": "judge", "run": run}) as held:
+    with device_for(device, {"verb": "judge", "run": run}, small=True) as held:
         if probe:
             record = judge_probe(session.settings, run, device=held, progress=session.progress)
             session.show(record, show_probe)

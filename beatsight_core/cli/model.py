@@ -110,7 +110,7 @@ def classify(session: Session, audio: Path, onsets: Path | None, out: Path | Non
     backend = options["backend"]
     model = find(options["model"], session.data_root)  # before a wait for a device, which may be long
     wanted = "cpu" if backend == "onnx" and options["device"] == "auto" else options["device"]
-    with device_for(wanted, {"verb": "classify", "audio": audio.name}) as device:
+    with device_for(wanted, {"verb": "classify", "audio": audio.name}, small=True) as device:
         classifier = load(model, backend=backend, device=device, data_root=session.data_root)
         result = classifier.classify_file(audio, onsets)
     if out is not None:

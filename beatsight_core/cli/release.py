@@ -23,7 +23,7 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
     from beatsight_core.promotion.registry import reason_given
 
     force = reason_given(force)
-    with device_for(device, {"verb": "promote", "run": run}) as held:
+    with device_for(device, {"verb": "promote", "run": run}, small=True) as held:
         judgement = judged(session.settings, run, device=held, progress=session.progress)
         if not judgement.may_pass(force):
             session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)

@@ -11,6 +11,7 @@ import click
 import orjson
 
 from beatsight_core.cli.main import INTERRUPTED
+from beatsight_core.compute.trouble import device_trouble
 from beatsight_core.errors import BeatSightError, StorageError, TimeLimitError, UsageError
 from beatsight_core.progress import Progress, progress_for_terminal
 from beatsight_core.settings import Settings, load_settings
@@ -88,6 +89,12 @@ def _guarded(function: Callable[..., int | None], session: Session, debug: bool,
         do = session.after_interrupt or f"run the same command{afresh} to go on"
         click.echo(f"Interrupted. Nothing is lost: {do}.", err=True)
         return INTERRUPTED
+    except Exception as error:
+        trouble = device_trouble(error)
+        if trouble is None:
+            raise
+        trouble.__cause__ = error  # for --debug
+        return _fail(trouble, session, debug)
 
 
 def _fail(error: BeatSightError, session: Session, debug: bool) -> int:

@@ -4,6 +4,8 @@ Level does not show: power is divided by the clip's greatest before its logarith
 and what falls under its floor, move with the recording. Digital silence is all floor.
 """
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from beatsight_core.compute.trouble import device_trouble, is_out_of_memory
 from beatsight_core.errors import DeviceError
 from beatsight_core.features.cores import on_all_cores
 from beatsight_core.features.mel_transform import make_mel_spectrogram
@@ -84,13 +87,18 @@ def features_of(logmel: LogMel, clips: npt.NDArray[Any], device: torch.device) -
 
     Returns:
         (n, n_mels, frames) in the spec's storage.
+
+    Raises:
+        DeviceError: The CUDA device has too little free memory, or fails.
     """
     spec = logmel.spec
     shape, dtype = (len(clips), spec.n_mels, spec.frames), getattr(torch, spec.storage)
-    pictures = torch.empty(shape, dtype=dtype, pin_memory=device.type == "cuda")
     if device.type == "cuda":
-        _compute_on_cuda(logmel, clips, pictures, device)
+        with _trouble_on(device):
+            pictures = torch.empty(shape, dtype=dtype, pin_memory=True)
+            _compute_on_cuda(logmel, clips, pictures, device)
     else:
+        pictures = torch.empty(shape, dtype=dtype)
         _compute_on_cpu(logmel, clips, pictures)
     result: npt.NDArray[Any] = pictures.numpy()
     return result
@@ -112,23 +120,31 @@ def _compute_on_cuda(logmel: LogMel, clips: npt.NDArray[Any], pictures: torch.Te
     """Samples travel as they are stored; from and to pinned memory, so that a copy need not be waited for."""
     size = cuda_batch(logmel.spec, device)
     dtype = torch.int16 if clips.dtype == np.int16 else torch.float32
+    with torch.inference_mode():
+        for start in range(0, len(clips), size):
+            part = clips[start : start + size]
+            staged = torch.empty(part.shape, dtype=dtype, pin_memory=True)
+            staged.numpy()[...] = part
+            samples = staged.to(device, non_blocking=True).to(torch.float32)
+            if dtype is torch.int16:
+                samples.mul_(_PCM16)
+            pictures[start : start + size].copy_(logmel.encode(logmel(samples)), non_blocking=True)
+        torch.cuda.synchronize(device)
+
+
+@contextlib.contextmanager
+def _trouble_on(device: torch.device) -> Iterator[None]:
+    """Turn what CUDA raises in the block into an error that says what to do."""
     try:
-        with torch.inference_mode():
-            for start in range(0, len(clips), size):
-                part = clips[start : start + size]
-                staged = torch.empty(part.shape, dtype=dtype, pin_memory=True)
-                staged.numpy()[...] = part
-                samples = staged.to(device, non_blocking=True).to(torch.float32)
-                if dtype is torch.int16:
-                    samples.mul_(_PCM16)
-                pictures[start : start + size].copy_(logmel.encode(logmel(samples)), non_blocking=True)
-            torch.cuda.synchronize(device)
-    except torch.OutOfMemoryError as error:
-        raise DeviceError(
-            f"{device} has too little free memory for the features of {size} clips at a time",
-            why=str(error).splitlines()[0],
-            do="wait until what else runs there is done, or use --device cpu",
-        ) from error
+        yield
+    except RuntimeError as error:
+        trouble = device_trouble(error)
+        if trouble is None:
+            raise
+        if is_out_of_memory(error):
+            do = "wait until what else runs there is done, or use --device cpu"
+            trouble = DeviceError(f"{device} has too little free memory for features", why=trouble.why, do=do)
+        raise trouble from error
 
 
 def cuda_batch(spec: FeatureSpec, device: torch.device) -> int:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from beatsight_core.compute.trouble import is_out_of_memory
 from beatsight_core.features.cache import Features
 from beatsight_core.features.cores import on_one_core
 from beatsight_core.features.logmel import to_decibels
@@ -165,8 +166,8 @@ def load_clips(
     if where == "device":
         try:
             return ResidentClips(*_copied(features, rows, device), features.spec.floor_db)
-        except torch.OutOfMemoryError:
-            if residence != "auto":
+        except RuntimeError as error:
+            if residence != "auto" or not is_out_of_memory(error):
                 raise
         where = choose_residence(need, 0, on_host)
         logger.warning("%s: another program took the memory of %s meanwhile; they stay in memory", name, device)

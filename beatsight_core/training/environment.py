@@ -5,6 +5,7 @@ that was carried on by another machine, driver or revision can be traced.
 """
 
 import datetime
+import logging
 import os
 import platform
 import subprocess
@@ -15,10 +16,13 @@ from typing import Any
 import psutil
 
 import beatsight_core
+from beatsight_core.compute.cuda_support import cudnn_version, look_at_torch
 from beatsight_core.compute.devices import discover_devices, driver_versions
 from beatsight_core.files import read_json, write_json
 from beatsight_core.training import records
 from beatsight_core.training.presets import TrainingConfig
+
+logger = logging.getLogger("beatsight")
 
 PACKAGES = ("beatsight", "torch", "torchaudio", "numpy", "polars", "pyarrow", "soundfile", "soxr", "wandb", "dagster")
 
@@ -42,6 +46,8 @@ def record_environment(folder: Path, device: str, config: TrainingConfig) -> dic
     first = before.pop("first_sitting", before.get("time", now["time"]))
     if before and _lasting(before) != _lasting(now):
         earlier = [*earlier, before]
+    if refusal := now.get("cudnn_refusal"):
+        logger.warning("Torch refuses cuDNN or the GPU, see `beatsight doctor`: %s", refusal)
     described = {**now, "first_sitting": first, "earlier": earlier}
     write_json(folder / records.ENVIRONMENT, described)
     return described
@@ -62,7 +68,7 @@ def describe_environment(device: str, config: TrainingConfig) -> dict[str, Any]:
     """
     import torch
 
-    on_cuda = torch.cuda.is_available()
+    cudnn, refusal = cudnn_version() if look_at_torch().sees else (None, None)
     return {
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "host": platform.node(),
@@ -74,7 +80,8 @@ def describe_environment(device: str, config: TrainingConfig) -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "driver": driver_versions(),
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version() if on_cuda else None,  # type: ignore[no-untyped-call]
+        "cudnn": cudnn,
+        **({"cudnn_refusal": refusal} if refusal else {}),
         "devices": [_lasting_device(found.to_json()) for found in discover_devices()],
         "device": device,
         "device_name": torch.cuda.get_device_name(device)
@@ -98,7 +105,7 @@ def environment_rows(environment: dict[str, Any]) -> list[dict[str, str]]:
         "GPUs": "; ".join(devices) or "none",
         "driver": driver["driver"],
         "CUDA": f"{environment['cuda']} (driver: up to {driver['cuda']})" if environment["cuda"] else None,
-        "cuDNN": environment["cudnn"],
+        "cuDNN": environment.get("cudnn_refusal") or environment["cudnn"],
         **environment["packages"],
         "python": environment["python"],
         "platform": environment["platform"],

@@ -1,17 +1,21 @@
 """What a sitting takes of its machine while an epoch runs: processors, memory, and how busy the devices are.
 
 Devices are asked through NVML by a thread, once a second: that neither waits for the device nor makes it wait. Those
-that this process can see are asked, which are those leased to it. Without NVML their numbers are None.
+that this process can see are asked, which are those leased to it. Without NVML their numbers are None. A MIG instance
+tells its memory, and not how busy it is.
 """
 
 import contextlib
 import os
 import threading
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
 
 import psutil
+
+from beatsight_core.compute.gpus import UUID_PREFIXES
 
 SAMPLE_EVERY_S = 1.0
 
@@ -25,7 +29,7 @@ class Watch:
 
     def __init__(self, *, on_cuda: bool):
         self._process = psutil.Process()
-        self._devices = _NvmlDevices(visible_uuids()) if on_cuda else None
+        self._devices = _NvmlDevices(possible_uuids()) if on_cuda else None
         self._stop, self._lock = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
         self._busy: list[float] = []
@@ -79,30 +83,49 @@ class Watch:
                 self._memory = max([self._memory, *(memory for _, memory in seen)])
 
 
-def visible_uuids() -> list[str]:
-    """The devices that torch sees in this process, as NVML names them: CUDA_VISIBLE_DEVICES has been applied."""
+def possible_uuids() -> list[tuple[str, ...]]:
+    """For each device that torch sees in this process, the UUIDs by which NVML may know it, the likeliest first.
+
+    A lease names its devices in `CUDA_VISIBLE_DEVICES` as NVML does. Torch leaves out whether a UUID is that of a GPU
+    or that of a MIG instance.
+    """
     import torch
 
-    return [_nvml_name(str(torch.cuda.get_device_properties(n).uuid)) for n in range(torch.cuda.device_count())]
-
-
-def _nvml_name(uuid: str) -> str:
-    return uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+    words = [word.strip() for word in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")]
+    found = list[tuple[str, ...]]()
+    for number in range(torch.cuda.device_count()):
+        named = [word for word in words[number : number + 1] if word.startswith(UUID_PREFIXES)]
+        uuid = str(torch.cuda.get_device_properties(number).uuid)
+        whole = [uuid] if uuid.startswith(UUID_PREFIXES) else [prefix + uuid for prefix in UUID_PREFIXES]
+        found.append((*named, *whole))
+    return found
 
 
 class _NvmlDevices:
-    """NVML's handles of some devices; none where NVML is not there or does not know them."""
+    """NVML's handles of some devices, without those that NVML does not know; none where NVML is not there.
 
-    def __init__(self, uuids: list[str]):
+    Args:
+        devices: The UUIDs by which each device may be known.
+    """
+
+    def __init__(self, devices: Sequence[Sequence[str]]):
         self.handles: list[Any] = []
         try:
             import pynvml
         except ImportError:
             return
         self._nvml = pynvml
-        with contextlib.suppress(pynvml.NVMLError):
+        try:
             pynvml.nvmlInit()
-            self.handles = [pynvml.nvmlDeviceGetHandleByUUID(uuid) for uuid in uuids]
+        except pynvml.NVMLError:
+            return
+        self.handles = [handle for uuids in devices if (handle := self._handle(uuids)) is not None]
+
+    def _handle(self, uuids: Sequence[str]) -> Any | None:
+        for uuid in uuids:
+            with contextlib.suppress(self._nvml.NVMLError):
+                return self._nvml.nvmlDeviceGetHandleByUUID(uuid)
+        return None
 
     def look(self) -> list[tuple[float | None, int]]:
         """(share of time busy, or None where the device does not tell; bytes in use) of each device."""

@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[2]
 CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
-    "errors", "units", "toml", "settings", "files", "provenance", "progress", "workers", "taxonomy", "metrics", "pages",
-    "manifest", "audio", "dataset", "health", "features", "compute", "training", "evaluation", "inference", "promotion",
+    "errors", "units", "toml", "settings", "files", "filesystems", "provenance", "progress", "workers", "taxonomy", "metrics",
+    "pages", "manifest", "audio", "dataset", "health", "compute", "features", "training", "evaluation", "inference", "promotion",
     "shelf", "demo", "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""

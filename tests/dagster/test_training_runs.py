@@ -73,7 +73,7 @@ def test_a_step_killed_with_9_goes_on_from_its_checkpoint(ready: Settings, prepa
     shutil.copytree(prepared_home, ready.dagster_home)
     with dg.DagsterInstance.from_config(str(ready.dagster_home)) as instance:
         register(instance, [key_of(ready)], [])
-        config = config_of(ready, overrides={**FAST, "epochs": 20})
+        config = config_of(ready, overrides={**FAST, "epochs": 20}, device="cpu")  # the leased device is a name only
         launch = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "beatsight_dagster.definitions"]
         launch += ["--select", "warmup_probe", "--partition", key_of(ready), "--config-json", json.dumps(config)]
         environment = {**os.environ, "DAGSTER_HOME": str(ready.dagster_home)}
@@ -120,3 +120,18 @@ def test_what_would_end_the_same_way_again_is_not_tried_again(ready: Settings, i
     assert not [event for event in result.all_events if event.is_step_up_for_retry]
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "min_lr <= lr < 10 must hold" in str(failure.step_failure_data.error)
+
+
+def test_a_leased_device_that_torch_cannot_use_is_never_the_cpu_in_silence(
+    ready: Settings, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register(instance, [key_of(ready)], [])
+    monkeypatch.setenv("BEATSIGHT_LEASED", "0")
+    result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance, asset_selection=[dg.AssetKey("warmup_probe")], partition_key=key_of(ready),
+        run_config=config_of(ready, overrides={**FAST, "epochs": 1}), raise_on_error=False,
+    )  # fmt: skip
+    assert not [event for event in result.all_events if event.is_step_up_for_retry]
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "Torch cannot use device 0" in str(failure.step_failure_data.error)
+    assert "`device: cpu`" in str(failure.step_failure_data.error)

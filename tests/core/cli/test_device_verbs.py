@@ -5,7 +5,9 @@ import json
 import threading
 import time
 
+import numpy as np
 import pytest
+import soundfile as sf
 import torch
 from click.testing import CliRunner
 
@@ -56,8 +58,7 @@ def test_a_machine_without_devices_says_what_that_means(monkeypatch):
     assert "run on the CPU" in shown.stdout
 
 
-@pytest.mark.parametrize("verb", ["classify", "promote", "evaluate"])
-def test_verbs_that_may_compute_on_a_device_wait_for_one(verb, trained, tmp_path, monkeypatch):
+def test_a_verb_whose_work_is_long_waits_for_a_device(trained, monkeypatch):
     settings, run_id = trained
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     held = try_lease(2, discover_devices(), {"run": "another"})
@@ -72,12 +73,32 @@ def test_verbs_that_may_compute_on_a_device_wait_for_one(verb, trained, tmp_path
 
     watcher = threading.Thread(target=release_when_it_waits)
     watcher.start()
-    what = [tmp_path / "a.wav", "--model", run_id] if verb == "classify" else [run_id]
-    result = call(verb, *what, "--data-root", settings.data_root)
+    result = call("evaluate", run_id, "--data-root", settings.data_root)
     watcher.join()
-    assert waited[0].who["verb"] == verb
-    assert result.exit_code != 0  # the device exists in name only
-    assert "cuda" in result.stderr or verb == "classify"
+    assert waited[0].who["verb"] == "evaluate"
+    assert result.exit_code == 2
+    assert "Torch cannot use device 0 (named by BEATSIGHT_DEVICES)" in result.stderr  # it exists in name only
+
+
+def test_a_verb_whose_work_is_small_takes_the_cpu_at_once(trained, tmp_path, monkeypatch):
+    settings, run_id = trained
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    sf.write(tmp_path / "a.wav", np.zeros(8000), 8000)
+    with contextlib.closing(try_lease(2, discover_devices(), {"run": "another"})):
+        result = call("classify", tmp_path / "a.wav", "--model", run_id, "--data-root", settings.data_root)
+    assert result.exit_code == 0, result.stderr
+    (said,) = [line for line in result.stderr.splitlines() if "small work" in line]
+    assert "Device 0 is held by run another" in said
+    assert "`--device cuda` waits" in said
+
+
+@pytest.mark.parametrize("verb", ["promote", "judge"])
+def test_verbs_that_judge_a_run_do_small_work(verb, data_root, monkeypatch):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    with contextlib.closing(try_lease(2, discover_devices(), {"run": "another"})):
+        result = call(verb, "nobody", "--data-root", data_root)
+    assert result.exit_code == 3  # at once, as there is no such run
+    assert "so it runs on the CPU" in result.stderr
 
 
 def test_a_model_that_is_not_there_is_told_before_any_wait(data_root, monkeypatch):

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beatsight_core.errors import DeviceError
 from beatsight_core.features.logmel import CUDA_BATCH, LogMel, cuda_batch, features_of, to_decibels
 from beatsight_core.features.spec import FeatureSpec
 
@@ -105,6 +106,27 @@ def test_clips_may_be_read_only_and_lie_apart(strokes):
     apart = wide[:, 22:662]
     apart.flags.writeable = False
     assert np.array_equal(features_of(LogMel(SPEC), apart, CPU), features_of(LogMel(SPEC), strokes, CPU))
+
+
+@pytest.mark.parametrize(
+    ("failure", "says"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), "cuda has too little free memory for"),
+        (torch.AcceleratorError("CUDA error: out of memory"), "cuda has too little free memory for"),  # pinned memory
+        (torch.AcceleratorError("CUDA error: unspecified launch failure"), "kernel on the GPU crashed"),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_failure_of_cuda_says_what_to_do_and_one_of_the_program_stays(failure, says, strokes, monkeypatch):
+    def fail(*_, **__):
+        raise failure
+
+    logmel = LogMel(SPEC)
+    monkeypatch.setattr(torch, "empty", fail)
+    with pytest.raises(DeviceError if says else RuntimeError, match=says) as caught:
+        features_of(logmel, strokes, torch.device("cuda"))
+    assert caught.value is failure if says is None else caught.value.__cause__ is failure
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

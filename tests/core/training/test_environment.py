@@ -1,6 +1,9 @@
 """What a run ran on, sitting by sitting."""
 
 import dataclasses
+import logging
+
+import torch
 
 from beatsight_core.files import read_json, write_json
 from beatsight_core.training import records
@@ -41,3 +44,19 @@ def test_a_file_of_an_older_kind_is_read(settings, tmp_path):
     assert now["first_sitting"] == "2025-11-09T08:00:00+00:00"
     assert len(now["earlier"]) == 1
     assert environment_rows({}) == []
+
+
+def test_a_cudnn_that_torch_refuses_is_told_at_the_start_and_kept(settings, tmp_path, monkeypatch, caplog):
+    def refused():
+        raise RuntimeError("cuDNN version incompatibility: PyTorch was compiled against (9, 13, 0)")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.backends.cudnn, "version", refused)
+    caplog.set_level(logging.INFO, "beatsight")
+    logging.getLogger("beatsight").propagate = True
+    environment = record_environment(tmp_path, "cpu", load_preset(settings, "warmup"))
+    assert environment["cudnn"] is None
+    assert "beatsight doctor`: cuDNN version incompatibility" in caplog.text
+    (row,) = [row for row in environment_rows(read_environment(tmp_path)) if row["what"] == "cuDNN"]
+    assert row["value"].startswith("cuDNN version incompatibility")

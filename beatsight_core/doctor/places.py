@@ -1,19 +1,14 @@
-"""A look at the installation and the data layout: what is there, what is wrong, how to mend it.
+"""Where data lies: the layout, the sources of audio, free space."""
 
-Nothing is created or changed here. A finding is an error when work cannot go on without it, else a warning.
-"""
-
-import importlib.metadata
-import platform
+import os
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beatsight_core.audio.roots import mounted_roots
-from beatsight_core.compute.devices import discover_devices, driver_versions
 from beatsight_core.dataset.index import index_paths
 from beatsight_core.dataset.space import estimated_bytes
+from beatsight_core.doctor.findings import Finding
 from beatsight_core.errors import BeatSightError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.manifest.identity import inbox_manifests
@@ -28,74 +23,17 @@ _COMPRESSION = 8
 _RUN_BYTES = 200 * 2**20
 """A run with its checkpoints, a report, a model version."""
 
-_PACKAGES = {
-    "export and check": ("numpy", "polars", "pyarrow", "soundfile", "soxr", "orjson"),
-    "train": ("torch", "torchaudio", "safetensors", "onnx", "onnxruntime", "wandb"),
-    "platform": ("dagster", "dagster-webserver"),
-}
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be.
-
-    Attributes:
-        level: "error" if something needed is missing, "warning" if work can go on.
-        what: What is wrong, where.
-        do: How to mend it.
-    """
-
-    level: str
-    what: str
-    do: str
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """Everything the doctor saw.
-
-    Attributes:
-        sections: Title -> name -> value, ready to show.
-        findings: What is wrong and how to mend it.
-    """
-
-    sections: dict[str, dict[str, Any]]
-    findings: tuple[Finding, ...]
-
-    @property
-    def healthy(self) -> bool:
-        """Whether nothing needed is missing."""
-        return not any(finding.level == "error" for finding in self.findings)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return sections and findings as JSON-safe values."""
-        findings = [{"level": item.level, "what": item.what, "do": item.do} for item in self.findings]
-        return {"healthy": self.healthy, "findings": findings, **self.sections}
-
-
-def examine(settings: Settings, ref: str | Path | None = None) -> Diagnosis:
-    """Look at everything the platform needs.
+def examine_layout(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+    """Look whether the folders of the layout can be written to.
 
     Args:
         settings: The layout to look at.
-        ref: Manifest whose need of space is estimated; default: every manifest of the inbox.
+        findings: Receives what is wrong.
 
-    Raises:
-        ManifestError: `ref` names no manifest.
+    Returns:
+        The section `layout`.
     """
-    findings: list[Finding] = []
-    sections = {
-        "layout": _layout(settings, findings),
-        "sources": _sources(settings, findings),
-        "space": _space(settings, ref, findings),
-        "devices": _devices(),
-        "tracking": _tracking(settings, findings),
-        "packages": _packages(findings),
-    }
-    return Diagnosis(sections, tuple(findings))
-
-
-def _layout(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
     root = settings.data_root
     existing = _existing(root)
     if not root.is_dir():
@@ -137,7 +75,16 @@ def _layout(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
     }
 
 
-def _sources(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+def examine_sources(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+    """Look whether the roots of all sources of audio are mounted.
+
+    Args:
+        settings: The layout to look at.
+        findings: Receives what is wrong.
+
+    Returns:
+        The section `sources`.
+    """
     names = set(settings.sources) | _sources_of_catalogs(settings)
     shown: dict[str, Any] = {}
     for name in sorted(names):
@@ -167,7 +114,17 @@ def _sources_of_catalogs(settings: Settings) -> set[str]:
     return names
 
 
-def _space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> dict[str, Any]:
+def examine_space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> dict[str, Any]:
+    """Compare the space that is free with what an export of the manifests needs.
+
+    Args:
+        settings: The layout to look at.
+        ref: Manifest whose need is estimated; default: every manifest of the inbox.
+        findings: Receives what is wrong.
+
+    Returns:
+        The section `space`.
+    """
     manifests = inbox_manifests(settings) if ref is None else [resolve_manifest(settings, ref)]
     needs = {path.name: _estimated_need(settings, path) for path in manifests}
     free = shutil.disk_usage(_existing(settings.dataset_dir)).free
@@ -195,75 +152,10 @@ def _estimated_need(settings: Settings, manifest: Path) -> int:
     return estimated_bytes(events * clip, events, 0) + events * spec.clip_bytes
 
 
-def _devices() -> dict[str, Any]:
-    devices = [
-        {"index": d.index, "name": d.name, "memory_total": d.memory_total, "memory_used": d.memory_used}
-        for d in discover_devices()
-    ]
-    return {"gpus": devices, "versions": {**driver_versions(), **_torch_versions()}, "cpus": _cpus()}
-
-
-def _torch_versions() -> dict[str, str | None]:
-    """The CUDA and cuDNN that torch brings along; None for a build without, nothing without torch."""
-    try:
-        import torch
-    except ImportError:
-        return {}
-    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]  # None for a build without CUDA
-    return {"torch's CUDA": torch.version.cuda, "cuDNN": str(cudnn) if cudnn else None}
-
-
-def _cpus() -> str:
-    import psutil
-
-    memory = psutil.virtual_memory()
-    return f"{psutil.cpu_count()} cores, {memory.total / 2**30:.1f} GiB, {memory.available / 2**30:.1f} GiB available"
-
-
-def _tracking(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
-    tracking = settings.tracking
-    if tracking.mode in ("online", "shared") and not _logged_in():
-        findings.append(
-            Finding(
-                "warning", "Tracking is online and nobody is logged in", "run `wandb login` or set WANDB_MODE=offline"
-            )
-        )
-    return {"mode": tracking.mode, "project": tracking.project, "entity": tracking.entity, "group": tracking.group}
-
-
-def _logged_in() -> bool:
-    import netrc
-    import os
-
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
-        return False
-
-
-def _packages(findings: list[Finding]) -> dict[str, Any]:
-    shown: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
-    for purpose, names in _PACKAGES.items():
-        for name in names:
-            try:
-                shown[name] = importlib.metadata.version(name)
-            except importlib.metadata.PackageNotFoundError:
-                shown[name] = "not installed"
-                level = "error" if purpose == "export and check" else "warning"
-                findings.append(
-                    Finding(level, f"{name} is not installed", f"{purpose} needs it: pip install -e '.[all]'")
-                )
-    return shown
-
-
 def _existing(path: Path) -> Path:
     """The nearest folder above `path` that exists."""
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 
 def _writable(folder: Path) -> bool:
-    import os
-
     return os.access(folder, os.W_OK | os.X_OK)
