@@ -1,190 +1,138 @@
-"""Which accelerators this process may use, how full they are, and what drives them. Torch is not needed for that.
+"""Which accelerators this process may use, how full they are, and what drives them.
 
 `BEATSIGHT_DEVICES` beats everything: a list of names such as `0,1` or `GPU-4f…` ("" or -1: none). They need not exist,
-so queueing can be tried on any machine. Without it NVML is asked, then `nvidia-smi`; `CUDA_VISIBLE_DEVICES` narrows
-either.
+so queueing can be tried on any machine. Without it NVML is asked, then `nvidia-smi`, and `CUDA_VISIBLE_DEVICES` narrows
+what they list. Torch is asked, in a process of its own, only where that leaves no device, or where the numbers in
+`CUDA_VISIBLE_DEVICES` mean an order that only CUDA knows.
 """
 
 import os
-import shutil
-import subprocess
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+
+from beatsight_core.compute import nvml, smi
+from beatsight_core.compute.gpus import UUID_PREFIXES, Device, Gpu
+from beatsight_core.compute.torch_devices import ask_torch
+
+__all__ = ["DEVICES_VARIABLE", "NO_DEVICE", "Device", "discover_devices", "driver_versions"]
 
 DEVICES_VARIABLE = "BEATSIGHT_DEVICES"
 NO_DEVICE = "-1"
 """As CUDA has it: no device."""
 
-_SMI_FIELDS = "index,uuid,name,memory.total,memory.used,driver_version"
-_MEBIBYTE = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """One accelerator.
-
-    Attributes:
-        index: What `CUDA_VISIBLE_DEVICES` calls it, with devices ordered by bus.
-        name: The model.
-        memory_total: Bytes; 0 where unknown.
-        memory_used: Bytes in use by anybody; 0 where unknown.
-        driver: Driver version; "" where unknown.
-        uuid: The name that survives reordering; "" where unknown.
-    """
-
-    index: str
-    name: str
-    memory_total: int
-    memory_used: int
-    driver: str
-    uuid: str = ""
-
-    @property
-    def used_share(self) -> float:
-        """Memory in use, 0 to 1; 0 where unknown."""
-        return self.memory_used / self.memory_total if self.memory_total else 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """All attributes."""
-        return {name: getattr(self, name) for name in Device.__slots__}
+_VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def discover_devices(environment: Mapping[str, str] | None = None) -> list[Device]:
-    """The accelerators that this process may use, in the order of the machine's bus.
+    """The accelerators that this process may use, each once: as its variable names them, else as the bus has them.
 
     Args:
-        environment: Instead of `os.environ`.
+        environment: Variables to read instead of `os.environ`.
     """
     env = os.environ if environment is None else environment
-    present = _ask_driver()
     named = env.get(DEVICES_VARIABLE)
     if named is not None:
-        return [_find(name, present) or _placeholder(name) for name in _words(named) if name != NO_DEVICE]
-    visible = env.get("CUDA_VISIBLE_DEVICES")
-    return present if visible is None else _narrow(present, _words(visible))
+        gpus = _list_gpus()
+        meant = (_meant(word, gpus) for word in named.replace(",", " ").split() if word != NO_DEVICE)
+        return _once(device for devices in meant for device in devices)
+    visible = env.get(_VISIBLE_VARIABLE)
+    if visible is None:
+        found = [device for gpu in _list_gpus() for device in gpu.devices]
+        return _once(found or ask_torch(env))
+    words = _cuda_words(visible)
+    if not words:  # the variable hides all devices
+        return []
+    gpus = _list_gpus()
+    return _once(_visible(words, gpus, env) or _as_listed(ask_torch(env), gpus))
 
 
 def driver_versions() -> dict[str, str | None]:
     """`driver` and the newest CUDA that it supports, `cuda`; None where unknown. `source`: nvml, nvidia-smi or None."""
-    try:
-        import pynvml
-    except ImportError:
-        return _smi_versions()
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return _smi_versions()
-    try:
-        cuda = int(pynvml.nvmlSystemGetCudaDriverVersion())
-        version = f"{cuda // 1000}.{cuda % 1000 // 10}"
-        return {"driver": str(pynvml.nvmlSystemGetDriverVersion()), "cuda": version, "source": "nvml"}
-    except pynvml.NVMLError:
-        return _smi_versions()
-    finally:
-        pynvml.nvmlShutdown()
+    return nvml.versions() or smi.versions()
 
 
-def _ask_driver() -> list[Device]:
-    found = _from_nvml()
-    return _from_smi() if found is None else found
+def _list_gpus() -> list[Gpu]:
+    return nvml.list_gpus() or smi.list_gpus()
 
 
-def _from_nvml() -> list[Device] | None:
-    """What NVML lists; None if NVML is not there."""
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
-        driver = str(pynvml.nvmlSystemGetDriverVersion())
-        return [_nvml_device(pynvml, position, driver) for position in range(pynvml.nvmlDeviceGetCount())]
-    except pynvml.NVMLError:
-        return None
-    finally:
-        pynvml.nvmlShutdown()
+def _once(devices: Iterable[Device]) -> list[Device]:
+    """Each device once, however often and under whatever names it was named."""
+    found = dict[str, Device]()
+    for device in devices:
+        found.setdefault(device.uuid or device.index, device)
+    return list(found.values())
 
 
-def _nvml_device(pynvml: Any, position: int, driver: str) -> Device:
-    handle = pynvml.nvmlDeviceGetHandleByIndex(position)
-    try:
-        memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-        total, used = int(memory.total), int(memory.used)
-    except pynvml.NVMLError:  # shared-memory chips do not tell
-        total = used = 0
-    name, uuid = str(pynvml.nvmlDeviceGetName(handle)), str(pynvml.nvmlDeviceGetUUID(handle))
-    return Device(str(position), name, total, used, driver, uuid)
+def _cuda_words(text: str) -> list[str]:
+    """The words of `CUDA_VISIBLE_DEVICES`, up to the first that CUDA cannot read.
 
-
-def _from_smi() -> list[Device]:
-    output = _run_smi(f"--query-gpu={_SMI_FIELDS}", "--format=csv,noheader,nounits")
-    return parse_smi(output)
-
-
-def parse_smi(output: str) -> list[Device]:
-    """Devices from `nvidia-smi`'s CSV, one a line: index, uuid, name, MiB in all, MiB used, driver."""
-    devices = []
-    for line in output.splitlines():
-        cells = [cell.strip() for cell in line.split(",")]
-        if len(cells) == 6 and cells[0].isdigit():
-            index, uuid, name, total, used, driver = cells
-            devices.append(Device(index, name, _mebibytes(total), _mebibytes(used), driver, uuid))
-    return devices
-
-
-def _smi_versions() -> dict[str, str | None]:
-    devices = _from_smi()
-    header = _run_smi()
-    cuda = header.partition("CUDA Version:")[2].split()[:1] if devices else []
-    return {
-        "driver": devices[0].driver if devices else None,
-        "cuda": cuda[0] if cuda else None,
-        "source": "nvidia-smi" if devices else None,
-    }
-
-
-def _run_smi(*arguments: str) -> str:
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return ""
-    try:
-        answer = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired):  # a hung driver counts as no driver
-        return ""
-    return answer.stdout if answer.returncode == 0 else ""
-
-
-def _mebibytes(cell: str) -> int:
-    return int(cell) * _MEBIBYTE if cell.isdigit() else 0
-
-
-def _words(text: str) -> list[str]:
-    return list(dict.fromkeys(text.replace(",", " ").split()))
-
-
-def _find(name: str, devices: Iterable[Device]) -> Device | None:
-    return next((device for device in devices if _is_called(device, name)), None)
-
-
-def _is_called(device: Device, name: str) -> bool:
-    # CUDA accepts any unambiguous beginning of a UUID.
-    return device.index == name or (name.startswith("GPU-") and device.uuid.startswith(name))
-
-
-def _narrow(devices: Sequence[Device], names: Sequence[str]) -> list[Device]:
-    """As CUDA reads its variable: in the order named, ending at the first name that it does not know."""
-    visible = []
-    for name in names:
-        device = _find(name, devices)
-        if device is None:
+    CUDA takes the digits at the beginning of a word for its number. So "-1", "none", "void" and "NoDevFiles", by which
+    schedulers and containers say that there is no device, end the list.
+    """
+    words = list[str]()
+    for word in (part.strip() for part in text.split(",")):
+        number = re.match(r"\+?(\d+)", word)
+        if number is None and not word.startswith(UUID_PREFIXES):
             break
-        visible.append(device)
-    return visible
+        words.append(word if number is None else str(int(number[1])))
+    return words
 
 
-def _placeholder(name: str) -> Device:
-    return Device(name, f"named by {DEVICES_VARIABLE}", 0, 0, "")
+def _visible(words: Sequence[str], gpus: Sequence[Gpu], env: Mapping[str, str]) -> list[Device]:
+    """What CUDA shows for these words: in the order named, ending at the first that names nothing or more than one."""
+    if _counts_by_speed(words, gpus, env) and (seen := _as_listed(ask_torch(env), gpus)):
+        return seen
+    found = list[Device]()
+    for word in words:
+        matches = _matches(word, gpus)
+        if len(matches) == 1:
+            found += matches[0]
+        elif not matches and word.startswith(UUID_PREFIXES):
+            found.append(_unlisted(word, _VISIBLE_VARIABLE))
+        else:
+            break
+    return found
+
+
+def _counts_by_speed(words: Sequence[str], gpus: Sequence[Gpu], env: Mapping[str, str]) -> bool:
+    """Whether numbers mean an order that only CUDA knows: of different models it counts the fastest first."""
+    by_bus = env.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
+    return not by_bus and len({gpu.name for gpu in gpus}) > 1 and any(word.isdecimal() for word in words)
+
+
+def _as_listed(seen: Iterable[Device], gpus: Sequence[Gpu]) -> list[Device]:
+    """Devices that torch sees, as the driver's tools list them where they do: those know how full they are."""
+    found = list[Device]()
+    for device in seen:
+        matches = _matches(device.uuid, gpus)
+        found += matches[0] if len(matches) == 1 else (device,)
+    return found
+
+
+def _meant(word: str, gpus: Sequence[Gpu]) -> tuple[Device, ...]:
+    """What a word of `BEATSIGHT_DEVICES` stands for. What is not there exists in name."""
+    matches = _matches(word, gpus)
+    return matches[0] if len(matches) == 1 else (_unlisted(word, DEVICES_VARIABLE),)
+
+
+def _matches(word: str, gpus: Sequence[Gpu]) -> list[tuple[Device, ...]]:
+    """All that a word fits: GPUs by their number, GPUs and MIG instances by their UUID or its beginning.
+
+    A GPU that is split stands for all its instances.
+    """
+    if word.isdecimal():
+        return [gpu.devices for number, gpu in enumerate(gpus) if str(number) == word]
+    if not word.startswith(UUID_PREFIXES):
+        return []
+    called = {gpu.uuid: gpu.devices for gpu in gpus}
+    called |= {device.uuid: (device,) for gpu in gpus for device in gpu.devices}
+    if word in called:
+        return [called[word]]
+    return [devices for uuid, devices in called.items() if uuid.startswith(word)]
+
+
+def _unlisted(word: str, variable: str) -> Device:
+    """A device that only a variable names. A container may be given a MIG instance that no list shows."""
+    is_uuid = word.startswith(UUID_PREFIXES)
+    known = nvml.device_called(word) if is_uuid else None
+    return known or Device(word, f"named by {variable}", 0, 0, "", word if is_uuid else "")

@@ -64,7 +64,7 @@ class Lease:
     @property
     def environment(self) -> dict[str, str]:
         """Variables that show a process these devices and no others."""
-        return device_environment(tuple(device.index for device in self.devices))
+        return device_environment(self.devices)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +82,25 @@ class DeviceState:
     note: Mapping[str, Any]
 
 
-def device_environment(indices: Sequence[str]) -> dict[str, str]:
-    """Variables that show a process the devices of these indices and no others; none of them hides all."""
-    names = ",".join(indices)
+def device_environment(devices: Sequence[Device]) -> dict[str, str]:
+    """Variables that show a process these devices and no others; without any device they hide all.
+
+    Devices are named by their UUIDs, which mean the same device under any numbering. Where the UUID of one of them is
+    unknown, all are named by number, since CUDA reads either numbers or UUIDs.
+    """
+    named = [device.uuid for device in devices]
+    names = ",".join(named if all(named) else [device.index for device in devices])
     return {
         "CUDA_VISIBLE_DEVICES": names,
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # as the driver counts; CUDA's own order is by speed
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",  # numbers as the driver counts; CUDA's own order is by speed
         DEVICES_VARIABLE: names,
         LEASED_VARIABLE: names,
     }
+
+
+def usable_together(count: int, devices: Sequence[Device]) -> list[Device]:
+    """The devices of which one process can use `count`: CUDA shows a process at most one MIG instance."""
+    return [device for device in devices if count == 1 or not device.is_mig]
 
 
 def lease_folder(environment: Mapping[str, str] | None = None) -> Path:
@@ -103,7 +113,8 @@ def join_queue(
     count: int, devices: Sequence[Device], note: Mapping[str, Any] | None = None, folder: Path | None = None
 ) -> Ticket:
     """Take a ticket for `count` of these devices; pass it to `try_lease` until that succeeds, then close it."""
-    return take_ticket(folder or lease_folder(), count, tuple(device_key(device) for device in devices), note or {})
+    keys = tuple(device_key(device) for device in usable_together(count, devices))
+    return take_ticket(folder or lease_folder(), count, keys, note or {})
 
 
 def try_lease(
@@ -119,7 +130,7 @@ def try_lease(
 
     Args:
         count: Devices wanted, at least 1.
-        devices: Devices that will do, with their present memory use.
+        devices: Devices that will do, with their present memory use. MIG instances only do for a count of 1.
         note: Who asks; kept in the lock for people to read.
         ticket: The place in the queue; without one the request stands behind all that wait.
         max_memory_share: Devices with more in use are left alone.
@@ -139,6 +150,7 @@ def try_lease(
                 other for other in waiting_requests(place) if ticket is None or other.number < ticket.request.number
             ]
             left = _saved_for(ahead, sorted(free, key=lambda device: device.used_share), states)
+            left = usable_together(count, left)
             if count < 1 or len(left) < count:
                 return None
             chosen = tuple(left[:count])

@@ -16,6 +16,7 @@ from beatsight_core.compute.leases import (
     join_queue,
     lease_folder,
     try_lease,
+    usable_together,
 )
 from beatsight_core.compute.tickets import Ticket, queue_lock, waiting_requests
 from beatsight_core.errors import DeviceError, TimeLimitError
@@ -47,10 +48,10 @@ def wait_lease(
         TimeLimitError: They did not come free in time.
     """
     began = asked = time.monotonic()
-    devices, said = _discover(among), ""
+    devices, said = _discover(count, among), ""
     if count > len(devices):
         raise DeviceError(
-            f"{count} device(s) were asked for and this machine has {len(devices)}",
+            f"{count} device(s) were asked for and this machine has {how_many(_discover(1, among))}",
             do="ask for fewer, or use --device cpu",
         )
     with contextlib.closing(join_queue(count, devices, note, folder)) as ticket:
@@ -62,12 +63,19 @@ def wait_lease(
                 raise TimeLimitError(f"No device came free within {timeout_s:g} s", why=story, do="try again later")
             time.sleep(poll_s)
             if time.monotonic() - asked > REFRESH_S:
-                devices, asked = _discover(among), time.monotonic()
+                devices, asked = _discover(count, among), time.monotonic()
     return lease
 
 
-def _discover(among: Collection[str] | None) -> list[Device]:
-    return [device for device in discover_devices() if among is None or device.index in among]
+def _discover(count: int, among: Collection[str] | None) -> list[Device]:
+    found = [device for device in discover_devices() if among is None or device.index in among]
+    return usable_together(count, found)
+
+
+def how_many(devices: Sequence[Device]) -> str:
+    """The number of devices, in words that say why one process cannot use them all."""
+    rule = "; a process can use only one MIG instance" if any(device.is_mig for device in devices) else ""
+    return f"{len(devices)}{rule}"
 
 
 def explain_wait(

@@ -16,11 +16,11 @@ from dagster import DagsterEvent, DagsterEventType
 from dagster._core.events import EngineEventData
 from dagster._core.executor.step_delegating import CheckStepHealthResult, StepHandler, StepHandlerContext
 
-from beatsight_core.compute.devices import Device, discover_devices
-from beatsight_core.compute.leases import REFRESH_S, Lease, device_environment, join_queue, try_lease
+from beatsight_core.compute.devices import Device
+from beatsight_core.compute.leases import Lease, device_environment
 from beatsight_core.compute.tickets import Ticket
-from beatsight_core.compute.waiting import explain_wait
 from beatsight_core.errors import BeatSightError
+from beatsight_dagster.executor.device_pool import DevicePool
 from beatsight_dagster.executor.step_processes import StepProcesses
 
 GPU_TAG = "beatsight/gpu"
@@ -54,8 +54,9 @@ class _Step:
     """A step that was handed over by the run."""
 
     key: str
-    wanted: int
     context: StepHandlerContext
+    asked_for: int = 0  # devices, as its tag or the launchpad says
+    wanted: int = 0  # devices that it waits for: none on a machine without
     queued_at: float = field(default_factory=time.time)
     ticket: Ticket | None = None
     process: subprocess.Popen[bytes] | None = None
@@ -80,8 +81,7 @@ class DeviceStepHandler(StepHandler):
         super().__init__()
         self._config = config
         self._steps: dict[str, _Step] = {}  # by step key, in the order of queueing
-        self._devices = discover_devices()
-        self._asked_driver_at = time.monotonic()
+        self._pool = DevicePool(config.no_device, config.max_memory_share)
         self._processes = StepProcesses(config.grace_s)
         self._to_come = 0
 
@@ -93,12 +93,13 @@ class DeviceStepHandler(StepHandler):
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         """Queue a step. A step that cannot run is reported by its health check: raising here would end the run."""
         key = _step_key(step_handler_context)
-        step = self._steps[key] = _Step(key, 0, step_handler_context)
+        step = self._steps[key] = _Step(key, step_handler_context)
         try:
             tag = step_handler_context.step_tags[key].get(GPU_TAG, "0")
-            step.wanted = self._devices_for(self._config.devices.get(key, int(tag)))
+            step.asked_for = self._config.devices.get(key, int(tag))
+            step.wanted = self._pool.count_for(step.asked_for)
             if step.wanted:
-                step.ticket = join_queue(step.wanted, self._devices, step.note)
+                step.ticket = self._pool.join_queue(step.wanted, step.note)
         except (ValueError, BeatSightError) as error:
             step.refusal = str(error)
             return
@@ -157,16 +158,6 @@ class DeviceStepHandler(StepHandler):
                 _wait_for_end(step.process, deadline)
             self._forget(step)
 
-    def _devices_for(self, wanted: int) -> int:
-        """How many devices to wait for: as many as wanted, or none on a machine without, if that is allowed."""
-        if wanted > 0 and not self._devices:
-            if self._config.no_device == "fail":
-                raise ValueError(f"it wants {wanted} device(s) and this machine has none (no_device is 'fail')")
-            return 0
-        if wanted > len(self._devices):
-            raise ValueError(f"it wants {wanted} devices and this machine has {len(self._devices)}")
-        return max(wanted, 0)
-
     def _pump(self) -> None:
         """Start every queued step that can start now."""
         on_cpu = 0
@@ -183,12 +174,8 @@ class DeviceStepHandler(StepHandler):
                 self._start(step, None)
 
     def _start_with_devices(self, step: _Step) -> None:
-        if time.monotonic() - self._asked_driver_at > REFRESH_S:
-            # Memory in use changes; a device that has vanished leaves the list.
-            self._devices, self._asked_driver_at = discover_devices(), time.monotonic()
-        share = self._config.max_memory_share
         try:
-            lease = try_lease(step.wanted, self._devices, step.note, ticket=step.ticket, max_memory_share=share)
+            lease = self._pool.try_lease(step.wanted, step.note, step.ticket)
         except BeatSightError as error:
             step.refusal = str(error)
             return
@@ -212,7 +199,7 @@ class DeviceStepHandler(StepHandler):
             self._processes.prepare()
         step.started_at = time.time()
         step.devices = lease.devices if lease else ()
-        names = ", ".join(f"{device.index} ({device.name})" for device in step.devices) or "none (CPU)"
+        names = _names(step)
         waited = step.started_at - step.queued_at
         DagsterEvent.step_worker_starting(
             step.context.get_step_context(step.key),
@@ -223,11 +210,7 @@ class DeviceStepHandler(StepHandler):
     def _remind(self, step: _Step) -> None:
         """Say in the run's log what a step waits for; ever more rarely."""
         if step.wanted:
-            share = self._config.max_memory_share
-            story = explain_wait(self._devices, step.ticket, max_memory_share=share)
-            if len(self._devices) < step.wanted:
-                story = f"the machine has only {len(self._devices)} now; {story}"
-            message = f"Waits for {step.wanted} device(s): {story}."
+            message = f"Waits for {step.wanted} device(s): {self._pool.explain_wait(step.wanted, step.ticket)}."
         else:
             message = f"Waits for one of {self._config.max_cpu_steps} CPU slot(s)."
         waited = time.time() - step.queued_at
@@ -245,6 +228,13 @@ class DeviceStepHandler(StepHandler):
 def _environment(step: _Step, lease: Lease | None) -> dict[str, str]:
     arguments = {entry["name"]: entry["value"] for entry in step.context.execute_step_args.get_command_env()}
     return {**os.environ, **arguments, **(lease.environment if lease else device_environment(()))}
+
+
+def _names(step: _Step) -> str:
+    """The devices that a step was given, for the run's log."""
+    if step.devices:
+        return ", ".join(f"{device.index} ({device.name})" for device in step.devices)
+    return "none (it wanted one, and this machine has none: it runs on the CPU)" if step.asked_for > 0 else "none (CPU)"
 
 
 def _step_key(context: StepHandlerContext) -> str:

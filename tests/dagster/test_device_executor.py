@@ -1,5 +1,6 @@
 """The device executor with real processes and devices that exist in name only."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -24,6 +25,9 @@ import yaml
 from beatsight_core.compute.devices import discover_devices
 from beatsight_core.compute.leases import device_states, try_lease
 from beatsight_core.compute.overview import Overview, overview
+from beatsight_dagster.executor import device_pool
+from beatsight_dagster.executor.device_pool import DevicePool
+from tests.core.compute.fake_driver import FakeGpu, install, install_torch, no_driver
 
 JOBS_FILE = Path(__file__).parent / "executor_jobs.py"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -238,11 +242,69 @@ def test_a_machine_without_devices(
     with execute(jobs.single, instance, no_device=no_device) as result:
         assert result.success == (no_device == "cpu")
         failed = failures(result)
+        messages = [event.message or "" for event in result.all_events]
     if no_device == "fail":
         assert "this machine has none" in failed["one"]
         assert not told(records)
     else:
         assert {entry["devices"] for entry in told(records).values()} == {""}
+        assert any("this machine has none: it runs on the CPU" in message for message in messages)
+
+
+def test_an_instance_that_only_a_variable_names_is_given_to_the_step(
+    jobs: ModuleType, instance: dg.DagsterInstance, records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BEATSIGHT_DEVICES")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-c0ffee")
+    no_driver(monkeypatch)
+    with execute(jobs.single, instance) as result:
+        assert result.success
+        messages = [event.message or "" for event in result.all_events]
+    assert by_step(records)["one"]["devices"] == "MIG-c0ffee"
+    assert any("on devices: MIG-c0ffee (" in message for message in messages)
+    assert not list((records.parent / "leases").glob("*.ticket"))
+
+
+def test_a_pool_gives_a_step_the_device_that_only_torch_sees(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BEATSIGHT_DEVICES")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    no_driver(monkeypatch)
+    install_torch(monkeypatch, "GPU-c0ffee")
+    pool = DevicePool("cpu", 0.5)
+    assert pool.count_for(1) == 1
+    lease = pool.try_lease(1, {}, None)
+    assert lease is not None
+    with contextlib.closing(lease):
+        assert lease.environment["CUDA_VISIBLE_DEVICES"] == "GPU-c0ffee"
+
+
+def test_a_pool_looks_again_before_it_says_that_there_is_no_device(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEATSIGHT_DEVICES", "")
+    monkeypatch.setattr(device_pool, "REFRESH_S", -1.0)
+    pool = DevicePool("cpu", 0.5)
+    assert pool.count_for(1) == 0
+    monkeypatch.setenv("BEATSIGHT_DEVICES", "0")
+    assert pool.count_for(1) == 1
+    assert pool.count_for(0) == 0
+
+
+def test_a_pool_gives_no_step_two_instances(records: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BEATSIGHT_DEVICES")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    install(monkeypatch, FakeGpu("GPU-1", mig=True, instances=(FakeGpu("MIG-1"), FakeGpu("MIG-2"))))
+    pool = DevicePool("cpu", 0.5)
+    assert pool.count_for(1) == 1
+    with pytest.raises(ValueError, match="wants 2 devices and this machine has 2; a process can use only one MIG"):
+        pool.count_for(2)
+    leases = [pool.try_lease(1, {}, None) for _ in range(3)]
+    assert [lease and lease.environment["CUDA_VISIBLE_DEVICES"] for lease in leases] == ["MIG-1", "MIG-2", None]
+    assert "device MIG-1 is held" in pool.explain_wait(1, None)
+    for lease in leases[:2]:
+        assert lease is not None
+        lease.close()
+    assert pool.explain_wait(2, None).startswith("the machine has only 0 now")
 
 
 def test_the_examples_of_the_page_on_devices_are_valid_in_the_launchpad() -> None:

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight_core.compute import leases as module
-from beatsight_core.compute.devices import Device
+from beatsight_core.compute.devices import Device, discover_devices
 from beatsight_core.compute.leases import (
     Lease,
+    device_environment,
     device_states,
     join_queue,
     lease_folder,
@@ -23,6 +24,7 @@ from beatsight_core.compute.leases import (
 from beatsight_core.compute.tickets import STALE_AFTER_S, waiting_requests
 from beatsight_core.compute.waiting import explain_wait, wait_lease
 from beatsight_core.errors import DeviceError, TimeLimitError
+from tests.core.compute.fake_driver import FakeGpu, install, install_torch, no_driver
 
 GIB = 2**30
 
@@ -65,6 +67,71 @@ def test_a_lease_shows_its_devices_and_no_others() -> None:
     assert lease is not None
     assert lease.environment["CUDA_VISIBLE_DEVICES"] == "0,1"
     assert lease.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+
+
+MIG_DEVICES = [Device(uuid, "MIG", 18 * GIB, 0, "", uuid) for uuid in ("MIG-1", "MIG-2")]
+
+
+def test_a_lease_names_its_devices_by_uuid_where_that_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, FakeGpu("GPU-1", used=GIB), FakeGpu("GPU-2"))
+    lease = try_lease(1, discover_devices({}))
+    assert lease is not None
+    with contextlib.closing(lease):
+        assert lease.environment == {
+            "CUDA_VISIBLE_DEVICES": "GPU-2",
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "BEATSIGHT_DEVICES": "GPU-2",
+            "BEATSIGHT_LEASED": "GPU-2",
+        }
+        # The process that has it sees that device and no other, with its number and memory.
+        assert discover_devices(lease.environment) == list(lease.devices)
+        assert [device.index for device in lease.devices] == ["1"]
+
+
+def test_a_lease_never_mixes_uuids_and_numbers() -> None:
+    devices = [Device("0", "known", 0, 0, "", "GPU-1"), device("1")]
+    assert device_environment(devices)["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert device_environment(devices[:1])["CUDA_VISIBLE_DEVICES"] == "GPU-1"
+    assert set(device_environment([]).values()) == {"", "PCI_BUS_ID"}
+
+
+def test_a_device_has_one_lock_however_it_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, FakeGpu("GPU-1", refuses=frozenset({"open"})), FakeGpu("GPU-2"))
+    lease = try_lease(1, discover_devices({"CUDA_VISIBLE_DEVICES": "0"}))
+    assert lease is not None
+    assert device_states(discover_devices({"CUDA_VISIBLE_DEVICES": "GPU-2"}))[0].state == "leased"
+    no_driver(monkeypatch)
+    assert device_states(discover_devices({"CUDA_VISIBLE_DEVICES": "GPU-2"}))[0].state == "leased"
+    install_torch(monkeypatch, "GPU-2")
+    assert device_states(discover_devices({}))[0].state == "leased"
+
+
+def test_instances_of_one_gpu_are_leased_apart() -> None:
+    first, second = try_lease(1, MIG_DEVICES), try_lease(1, MIG_DEVICES)
+    assert first is not None
+    assert second is not None
+    assert [lease.environment["CUDA_VISIBLE_DEVICES"] for lease in (first, second)] == ["MIG-1", "MIG-2"]
+    assert try_lease(1, MIG_DEVICES) is None
+
+
+def test_instances_of_older_drivers_have_locks_of_their_own(leases: Path) -> None:
+    named = discover_devices({"CUDA_VISIBLE_DEVICES": "MIG-GPU-5e1f/1/0,MIG-GPU-5e1f/2/0"})
+    first = try_lease(1, named)
+    assert first is not None
+    assert first.environment["CUDA_VISIBLE_DEVICES"] == "MIG-GPU-5e1f/1/0"
+    assert [state.state for state in device_states(named)] == ["leased", "free"]
+
+
+def test_no_process_gets_two_instances_and_none_are_saved_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpus = [device("0"), device("1")]
+    assert try_lease(2, MIG_DEVICES) is None
+    with contextlib.closing(join_queue(2, [*MIG_DEVICES, *gpus])) as ticket:
+        assert indices(try_lease(1, [*MIG_DEVICES, *gpus])) == ["MIG-1"]
+        assert indices(try_lease(2, [*MIG_DEVICES, *gpus], ticket=ticket)) == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-3,MIG-4")
+    with pytest.raises(DeviceError, match=r"this machine has 2; a process can use only one MIG instance"):
+        wait_lease(2, timeout_s=0.0)
+    assert indices(wait_lease(1)) == ["MIG-3"]
 
 
 def test_a_lease_passed_on_ends_with_the_process_that_has_it() -> None:
