@@ -21,6 +21,7 @@ from beatsight_core.compute.cuda_support import (
     one_line,
 )
 from beatsight_core.compute.devices import Device, discover_devices, driver_versions
+from beatsight_core.compute.gpus import UUID_PREFIXES
 from beatsight_core.doctor.findings import Finding
 
 Answer = TypeVar("Answer")
@@ -107,7 +108,7 @@ def _ask_capabilities() -> dict[str, str]:
 
     every = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
     found = {str(one.uuid): f"{one.major}.{one.minor}" for one in every}
-    return found | {f"GPU-{uuid}": value for uuid, value in found.items()}  # the driver's tools write it so
+    return found | {prefix + uuid: value for uuid, value in found.items() for prefix in UUID_PREFIXES}
 
 
 def _examine_compiler(findings: list[Finding]) -> None:
