@@ -6,6 +6,7 @@ platform as a user runs it, in processes of their own, in turn with the referenc
     corpus.py      the audio and the manifests, made once and kept
     reference.py   reference points: what the machine can do
     old_way.py     the same work as a folder of scripts does it
+    gpu/           what a GPU does with the project: a script that also runs where time is scarce
     library.py     calls of the library that no verb shows alone
     measure.py     a process and what it took; spreads; the machine
     bench.py       what every row is given: sizes, folders, processes

@@ -70,10 +70,11 @@ class Bench:
         data: Folder for everything that is made; it is kept, and found again by the next call.
         scale: How much.
         say: Told what happens.
+        gpu_lines: Lines of `benchmarks.gpu` from another machine, for the row `gpu`; without them it runs here.
     """
 
-    def __init__(self, data: Path, scale: Scale, say: Callable[[str], None] = print):
-        self.data, self.scale, self.say = data, scale, say
+    def __init__(self, data: Path, scale: Scale, say: Callable[[str], None] = print, gpu_lines: Path | None = None):
+        self.data, self.scale, self.say, self.gpu_lines = data, scale, say, gpu_lines
         for left in data.glob(f"{_FRESH}*"):  # by a suite that was killed
             shutil.rmtree(left, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
     python -m benchmarks.run                        all rows, about ten minutes once the corpus is there
     python -m benchmarks.run --only export,health   some rows; the others' results stay
+    python -m benchmarks.run --only gpu --gpu-lines FILE   figures of a run of benchmarks.gpu on another machine
 
 Each row's results go into `benchmarks/results/<date>.json` when the row is done, so a suite that was stopped goes on
 with `--only`. Timings want an idle machine: each row says how busy it was.
@@ -19,7 +20,7 @@ from typing import Any
 from benchmarks import table
 from benchmarks.bench import PROJECT, SCALES, Bench
 from benchmarks.measure import machine, now, versions
-from benchmarks.rows import ROWS
+from benchmarks.rows import ROWS, WITHOUT_CORPUS, gpu
 
 DATA, RESULTS, PAGE = PROJECT / "benchmarks/data", PROJECT / "benchmarks/results", PROJECT / "docs/performance.md"
 
@@ -27,7 +28,7 @@ DATA, RESULTS, PAGE = PROJECT / "benchmarks/data", PROJECT / "benchmarks/results
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure; 0 if all rows could be measured, whether they meet their targets or not."""
     given = _parsed(arguments)
-    bench = Bench(given.data.absolute(), SCALES[given.scale], say)
+    bench = Bench(given.data.absolute(), SCALES[given.scale], say, given.gpu_lines)
     path = given.results / f"{datetime.date.today().isoformat()}.json"
     began, failed = time.monotonic(), []
     for name in given.only:
@@ -45,9 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(bench: Bench, name: str) -> dict[str, Any]:
     """A row with all that must be known of how it was measured."""
-    _ = bench.corpus  # not part of any row's time
+    if name not in WITHOUT_CORPUS:
+        _ = bench.corpus  # not part of any row's time
     began, about = time.monotonic(), {"machine": machine(), "versions": versions(), "at": now()}
     figures = [figure.to_json() for figure in ROWS[name](bench)]
+    if name == "gpu" and bench.gpu_lines is not None:
+        about |= gpu.about(gpu.lines_of(bench))
     return {**about, "seconds": round(time.monotonic() - began, 1), "figures": figures}
 
 
@@ -70,6 +74,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", type=_names, default=list(ROWS), help=f"rows, with commas: {', '.join(ROWS)}")
     parser.add_argument("--scale", choices=SCALES, default="full", help="tiny: to see that everything runs")
     parser.add_argument("--data", type=Path, default=DATA, help="folder of corpus and data roots, about 6 GB")
+    parser.add_argument("--gpu-lines", type=Path, help="gpu.jsonl of a run of benchmarks.gpu on another machine")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of results")
     parser.add_argument("--page", type=Path, default=PAGE, help="page that gets the table")
     return parser.parse_args(arguments)

@@ -52,7 +52,7 @@ def bench(tmp_path_factory):
     return InOneProcess(tmp_path_factory.mktemp("bench"), TINY, lambda line: None)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "gpu"])  # see test_gpu_script.py
 def test_every_row_can_be_measured(bench, name):
     figures = [figure.to_json() for figure in ROWS[name](bench)]
     assert figures
@@ -60,7 +60,7 @@ def test_every_row_can_be_measured(bench, name):
         elsewhere = "not measured" in figure["note"]
         assert figure["measured"]["n"] or elsewhere, figure["what"]
         assert bool(figure["target"]) == (figure["met"] is not None) or elsewhere
-        assert not elsewhere or "GPU" in figure["what"] or not ear.REAL.is_dir()
+        assert not elsewhere or not ear.REAL.is_dir()
 
 
 def test_the_suite_keeps_a_row_at_a_time_and_writes_the_page(bench, tmp_path):

@@ -10,6 +10,7 @@ from benchmarks.rows import (
     evaluation,
     export,
     features,
+    gpu,
     health,
     loader,
     overhead,
@@ -26,9 +27,13 @@ ROWS: dict[str, Callable[[Bench], list[Figure]]] = {
     "features": features.measure,
     "loader": loader.measure,
     "train": train.measure,
+    "gpu": gpu.measure,
     "ear": ear.measure,
     "evaluation": evaluation.measure,
     "release": release.measure,
     "overhead": overhead.measure,
 }
 """Name for `ONLY=` -> what measures it, in the order of the table."""
+
+WITHOUT_CORPUS = frozenset({"gpu"})
+"""Rows that do without the corpus of the others."""
