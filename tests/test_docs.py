@@ -17,7 +17,9 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "least"), [("tutorial", 8), ("training", 3), ("devices", 2), ("gpu", 1), ("recast", 2)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("tutorial", 8), ("training", 3), ("devices", 2), ("gpu", 1), ("recast", 2)]
+)
 def test_the_commands_run_word_for_word(name: str, least: int, tmp_path: Path):
     blocks = BLOCK.findall((ROOT / "docs" / f"{name}.md").read_text())
     assert len(blocks) >= least

@@ -35,7 +35,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
     kind, numbers, position, has_gauss, cached = state["numpy"]
     np.random.set_state((kind, numbers.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
     torch.set_rng_state(state["cpu"].cpu())
-    present = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+    present = torch.cuda.device_count() if torch.cuda.is_initialized() else 0  # type: ignore[no-untyped-call]
     for device, cuda in enumerate(state["cuda"][:present]):
         torch.cuda.set_rng_state(cuda.cpu(), device)
 

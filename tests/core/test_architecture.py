@@ -12,15 +12,15 @@ ROOT = Path(__file__).parents[2]
 CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
-    "errors", "units", "toml", "settings", "files", "filesystems", "provenance", "progress", "workers", "taxonomy", "metrics",
-    "pages", "manifest", "audio", "dataset", "health", "compute", "features", "training", "evaluation", "inference", "promotion",
-    "shelf", "demo", "doctor", "cli",
+    "errors", "units", "toml", "safe_text", "leftovers", "names", "settings", "files", "filesystems", "provenance",
+    "progress", "process_groups", "workers", "taxonomy", "metrics", "pages", "manifest", "audio", "dataset", "health",
+    "compute", "features", "training", "evaluation", "inference", "promotion", "shelf", "demo", "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""
 
 HEAVY = {"torch", "torchaudio", "wandb", "matplotlib", "ray", "onnx", "onnxruntime", "dagster"}
 
-PRIVATE = {"executor", "checks/evaluations.py"}
+PRIVATE = {"executor", "checks/evaluations.py", "home_storage.py", "web"}
 """Where beatsight_dagster may touch Dagster's private modules, besides the step worker's own command."""
 
 
