@@ -9,16 +9,20 @@
     │   ├── ManifestError           3   a manifest as a whole cannot be used
     │   ├── AudioError              3   audio is missing, unreadable, or not what its header says
     │   ├── DatasetError            3   a catalog, shard, index or feature cache is missing, stale or broken
+    │   │   └── LackingError        3   a JSON file lacks a name that is asked for
     │   └── ModelError              3   a run, checkpoint or model is missing, stale or broken
     ├── DeviceError                 2   a device that was asked for is not there
     ├── TrainingError               1   training diverged or cannot be continued
     ├── TimeLimitError             75   work stopped before its time limit; the same command goes on
+    ├── UnexpectedError            70   a fault of the platform itself
     └── StorageError                4   the disk is full, read-only, or gone
 
 An error says what happened, where, why, and what to do about it. `str(error)` is that paragraph.
 """
 
 import errno
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -100,6 +104,10 @@ class DatasetError(InputError):
     """A catalog, shard, index or feature cache is missing, stale or broken."""
 
 
+class LackingError(DatasetError, KeyError):
+    """A JSON file of the platform lacks a name that is asked for."""
+
+
 class ModelError(InputError):
     """A run, checkpoint or model is missing, stale or broken."""
 
@@ -120,19 +128,63 @@ class TimeLimitError(BeatSightError):
     exit_code = 75
 
 
+class UnexpectedError(BeatSightError):
+    """A fault of the platform itself: an error that nobody has foreseen. 70 is EX_SOFTWARE."""
+
+    exit_code = 70
+
+
 class StorageError(BeatSightError):
-    """The disk is full, read-only, or gone."""
+    """The disk is full, read-only, or gone.
+
+    Attributes:
+        number: The system's number of the error, where one began it; None once the error crossed to another process.
+    """
 
     exit_code = 4
+    number: int | None = None
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nothing may be written there: the drive is read-only, or the folder is another user's."""
+        return self.number in READ_ONLY
 
     @classmethod
-    def from_os_error(cls, error: OSError, path: str | Path) -> "StorageError":
-        """Say what an `OSError` on `path` means and what to do about it."""
-        what, do = _OS_ERRORS.get(
-            error.errno or 0, ("The file system refused an operation", "check the drive and try again")
-        )
-        return cls(what, where=path, why=error.strerror or str(error), do=f"{do}; then run the same command again")
+    def from_os_error(cls, error: Exception, path: str | Path) -> "StorageError":
+        """Say what an error of the system on `path` means and what to do about it.
 
+        Args:
+            error: An `OSError`, or another one that tells the system's number (`system_number`).
+            path: Where it came up.
+        """
+        number = system_number(error)
+        what, do = _OS_ERRORS.get(
+            number or 0, ("The file system refused an operation", "check the drive and try again")
+        )
+        if _TEMPORARY.search(str(path)):
+            do = do.replace("BEATSIGHT_DATA_ROOT", "TMPDIR")
+        strerror = error.strerror if isinstance(error, OSError) else None
+        why = strerror or (os.strerror(number) if number else str(error))
+        made = cls(what, where=path, why=why, do=f"{do}; then run the same command again")
+        made.number = number
+        return made
+
+
+def system_number(error: Exception) -> int | None:
+    """The system's number of an error, where it has one: libraries in Rust say it in words, as in "(os error 28)"."""
+    number = error.errno if isinstance(error, OSError) else None
+    said = _NUMBER.search(str(error)) if number is None and not isinstance(error, BeatSightError) else None
+    return int(said[1]) if said else number
+
+
+_NUMBER = re.compile(r"\(os error (\d{1,4})\)")
+
+
+_TEMPORARY = re.compile(r"/(?:beatsight-(?:verify|catalog|health|dev)|pymp)-\w{8}(?:/|$)")
+"""Folders that the platform makes where TMPDIR says."""
+
+READ_ONLY = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+"""How systems say that nothing may be written at a place."""
 
 _OS_ERRORS = {
     errno.ENOSPC: ("The disk is full", "free some space, or point BEATSIGHT_DATA_ROOT at a larger drive"),

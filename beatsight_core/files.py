@@ -5,33 +5,31 @@ to the drive, renamed, and the folder is flushed. Errors of the drive become `St
 """
 
 import contextlib
+import errno
 import fcntl
-import functools
 import hashlib
+import json
 import logging
 import math
 import os
-import platform
 import shutil
+import stat
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
-from beatsight_core.errors import DatasetError, StorageError
+from beatsight_core.errors import DatasetError, LackingError, StorageError, system_number
+from beatsight_core.leftovers import fits_temporary, retired_path, temporary_path
 
 DIGEST_HEX = 40
 """Hex digits kept of a SHA-256 where it names a file or an input: 160 bits."""
 
-FOREIGN_SECONDS = 86400.0
-"""Age at which a temporary file of another machine or container, whose processes nobody here sees, counts as left."""
+_RECORD_BYTES = 1 << 22
+"""Larger files are lists of rows, and making records of them would take longer than reading them."""
 
-_TEMP_MARK = ".tmp-"
-_RETIRED = "-old"
 _LOCK_LOOK_S = 0.1
 _HOLDER_BYTES = 20
 
@@ -40,11 +38,28 @@ logger = logging.getLogger("beatsight")
 
 @contextlib.contextmanager
 def storage_errors(path: str | Path) -> Iterator[None]:
-    """Turn an `OSError` raised inside into a `StorageError` that names `path`."""
+    """Turn an error of the system raised inside into a `StorageError` that names `path`."""
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and system_number(error) is None:
+            raise
         raise StorageError.from_os_error(error, path) from error
+
+
+@contextlib.contextmanager
+def unless_read_only() -> Iterator[None]:
+    """Leave out a write that only saves time later, where nothing may be written; a look then works all the same.
+
+    Raises:
+        StorageError: The drive is full, fails, or is gone.
+    """
+    try:
+        yield
+    except StorageError as error:
+        if not error.is_read_only:
+            raise
+        logger.debug("not kept: %s", error)
 
 
 @contextlib.contextmanager
@@ -82,6 +97,8 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
     temporary = temporary_path(path)
     try:
         with storage_errors(path):
+            if replace and not fits_temporary(path):  # nobody could tell whose place a folder waits for
+                raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(path))
             temporary.mkdir(parents=True)
             yield temporary
             _flush_file(temporary)
@@ -91,7 +108,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             else:
                 _put_if_free(temporary, path)
             _flush_folder(path.parent)
-            shutil.rmtree(_retired(temporary), ignore_errors=True)
+            shutil.rmtree(retired_path(temporary), ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -130,16 +147,61 @@ def write_json(path: Path, value: Any) -> None:
     write_bytes(path, json_bytes(value))
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
+class Record(dict[str, Any]):
+    """A table of a JSON file. Who asks it for a name that it lacks is told which file lacks what.
+
+    Attributes:
+        file: The file.
+    """
+
+    __slots__ = ("file",)
+    file: Path
+
+    @classmethod
+    def of(cls, value: Any, file: Path) -> Any:
+        """A value of a file, its tables and theirs as records."""
+        if isinstance(value, dict):
+            made = cls((name, cls.of(inner, file)) for name, inner in value.items())
+            made.file = file
+            return made
+        return [cls.of(inner, file) for inner in value] if isinstance(value, list) else value
+
+    def __missing__(self, name: str) -> Any:
+        raise LackingError(
+            f"A file lacks {name!r}", where=self.file, why="it is damaged, or of another version of this program",
+            do="restore it, or delete it and run the step that makes it again",
+        )  # fmt: skip
+
+
+def plain_file(path: Path) -> Path:
+    """A path to read from, which is given back; what is missing there is for the reader to say.
 
     Raises:
-        DatasetError: The file is missing or is not JSON.
+        DatasetError: A pipe, socket or device stands there, of which a reader would wait for ever.
     """
     try:
-        return orjson.loads(path.read_bytes())
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return path
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DatasetError("A pipe, socket or device stands where a file is needed", where=path, do="move it away")
+    return path
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; its tables are `Record`s, unless it is very large.
+
+    Raises:
+        DatasetError: The file is missing, is no plain file, or is not JSON.
+    """
+    try:
+        data = plain_file(path).read_bytes()
+        value = orjson.loads(data)
+        return Record.of(value, path) if len(data) <= _RECORD_BYTES else value
     except FileNotFoundError as error:
         raise DatasetError("A file is missing", where=path, do="run the step that makes it again") from error
+    except IsADirectoryError as error:
+        raise DatasetError("A folder stands where a file is needed", where=path, do="move it away") from error
     except orjson.JSONDecodeError as error:
         raise DatasetError(
             "A file is not valid JSON", where=path, why=str(error), do="delete it and run the step that makes it again"
@@ -149,7 +211,10 @@ def read_json(path: Path) -> Any:
 def json_bytes(value: Any) -> bytes:
     """`value` as indented JSON with sorted keys; NumPy numbers allowed."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(value, default=_plain, option=options)
+    try:
+        return orjson.dumps(value, default=_plain, option=options)
+    except TypeError:  # a path that is not UTF-8, which only an escape can tell
+        return json.dumps(value, default=_plain_number, indent=2, sort_keys=True).encode() + b"\n"
 
 
 def put_if_absent(path: Path, write: Callable[[Path], None]) -> bool:
@@ -204,7 +269,8 @@ def exclusive_lock(path: Path, what: str | None = None, timeout_s: float = math.
     """
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        # Not through a link: the line below would be written into somebody's file.
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
         if not _locked(descriptor):
             if what:
@@ -242,73 +308,6 @@ def _holder(descriptor: int) -> str:
     return os.pread(descriptor, _HOLDER_BYTES, 0).decode("ascii", "replace").strip() or "of another machine"
 
 
-def file_name(text: str) -> str:
-    """`text` as the name of a file: itself if it is plain, else percent-encoded, so that it never leads elsewhere."""
-    name = quote(text, safe=" +,=@")
-    return name if len(name) <= 150 else f"{name[:100]}-{digest_bytes(text.encode())[:16]}"
-
-
-def temporary_path(path: Path) -> Path:
-    """A free name beside `path` that tells which process of which machine writes there."""
-    return path.with_name(f"{path.name}{_TEMP_MARK}{host_mark()}-{os.getpid()}-{uuid.uuid4().hex[:8]}")
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether a name is one that `temporary_path` gave: of something that is being written, or never was done."""
-    return _TEMP_MARK in path.name
-
-
-@functools.cache
-def host_mark() -> str:
-    """8 hex digits for all whose processes this one sees: one machine, since it started, and one container of it."""
-    try:
-        seen = Path("/proc/sys/kernel/random/boot_id").read_text() + str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        seen = platform.node()
-    return hashlib.sha256(seen.encode()).hexdigest()[:8]
-
-
-def remove_leftovers(folder: Path) -> int:
-    """Delete temporary files and folders of killed writers in `folder`; returns how many.
-
-    A writer on this machine is asked for; what another machine or container left goes when it is a day old. A folder
-    that was put aside for one that never came is put back instead.
-    """
-    removed = 0
-    for leftover in find_leftovers(folder):
-        name, _, owner = leftover.name.rpartition(_TEMP_MARK)
-        place = leftover.with_name(name)
-        if owner.endswith(_RETIRED) and not place.exists():
-            with contextlib.suppress(OSError):  # another process may do the same
-                leftover.rename(place)
-            continue
-        with contextlib.suppress(FileNotFoundError):
-            is_folder = leftover.is_dir() and not leftover.is_symlink()
-            shutil.rmtree(leftover) if is_folder else leftover.unlink()
-            removed += 1
-    return removed
-
-
-def find_leftovers(folder: Path) -> list[Path]:
-    """What `remove_leftovers` would look at: temporary files and folders whose writer is dead, or taken for it."""
-    found = folder.glob(f"*{_TEMP_MARK}*")
-    return [leftover for leftover in found if _is_left(leftover, leftover.name.rpartition(_TEMP_MARK)[2])]
-
-
-def _is_left(leftover: Path, owner: str) -> bool:
-    """Whether the writer that a temporary name tells of is dead, or may be taken for it."""
-    host, _, rest = owner.partition("-")
-    process = rest.partition("-")[0]
-    if not process.isdigit():
-        return False
-    if host == host_mark():
-        return not _is_alive(int(process))
-    try:
-        return time.time() - leftover.lstat().st_mtime > FOREIGN_SECONDS
-    except FileNotFoundError:
-        return False
-
-
 def _put_if_free(temporary: Path, path: Path) -> None:
     try:
         temporary.rename(path)
@@ -319,7 +318,7 @@ def _put_if_free(temporary: Path, path: Path) -> None:
 
 def _exchange(temporary: Path, path: Path) -> None:
     """Put a folder in the place of another, which is then the retired one; or leave all as it was."""
-    retired = _retired(temporary)
+    retired = retired_path(temporary)
     path.rename(retired)
     try:
         temporary.rename(path)
@@ -329,19 +328,6 @@ def _exchange(temporary: Path, path: Path) -> None:
         raise
 
 
-def _retired(temporary: Path) -> Path:
-    return temporary.with_name(temporary.name + _RETIRED)
-
-
-def _is_alive(process: int) -> bool:
-    """Whether a process runs. A zombie, whose death nobody has asked about yet, does not."""
-    try:
-        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
-        return False
-    return state not in ("Z", "X")
-
-
 def _plain(value: Any) -> Any:
     """What orjson cannot write by itself: paths, sets, tuples' cousins, objects with a summary."""
     if isinstance(value, Path):
@@ -349,6 +335,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, set | frozenset):
         return sorted(value)
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+
+
+def _plain_number(value: Any) -> Any:
+    """What the standard library's JSON cannot write by itself: NumPy's numbers and arrays, too."""
+    return value.tolist() if hasattr(value, "tolist") else _plain(value)
 
 
 def _flush_file(path: Path) -> None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
+from beatsight_core.safe_text import for_terminal
+
 logger = logging.getLogger("beatsight")
 
 LOG_INTERVAL_S = 10.0
@@ -82,10 +84,11 @@ class RichProgress(Progress):
         from rich.progress import Progress as Bars
 
         bars = Bars(
-            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
-            TextColumn("[cyan]{task.fields[rate]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            TextColumn("{task.description}", style="bold", markup=False), BarColumn(), MofNCompleteColumn(),
+            TextColumn(unit, markup=False), TextColumn("[cyan]{task.fields[rate]}"), TimeElapsedColumn(),
+            TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
-        task = _BarTask(bars, bars.add_task(name, total=total, rate=""), name, self._listener)
+        task = _BarTask(bars, bars.add_task(for_terminal(name), total=total, rate=""), name, self._listener)
         with Live(
             get_renderable=lambda: Group(bars, *task.below()),
             console=Console(stderr=True),
@@ -204,7 +207,7 @@ class _BarTask:
             names = list(dict.fromkeys(name for numbers in list(self._parts.values()) for name in list(numbers)))
             table = Table("", *names, box=None, header_style="dim")
             for part, numbers in list(self._parts.items()):
-                table.add_row(part, *(_amount(numbers.get(name, 0)) for name in names))
+                table.add_row(Text(for_terminal(part)), *(_amount(numbers.get(name, 0)) for name in names))
             yield table
 
 

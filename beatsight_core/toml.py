@@ -5,6 +5,8 @@ Problems are collected as texts for a person, with the nearest known name where 
 
 import difflib
 import math
+import re
+import tomllib
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -14,7 +16,31 @@ from typing import Any
 MISFIT = object()
 """What `fitted` gives for a value that is not of the type."""
 
+MOST_PARTS = 100
+"""Of a dotted key."""
+
+_KEY = r'(?:[A-Za-z0-9_-]+|"[^"\n]*"|\'[^\'\n]*\')'
+LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_\-\"']){_KEY}(?:[ \t]*\.[ \t]*{_KEY}){{{MOST_PARTS},}}")
+"""A key of more parts than that, wherever it stands."""
+
+_LONGEST = 80
+"""Characters of a value that a message quotes."""
+
 _TRUTHS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """What a text of TOML says.
+
+    Raises:
+        ValueError: It is none, or its tables lie deeper inside each other than any program's do.
+    """
+    if LONG_KEY.search(text):  # for a key of thousands of parts the standard library takes minutes
+        raise ValueError(f"a key has more than {MOST_PARTS} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("tables and lists lie too deep inside each other") from error
 
 
 def section(kind: type[Any], table: Any, where: str, problems: list[str], **fixed: Any) -> Any:
@@ -61,10 +87,19 @@ def values_of(
         converted = fitted(_as_typed(value, hints[key]) if typed else value, hints[key])
         if converted is MISFIT:
             wanted = "a finite number" if _is_endless(value) else _type_name(hints[key])
-            problems.append(f"{prefix}{key} must be {wanted}, not {value!r}")
+            problems.append(f"{prefix}{key} must be {wanted}, not {_quoted(value)}")
         else:
             values[key] = converted
     return values
+
+
+def _quoted(value: Any) -> str:
+    """A value in a message: as it is written, but not more of it than a line."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # a number of thousands of digits; lists in lists
+        return "what it is"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
 
 
 def unknown(key: str, prefix: str, known: Iterable[str]) -> str:

@@ -10,6 +10,9 @@ Seconds = NewType("Seconds", float)
 Samples = NewType("Samples", int)
 Hertz = NewType("Hertz", int)
 
+LEAST_RATE_HZ, GREATEST_RATE_HZ = 1_000, 768_000
+"""What a sample rate of audio can be."""
+
 
 def seconds_to_samples(seconds: float, rate_hz: int) -> Samples:
     """The sample nearest to a time: half a sample rounds up, at every sign and on every platform.

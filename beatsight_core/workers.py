@@ -21,6 +21,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from beatsight_core.errors import BeatSightError
+from beatsight_core.sockets import use_socket_folder
 
 Key = TypeVar("Key")
 Job = TypeVar("Job")
@@ -56,6 +57,7 @@ def prepare_workers(function: Callable[[Any], Any]) -> None:
     Args:
         function: What the workers will apply; the first call's counts.
     """
+    use_socket_folder()
     # pyarrow imports pandas, where it is installed, when it is given a list: once here rather than in each worker.
     _context().set_forkserver_preload([__name__, getattr(function, "func", function).__module__, "pandas"])
     resource_tracker.ensure_running()  # it ends with interrupts let through, so it must not come later

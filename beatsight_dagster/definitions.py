@@ -3,12 +3,16 @@
 import dagster as dg
 
 from beatsight_dagster.assets import audio, dataset, evaluation, features, manifest, promotion, training
+from beatsight_dagster.command_endings import end_plainly
 from beatsight_dagster.executor.device_executor import device_executor
+from beatsight_dagster.forget import forget_manifest
 from beatsight_dagster.jobs import JOBS
 from beatsight_dagster.resources.settings import SettingsResource
 from beatsight_dagster.sensors.datasets import dataset_indexes, feature_warming
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
 from beatsight_dagster.sensors.wandb_sync import wandb_sync
+
+end_plainly()
 
 ASSETS = [
     manifest.manifest,
@@ -26,7 +30,7 @@ ASSETS = [
 
 defs = dg.Definitions(
     assets=ASSETS,
-    jobs=JOBS,
+    jobs=[*JOBS, forget_manifest],
     sensors=[manifest_inbox, prepare_data_continues, dataset_indexes, feature_warming, wandb_sync],
     resources={"settings": SettingsResource()},
     executor=device_executor,

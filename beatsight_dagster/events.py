@@ -8,6 +8,9 @@ from types import TracebackType
 import dagster as dg
 from dagster import DagsterEventType
 
+from beatsight_core.safe_text import paragraph_for_terminal
+from beatsight_dagster.checks.told import BEGINS
+
 POLL_S = 0.3
 
 _MARKS = {
@@ -58,12 +61,15 @@ class EventPrinter:
             self._cursor, more = connection.cursor, connection.has_more
             for record in connection.records:
                 if line := self._line(record.event_log_entry):
-                    self._say(line)
+                    indent = line[: len(line) - len(line.lstrip())]
+                    self._say(indent + paragraph_for_terminal(line))
 
     def _line(self, entry: dg.EventLogEntry) -> str | None:
         event = entry.dagster_event
         if event is None:  # a progress line of the library
-            return f"    {entry.user_message}" if entry.level >= 20 else None
+            said = entry.user_message
+            # A failed check is told once, by its own line.
+            return f"    {said}" if entry.level >= 20 and not said.startswith(BEGINS) else None
         if event.event_type in _MARKS:
             return self._step_line(event)
         if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:

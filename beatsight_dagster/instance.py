@@ -11,15 +11,19 @@ environment itself; then DAGSTER_HOME, and BEATSIGHT_DATA_ROOT unless it is ./da
 
 import argparse
 import os
+import re
 import shlex
 import sys
 import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from beatsight_core.errors import BeatSightError, UsageError
+from beatsight_core.errors import SettingsError, UsageError
 from beatsight_core.files import exclusive_lock, write_text
 from beatsight_core.settings import Settings, load_settings
+from beatsight_core.settings.paths import pattern_problem
+from beatsight_dagster.endings import told_at_the_end
+from beatsight_dagster.home_check import check_home
 
 CONFIG_FILE = "dagster.yaml"
 WORKSPACE_FILE = "workspace.yaml"
@@ -75,6 +79,8 @@ retention:
 """
 """The same text as the project's `dagster.yaml`, which an installed package does not carry."""
 
+_STORAGE_NAMED = re.compile(r"^(storage|run_storage|event_log_storage|schedule_storage)\s*:", re.MULTILINE)
+
 WORKSPACE = """\
 load_from:
   - python_module:
@@ -82,6 +88,22 @@ load_from:
       location_name: beatsight
 """
 """The same text as the project's `workspace.yaml`: it gives the definitions their name in the UI."""
+
+
+SIGNS = "%?#*"
+"""A home that has one of these in its path needs `home_storage`."""
+
+STORAGE = """
+# The path of this folder holds signs that mean something in an address; this storage takes them as they are.
+storage:
+  custom:
+    module: beatsight_dagster.home_storage
+    class: HomeStorage
+    config:
+      base_dir:
+        env: DAGSTER_HOME
+"""
+"""What is added to the configuration of such a home."""
 
 
 def prepare_home(settings: Settings) -> Path:
@@ -93,21 +115,47 @@ def prepare_home(settings: Settings) -> Path:
         The absolute path that `DAGSTER_HOME` must be set to.
 
     Raises:
-        StorageError: The folder cannot be written.
+        SettingsError: Dagster could not read its configuration there.
+        StorageError: The folder cannot be written, or a database in it is damaged.
     """
     home = settings.dagster_home.absolute()
+    if problem := pattern_problem(home / CONFIG_FILE):
+        raise SettingsError("Dagster cannot keep its state there", where=home, why=problem, do="rename the data root")
     with exclusive_lock(home / ".setup.lock"):
         if not (home / CONFIG_FILE).exists():
             write_text(home / CONFIG_FILE, CONFIG)
         if not (home / WORKSPACE_FILE).exists():
             write_text(home / WORKSPACE_FILE, WORKSPACE)
+        check_home(home)  # before anything reads them
+        _suit_storage(home)
         if not (home / ".ready").exists():
-            from dagster import DagsterInstance
-
-            with DagsterInstance.from_config(str(home)) as instance:
-                instance.get_runs(limit=1)
+            _make_databases(home)
             write_text(home / ".ready", "")
     return home
+
+
+def _suit_storage(home: Path) -> None:
+    """Add the storage that a home of such a path needs, unless its configuration names one."""
+    if not set(SIGNS) & set(str(home)):
+        return
+    config = (home / CONFIG_FILE).read_text(encoding="utf-8")
+    if not _STORAGE_NAMED.search(config):
+        write_text(home / CONFIG_FILE, config.rstrip("\n") + "\n" + STORAGE)
+
+
+def _make_databases(home: Path) -> None:
+    from dagster import DagsterInstance
+
+    before = os.environ.get("DAGSTER_HOME")
+    os.environ["DAGSTER_HOME"] = str(home)
+    try:
+        with DagsterInstance.from_config(str(home)) as instance:
+            instance.get_runs(limit=1)
+    finally:
+        if before is None:
+            del os.environ["DAGSTER_HOME"]
+        else:
+            os.environ["DAGSTER_HOME"] = before
 
 
 def home_environment(settings: Settings) -> dict[str, str]:
@@ -151,9 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(make_flagless())
             return 0
         environment = home_environment(load_settings())
-    except BeatSightError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the program ends with a paragraph
+        return told_at_the_end(error)
     for name, value in environment.items():
         print(f"export {name}={shlex.quote(value)}")
     return 0

@@ -5,6 +5,7 @@ import time
 import dagster as dg
 
 from beatsight_core.progress import Progress
+from beatsight_core.safe_text import for_terminal
 
 OBSERVED_EVERY_S = 60.0
 """Observations are kept for ever, so that a step of hours gets a few hundred, not thousands. One more per epoch."""
@@ -27,7 +28,8 @@ def live_progress(context: dg.AssetExecutionContext, *tasks: str) -> Progress:
             return
         told[task] = now, done, epoch
         kind = task.split(maxsplit=1)[0]
-        metadata = {f"{kind}/{name.replace(': ', '/')}": _short(value) for name, value in numbers.items()}
+        shown = {for_terminal(name).replace(": ", "/"): _short(value) for name, value in numbers.items()}
+        metadata = {f"{kind}/{name}": value for name, value in shown.items()}
         for partition in context.partition_keys:
             context.log_event(dg.AssetObservation(context.asset_key, partition=partition, metadata=metadata))
 

@@ -24,8 +24,10 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from beatsight_core.errors import BeatSightError, GateError, UsageError
-from beatsight_core.settings import Settings, load_settings
+from beatsight_core.errors import GateError, UsageError
+from beatsight_core.settings import Settings
+from beatsight_core.training.presets import load_checked_settings, load_preset
+from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.events import EventPrinter
 from beatsight_dagster.executor.run_here import asset_graph_job, run_here
 from beatsight_dagster.instance import use_home
@@ -109,6 +111,9 @@ def materialize_graph(
 
     say = say or (lambda line: print(line, file=sys.stderr, flush=True))
     stages = _stages_until(request.until)
+    for preset in request.presets if "training" in stages else ():
+        if preset in MODELS:
+            load_preset(settings, preset, request.overrides)  # now, and not when hours of work are done
     path = resolve_manifest(settings, request.manifest)
     key, began, runs = manifest_key(path), time.monotonic(), []
     partition = to_partition(key)
@@ -254,10 +259,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             device=given.device,
             fresh=given.fresh,
         )
-        result = materialize_graph(load_settings(given.data_root), request)
-    except BeatSightError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
+        result = materialize_graph(load_checked_settings(given.data_root), request)
+    except Exception as error:  # noqa: BLE001 - the program ends with a paragraph
+        return told_at_the_end(error)
     print(f"Materialized {result.key} in {result.seconds:.1f} s, {len(result.runs)} runs.", file=sys.stderr)
     return 0
 

@@ -10,16 +10,23 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.safe_text import fence_for, for_markdown, for_terminal
+
 Metadata = dict[str, Any]
 
 ROW_COUNT = "dagster/row_count"
 _LONGEST_TABLE = 200
 
 
+def text(value: str) -> dg.MetadataValue:
+    """Text that shows all its characters, and turns no other text round."""
+    return dg.MetadataValue.text(for_terminal(value, lines=True))
+
+
 def number(value: float | None) -> dg.MetadataValue:
     """A number that plots; a dash where it was not measured or is not finite."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
-        return dg.MetadataValue.text("–")
+        return text("–")
     return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
 
 
@@ -32,7 +39,7 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
     """Rows as a table; the first row gives the columns. A long table is cut and says so."""
     listed = [{name: _cell(value) for name, value in row.items()} for row in rows]
     if not listed:
-        return dg.MetadataValue.text("none")
+        return text("none")
     cut = listed[:_LONGEST_TABLE]
     if len(listed) > len(cut):
         first = next(iter(listed[0]))
@@ -54,12 +61,12 @@ def picture(png: bytes, what: str) -> dg.MetadataValue:
     """
     from beatsight_core.pages.pictures import data_uri
 
-    return dg.MetadataValue.md(f"![{what}]({data_uri(png)})")
+    return dg.MetadataValue.md(f"![{for_markdown(what)}]({data_uri(png)})")
 
 
 def path(place: str | Path) -> dg.MetadataValue:
     """A file or folder."""
-    return dg.MetadataValue.path(str(place))
+    return dg.MetadataValue.path(for_terminal(str(place)))
 
 
 def gates_table(gates: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
@@ -95,7 +102,7 @@ def manifest_metadata(summary: Mapping[str, Any], folder: Path) -> Metadata:
         "by component": table(labels),
         "by split": counts(summary["hits_by_split"], "split", "hits"),
         "rejected for": counts(summary["rejects_by_reason"], "reason", "lines"),
-        "split notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in summary["split_notes"]) or "none"),
+        "split notes": _items(summary["split_notes"]),
         "manifest": path(summary["manifest"]),
         "catalog": path(folder),
     }
@@ -146,7 +153,7 @@ def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
         "rejected for": counts(index.rejected, "reason", "hits"),
         "files that lost hits": table(index.rejected_files),
         "seconds by split": counts(index.seconds_by_split, "split", "seconds"),
-        "digest": dg.MetadataValue.text(index.digest),
+        "digest": text(index.digest),
         **({"page": path(page)} if page else {}),
     }
 
@@ -157,7 +164,7 @@ def features_metadata(result: Mapping[str, Any]) -> Metadata:
     return {
         ROW_COUNT: dg.MetadataValue.int(result["clips"]),
         **numbers(result, names),
-        "spec": dg.MetadataValue.text(result["spec"]),
+        "spec": text(result["spec"]),
         "folder": path(result["folder"]),
     }
 
@@ -178,7 +185,7 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
         "drift since the baseline": table(result["tables"]["drift"]),
         "what became of every line": table(result["tables"]["whereabouts"]),
         "worth knowing": table(result["tables"]["notices"]),
-        "seal": dg.MetadataValue.text(result["seal"]),
+        "seal": text(result["seal"]),
         "report": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
     }
@@ -195,8 +202,8 @@ def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
         for label, scores in metrics["per_class"].items()
     ]
     return {
-        "run_id": dg.MetadataValue.text(result["run_id"]),
-        "evaluated on": dg.MetadataValue.text(f"{result['on']}, split {result['split']}"),
+        "run_id": text(result["run_id"]),
+        "evaluated on": text(f"{result['on']}, split {result['split']}"),
         **numbers(metrics, names),
         "by component": table(rows),
         "watched confusions": table({"pair": name, **found} for name, found in result["pairs"].items()),
@@ -234,12 +241,12 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
     diffs = "\n".join(str(change["diff"]) for change in result["changes"])
     return {
         **files,
-        "changed in files of others": dg.MetadataValue.md(f"~~~~diff\n{diffs}\n~~~~" if diffs else "nothing"),
-        "run_id": dg.MetadataValue.text(result["run_id"]),
+        "changed in files of others": _diff(diffs),
+        "run_id": text(result["run_id"]),
         "version": number(result["version"]),
         "criteria": gates_table(result["criteria"]),
         "picture": picture(draw(result["criteria"], title="Promotion criteria"), "criteria with their margins"),
-        "notice": dg.MetadataValue.text("; ".join(filter(None, (result["notice"], result["untold"]))) or "none"),
+        "notice": text("; ".join(filter(None, (result["notice"], result["untold"]))) or "none"),
         "champion": path(result["current"]),
         "model card": path(result["card"]),
         "gate record": path(record),
@@ -249,11 +256,23 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
 def archive_metadata(result: Mapping[str, Any]) -> Metadata:
     """What was archived."""
     return {
-        "run_id": dg.MetadataValue.text(result["run_id"]),
+        "run_id": text(result["run_id"]),
         **numbers(result, ("files", "bytes")),
-        "absent": dg.MetadataValue.text(", ".join(result["absent"]) or "nothing"),
+        "absent": text(", ".join(result["absent"]) or "nothing"),
         "archive": path(result["folder"]),
     }
+
+
+def _items(texts: Iterable[str]) -> dg.MetadataValue:
+    """Texts as a list."""
+    return dg.MetadataValue.md("\n".join(f"- {for_markdown(one)}" for one in texts) or "none")
+
+
+def _diff(lines: str) -> dg.MetadataValue:
+    """What changed in files, between fences that no line of theirs can close."""
+    shown = for_terminal(lines, lines=True)
+    fence = fence_for(shown)
+    return dg.MetadataValue.md(f"{fence}diff\n{shown}\n{fence}" if shown else "nothing")
 
 
 def _cell(value: Any) -> str | int | float | bool:
@@ -261,7 +280,7 @@ def _cell(value: Any) -> str | int | float | bool:
         return "–"
     if isinstance(value, float):
         return round(value, 5) if math.isfinite(value) else "–"
-    return value if isinstance(value, str | int | bool) else str(value)
+    return value if isinstance(value, int | bool) else for_terminal(str(value))
 
 
 def _schema(rows: Sequence[Mapping[str, Any]]) -> dg.TableSchema:

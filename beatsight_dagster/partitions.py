@@ -6,18 +6,24 @@ that nobody configured needs no change anywhere. A pair that does not occur mate
 
     python -m beatsight_dagster.partitions add MANIFEST…   register manifests (paths, names or keys)
     python -m beatsight_dagster.partitions sync            register all manifests of the inbox, and all catalogs
+    python -m beatsight_dagster.partitions remove NAME…    remove partitions that name nothing (a typing error, say)
     python -m beatsight_dagster.partitions list            show what is registered
+
+A manifest of which something is there is removed by `beatsight manifest forget`, with all that was made of it.
 """
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Iterable, Sequence
 from urllib.parse import quote, unquote
 
 import dagster as dg
 
-from beatsight_core.errors import BeatSightError
+from beatsight_core.errors import BeatSightError, DatasetError, UsageError
+from beatsight_core.safe_text import for_terminal, paragraph_for_terminal
 from beatsight_core.settings import Settings, load_settings
+from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.previews import accepted_previews
 
 MANIFESTS = dg.DynamicPartitionsDefinition(name="manifests")
@@ -33,14 +39,24 @@ _RESERVED = "|[],%"
 
 
 def to_partition(name: str) -> str:
-    """A manifest key or source set as a partition key: itself, save characters that Dagster gives a meaning to."""
-    plain = "".join(quote(c, safe="") if c in _RESERVED or not c.isprintable() else c for c in name)
+    """A manifest key or source set as a partition key: itself, save characters that Dagster gives a meaning to.
+
+    Bytes of a file's name that are no text (see `os.fsdecode`) are written as percent codes, too.
+    """
+    plain = "".join(_code(c) if c in _RESERVED or not c.isprintable() else c for c in name)
     return plain.replace("...", "%2E%2E%2E")
 
 
 def from_partition(partition: str) -> str:
     """The manifest key or source set that a partition key stands for."""
-    return unquote(partition)
+    return unquote(partition, errors="surrogateescape")
+
+
+def _code(character: str) -> str:
+    try:
+        return quote(character, safe="", errors="surrogateescape")
+    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
+        return quote(character, safe="", errors="surrogatepass")
 
 
 def pair_partition(manifest: str, source_set: str) -> str:
@@ -84,18 +100,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True)
     verbs.add_parser("add", help="register manifests").add_argument("manifests", nargs="+", metavar="MANIFEST")
     verbs.add_parser("sync", help="register the inbox and all catalogs")
+    verbs.add_parser("remove", help="remove what names nothing").add_argument("manifests", nargs="+", metavar="NAME")
     verbs.add_parser("list", help="show what is registered")
     given = parser.parse_args(arguments)
     try:
         _carry_out(load_settings(given.data_root), given.verb, getattr(given, "manifests", []))
-    except BeatSightError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the program ends with a paragraph
+        return told_at_the_end(error)
     return 0
 
 
 def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
-    from beatsight_core.manifest.identity import inbox_manifests
+    from beatsight_core.manifest.catalog import list_catalogs
     from beatsight_core.manifest.reader import manifest_key, resolve_manifest
     from beatsight_dagster.instance import use_home
 
@@ -105,13 +121,57 @@ def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
             keys = [manifest_key(resolve_manifest(settings, name)) for name in manifests]
             register(instance, keys, _known_source_sets(settings, keys))
         elif verb == "sync":
-            keys = [manifest_key(path) for path in inbox_manifests(settings)]
-            keys += [path.parent.name for path in settings.catalog_dir.glob("*/summary.json")]
+            keys = _keys_of_inbox(settings) + [catalog.key for catalog in list_catalogs(settings)]
             register(instance, sorted(set(keys)), _known_source_sets(settings, keys))
+        elif verb == "remove":
+            _remove(instance, settings, manifests)
         for definition in (MANIFESTS, SOURCE_SETS):
             print(f"{definition.name}:")
             for key in instance.get_dynamic_partitions(definition.name):
                 print(f"  {key}")
+
+
+def _keys_of_inbox(settings: Settings) -> list[str]:
+    """The keys of the inbox's manifests; what cannot be one is named, and holds up no other."""
+    from beatsight_core.manifest.inbox import inbox_entries
+    from beatsight_core.manifest.reader import manifest_key
+
+    keys = []
+    for entry in inbox_entries(settings):
+        problem = entry.problem
+        try:
+            keys += [] if problem else [manifest_key(entry.path)]
+        except BeatSightError as error:
+            problem = paragraph_for_terminal(str(error))
+        if problem:
+            print(f"Left out: {for_terminal(entry.path.name)}: {problem}", file=sys.stderr)
+    return keys
+
+
+def _remove(instance: dg.DagsterInstance, settings: Settings, names: Sequence[str]) -> None:
+    """Remove partitions that name nothing.
+
+    Raises:
+        UsageError: One of them names something, or there is no such partition; nothing is removed then.
+    """
+    from beatsight_core.shelf.forget import known_keys
+
+    keys = {*known_keys(settings), *_keys_of_inbox(settings)}
+    in_use = {MANIFESTS.name: keys, SOURCE_SETS.name: set(_known_source_sets(settings, keys))}
+    found = []
+    for name in names:
+        mine = [each for each in in_use if to_partition(name) in instance.get_dynamic_partitions(each)]
+        if not mine:
+            raise UsageError(f"There is no partition {name!r}", do="`list` shows all")
+        if any(name in in_use[each] for each in mine):
+            raise UsageError(
+                f"{name!r} is in use",
+                why="the settings, a catalog, a dataset or a manifest of the inbox has that name",
+                do="forget a manifest by `beatsight manifest forget`",
+            )
+        found += [(each, to_partition(name)) for each in mine]
+    for definition, partition in found:
+        instance.delete_dynamic_partition(definition, partition)
 
 
 def _known_source_sets(settings: Settings, keys: Iterable[str]) -> list[str]:
@@ -120,7 +180,7 @@ def _known_source_sets(settings: Settings, keys: Iterable[str]) -> list[str]:
 
     names = set(settings.sources)
     for key in keys:
-        if (settings.catalog_dir / key / "summary.json").exists():
+        with contextlib.suppress(DatasetError):  # there is none, or it is not whole and will be made again
             names |= set(open_catalog(settings, key).source_sets)
     return sorted(names)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from beatsight_dagster.metadata import Metadata, number, numbers, path, picture, table
+from beatsight_dagster.metadata import Metadata, number, numbers, path, picture, table, text
 
 SHOWN = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy")
 PLOTTED_F1 = ("kick", "snare", "crash")
@@ -25,7 +25,7 @@ def training_metadata(result: Mapping[str, Any], run: Any) -> Metadata:
     history, judged = run.history, run.metrics["metrics"]
     f1 = {f"f1_{label}": result["metrics"]["f1"].get(label) for label in PLOTTED_F1}
     return {
-        "run_id": dg.MetadataValue.text(result["run_id"]),
+        "run_id": text(result["run_id"]),
         **_figures(result["metrics"], SHOWN),
         **_figures(f1, f1),
         **_figures(result, ("epochs", "best_epoch", "seconds", "clips_per_second")),
@@ -133,10 +133,11 @@ def _tracking(run: Any) -> Metadata:
 
     state = read_tracking(run.folder)
     if not state:
-        return {"W&B": dg.MetadataValue.text("not tracked")}
+        return {"W&B": text("not tracked")}
     place, note = state.get("place"), {}
     if state.get("problem"):
-        note["W&B note"] = dg.MetadataValue.text(state["problem"])
+        note["W&B note"] = text(state["problem"])
     if not place:
         return note
-    return {"W&B": dg.MetadataValue.url(place) if state["mode"] == "online" else path(place), **note}
+    is_address = state["mode"] == "online" and place.startswith(("https://", "http://"))
+    return {"W&B": dg.MetadataValue.url(place) if is_address else path(place), **note}

@@ -1,28 +1,39 @@
-"""Decoding: bytes of any audio that libsndfile reads -> mono at its own rate. Once per file, in blocks.
+"""Decoding: any audio that libsndfile reads -> mono at its own rate, block by block, and where it ends.
 
-Mono is the mean of the channels. 8- and 16-bit audio in one or two channels stays in integers, which rounds exactly as
-the way over float32 does. Decoding trusts no length in a header: it keeps what decodes and says how much was promised.
+Mono is the mean of the channels, or one of them. 8- and 16-bit audio in one or two channels stays in integers, which
+rounds exactly as the way over float32 does. Decoding trusts no length in a header: it keeps what decodes and says how
+much was promised. However long a file is, only a block of it is held.
 """
 
+import contextlib
 import io
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
-import soundfile as sf
-from numpy.typing import NDArray
 
-from beatsight_core.audio.header import Header, declared_frames, header_of, not_audio
-from beatsight_core.audio.resample import resample, to_float32, to_pcm16
-from beatsight_core.errors import AudioError
+from beatsight_core.audio.ending import Ending, ending_of
+from beatsight_core.audio.frames import (
+    FailedError,
+    Frames,
+    are_samples,
+    block_frames,
+    picked_channel,
+    read_frames,
+    read_on,
+    to_mono,
+)
+from beatsight_core.audio.header import Header, Opened, open_audio
+from beatsight_core.audio.resample import Resampler, Samples16, SamplesFloat
+from beatsight_core.audio.source import UnusableAudioError
 
-_BLOCK_FRAMES = 1 << 17
-_FIRST_FRAMES = 1 << 26
-_INTEGER_SUBTYPES = ("PCM_16", "PCM_S8", "PCM_U8")
+Heard = Callable[[Frames, Samples16 | SamplesFloat], None]
+"""Takes a block of frames, (n,) or (n, channels), and mono of it."""
 
-Samples16 = NDArray[np.int16]
-SamplesFloat = NDArray[np.float32]
+_FINE_FRAMES = 256
+"""Frames read at once in the block that fails, to find what is still good of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +42,15 @@ class Decoded:
 
     Attributes:
         samples: (n,) int16, or float32 in -1..1, at the file's rate.
-        rate_hz: The file's rate.
+        rate_hz: Rate of the file.
         declared_frames: Frames that its header promises; None if it does not say.
+        ending: Where it ends.
     """
 
     samples: Samples16 | SamplesFloat
     rate_hz: int
     declared_frames: int | None
+    ending: Ending
 
     @property
     def frames(self) -> int:
@@ -46,104 +59,126 @@ class Decoded:
 
     @property
     def is_truncated(self) -> bool:
-        """Whether fewer frames decoded than the header promises: cut off, or broken in the middle."""
-        return self.declared_frames is not None and self.frames < self.declared_frames
+        """Whether something is missing: cut off at the end, or broken in the middle."""
+        return self.ending.is_missing
 
     def at_rate(self, rate_hz: int) -> Samples16:
         """The samples as 16 bit at another rate."""
-        if self.rate_hz == rate_hz:
-            return to_pcm16(self.samples)
-        return to_pcm16(resample(to_float32(self.samples), self.rate_hz, rate_hz))
+        resampler = Resampler(self.rate_hz, rate_hz)
+        parts = resampler.push(self.samples), resampler.finish()
+        return np.concatenate(parts) if len(parts[1]) else parts[0]
 
 
-def decode(source: Path | bytes, where: str | None = None) -> Decoded:
+class MonoBlocks:
+    """An opened file in mono, block by block: iterate once, then ask for its ending. `open_blocks` makes one."""
+
+    def __init__(self, stream: BinaryIO, opened: Opened, channel: str, heard: Heard | None):
+        self.header: Header = opened.header
+        self.frames = 0
+        self._stream, self._opened = stream, opened
+        self._pick = picked_channel(stream, opened, channel)
+        self._heard = heard
+        self._failed: str | None = None
+
+    def __iter__(self) -> Iterator[Samples16 | SamplesFloat]:
+        failure: FailedError | None = None
+        try:
+            for frames in read_on(self._opened, self._pick):
+                yield self._taken(frames)
+        except FailedError as error:
+            failure = error
+        if failure is not None:
+            self._failed = None if self._opened.source.ran_out else failure.why
+            for frames in _before_failure(self._stream, self._opened, self._pick, self.frames):
+                yield self._taken(frames)
+
+    def ending(self) -> Ending:
+        """Where the file ends, once all blocks were taken.
+
+        Raises:
+            UnusableAudioError: Nothing of it decodes.
+            OSError: The drive failed.
+        """
+        if self.frames:
+            return ending_of(self._stream, self.header, self.frames, self._failed)
+        why = f"nothing of it decodes: {self._failed}" if self._failed else "nothing of it decodes"
+        raise UnusableAudioError.of("An audio file cannot be decoded", self._opened.source.where, why)
+
+    def _taken(self, frames: Frames) -> Samples16 | SamplesFloat:
+        """A block in mono."""
+        mono = to_mono(frames, self._pick)
+        if not are_samples(mono):
+            peak = np.abs(mono).max()
+            kind = f"beyond all sound ({peak:,.0f} times full scale)" if np.isfinite(peak) else "not numbers"
+            why = f"it holds samples that are {kind}"
+            raise UnusableAudioError.of("An audio file cannot be used", self._opened.source.where, why)
+        self.frames += len(mono)
+        if self._heard is not None:
+            self._heard(frames, mono)
+        return mono
+
+
+@contextlib.contextmanager
+def open_blocks(stream: BinaryIO, where: str, channel: str = "mix", heard: Heard | None = None) -> Iterator[MonoBlocks]:
+    """Open a file to decode it block by block.
+
+    Args:
+        stream: The opened file, or its bytes.
+        where: Name of the file in errors.
+        channel: What mono is made of.
+        heard: Receives every block, and mono of it.
+
+    Raises:
+        UnusableAudioError: The header is none of audio, or not readable; samples are not finite.
+        OSError: The drive failed.
+    """
+    with open_audio(stream, where) as opened:
+        yield MonoBlocks(stream, opened, channel, heard)
+
+
+def decode(source: Path | bytes, where: str | None = None, channel: str = "mix") -> Decoded:
     """Decode a whole file to mono at its own rate.
 
     Args:
         source: A path, or the file's bytes.
-        where: Names the file in errors; the path by default.
+        where: Name of the file in errors; the path by default.
+        channel: What mono is made of.
 
     Returns:
-        All frames up to the first block that does not decode.
+        All frames up to the first that does not decode.
 
     Raises:
-        AudioError: The header is not readable, a file of unknown length does not decode, or samples are not finite.
+        UnusableAudioError: The header is not readable or none of audio, nothing decodes, or samples are not finite.
         OSError: The drive failed.
     """
-    data = source if isinstance(source, bytes) else source.read_bytes()
     where = where or (str(source) if isinstance(source, Path) else "audio")
-    declared = declared_frames(io.BytesIO(data))
-    try:
-        with sf.SoundFile(io.BytesIO(data)) as file:
-            header = header_of(file, declared, where)
-            samples, failed = _mono_samples(file, header)
-    except sf.LibsndfileError as error:
-        raise not_audio(error, where) from error
-    if failed and header.declared_frames is None:
-        why = "its header does not say how long it is, and decoding it ends in an error"
-        raise AudioError("An audio file cannot be decoded", where=where, why=why, do="encode it again")
-    if samples.dtype == np.float32 and not np.isfinite(samples).all():
-        raise AudioError("An audio file holds samples that are not numbers", where=where, do="replace it")
-    return Decoded(samples, header.rate_hz, header.declared_frames)
+    with contextlib.ExitStack() as stack:
+        stream: BinaryIO = stack.enter_context(source.open("rb")) if isinstance(source, Path) else io.BytesIO(source)
+        blocks = stack.enter_context(open_blocks(stream, where, channel))
+        parts = list(blocks)
+        ending = blocks.ending()
+    samples: Any = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return Decoded(samples, blocks.header.rate_hz, blocks.header.declared_frames, ending)
 
 
-def mono_frames(file: sf.SoundFile, count: int) -> Samples16 | SamplesFloat | None:
-    """The next frames of an opened file as `decode` would give them; None if they are not all there, or no numbers.
+def decode_at_rate(path: Path, rate_hz: int, channel: str = "mix") -> tuple[Samples16, Header, Ending]:
+    """Decode a whole file to mono in 16 bit at some rate; of its own samples only a block is held at a time.
 
     Raises:
-        soundfile.LibsndfileError: They do not decode.
+        UnusableAudioError: As `decode`.
+        OSError: The drive failed.
     """
-    kind = _kind(file)
-    samples: Any = np.empty(count, kind)
-    frames = samples if file.channels == 1 else np.empty((count, file.channels), kind)
-    if len(file.read(out=frames)) != count:
-        return None
-    if frames is not samples:
-        _mean_into(samples, frames)
-    return samples if kind is np.int16 or np.isfinite(samples).all() else None
+    with path.open("rb") as stream, open_blocks(stream, str(path), channel) as blocks:
+        resampler = Resampler(blocks.header.rate_hz, rate_hz)
+        parts = [resampler.push(block) for block in blocks]
+        parts.append(resampler.finish())
+        return np.concatenate(parts), blocks.header, blocks.ending()
 
 
-def truncation(promised: int | None, frames: int) -> str:
-    """The message for a file that holds fewer frames than its header promises."""
-    return f"truncated: the header promises {promised} frames, reading ends after {frames}"
-
-
-def _mono_samples(file: sf.SoundFile, header: Header) -> tuple[Samples16 | SamplesFloat, bool]:
-    """Decode block by block until the end or the first block that fails; says whether one failed.
-
-    The header's length is only where the buffer starts from: it grows with what decodes, never with what is promised.
-    """
-    kind = _kind(file)
-    samples: Any = np.empty(min(header.frames or 0, _FIRST_FRAMES) + 1, kind)
-    block = np.empty((_BLOCK_FRAMES, file.channels), kind) if file.channels > 1 else None
-    count = 0
-    while True:
-        if count == len(samples):
-            samples = np.concatenate((samples, np.empty_like(samples)))
-        room = samples[count : count + _BLOCK_FRAMES]
-        try:
-            read = len(file.read(out=room if block is None else block[: len(room)]))
-        except sf.LibsndfileError:
-            return samples[:count], True
-        if read == 0:
-            return samples[:count], False
-        if block is not None:
-            _mean_into(room[:read], block[:read])
-        count += read
-
-
-def _kind(file: sf.SoundFile) -> type[np.int16] | type[np.float32]:
-    """What the samples of a file are decoded to."""
-    return np.int16 if file.subtype in _INTEGER_SUBTYPES and file.channels <= 2 else np.float32
-
-
-def _mean_into(mean: Samples16 | SamplesFloat, frames: NDArray[np.int16] | NDArray[np.float32]) -> None:
-    """Put the mean over the channels of (n, channels) into (n,)."""
-    if frames.dtype == np.int16:
-        total: NDArray[np.int32] = np.add(frames[:, 0], frames[:, 1], dtype=np.int32)
-        mean[:] = (total + ((total >> 1) & 1)) >> 1  # half to even, as np.rint would
-        return
-    mean[:] = frames[:, 0]
-    for channel in range(1, frames.shape[1]):  # many times faster than a sum along the short axis
-        mean += frames[:, channel]
-    mean *= np.float32(1.0 / frames.shape[1])
+def _before_failure(stream: BinaryIO, opened: Opened, pick: int | None, done: int) -> Iterator[Frames]:
+    """What is good of a block that failed: the file is read once more up to there, and on in small steps."""
+    with open_audio(stream, opened.source.where) as again, contextlib.suppress(FailedError):
+        while done > 0:
+            done -= max(len(read_frames(again, min(done, block_frames(again)), pick)), 1)
+        while len(frames := read_frames(again, _FINE_FRAMES, pick)):
+            yield frames

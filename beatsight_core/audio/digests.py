@@ -12,7 +12,8 @@ from typing import BinaryIO
 
 import orjson
 
-from beatsight_core.files import DIGEST_HEX, file_name, storage_errors
+from beatsight_core.files import DIGEST_HEX, storage_errors
+from beatsight_core.names import place_in
 from beatsight_core.settings import Settings
 
 
@@ -37,11 +38,17 @@ def stream_digest(stream: BinaryIO) -> str:
 
 
 class DigestMemory:
-    """The remembered content digests of one source set."""
+    """The remembered content digests of one source set.
 
-    def __init__(self, settings: Settings, source_set: str):
-        self._file = settings.catalog_dir / "audio" / f"{file_name(source_set)}.digests.jsonl"
-        self._known = _read(self._file)
+    Args:
+        settings: Say where they lie.
+        source_set: Name of the source set.
+        kind: Word in the file's name: of what these are the digests.
+    """
+
+    def __init__(self, settings: Settings, source_set: str, kind: str = "digests"):
+        self._where = settings.catalog_dir / "audio", source_set, f".{kind}.jsonl"
+        self._known = _read(place_in(*self._where))
 
     def get(self, state: FileState) -> str | None:
         """The digest of a file in that state, if it was read before."""
@@ -61,9 +68,10 @@ class DigestMemory:
             orjson.dumps([state.root, state.audio_path, state.size, state.mtime_ns, digest])
             for state, digest in fresh.items()
         ]
-        with storage_errors(self._file):
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with self._file.open("ab") as handle:
+        file = place_in(*self._where)  # now, as another source set's may have come meanwhile
+        with storage_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("ab") as handle:
                 handle.write(b"\n" + b"\n".join(lines) + b"\n")  # the first newline ends a line that was cut
 
 

@@ -7,16 +7,16 @@ whole. For the others, and for a file that breaks on the way, there is the whole
 """
 
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 import numpy as np
-import soundfile as sf
-from numpy.typing import NDArray
 
-from beatsight_core.audio.decode import mono_frames
-from beatsight_core.audio.header import MAX_FRAMES, declared_frames, reaches_its_end
-from beatsight_core.audio.resample import to_pcm16
+from beatsight_core.audio.frames import BLOCK_FRAMES, are_samples, picked_channel, read_frames, to_mono
+from beatsight_core.audio.header import open_audio, reaches_its_end
+from beatsight_core.audio.resample import Samples16, to_pcm16
 from beatsight_core.audio.slicing import Spans
+from beatsight_core.audio.source import UnusableAudioError, decoding
 
 LEAST_BYTES = 16 << 20
 """A smaller file is read and decoded whole in a moment."""
@@ -29,8 +29,6 @@ GAIN = 2
 
 _EXACT_FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "FLAC")
 _EXACT_SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
-
-Ranges = NDArray[np.int64]
 
 
 def needed_ranges(spans: Spans) -> Spans:
@@ -57,53 +55,52 @@ def worth_seeking(ranges: Spans, frames: int) -> bool:
     return GAIN * cost <= frames
 
 
-def exact_frames(stream: BinaryIO, rate_hz: int) -> int | None:
-    """How many frames a file has, if parts of it may be decoded in place of the whole; None if not."""
+def exact_frames(stream: BinaryIO, rate_hz: int, where: str) -> int | None:
+    """How many frames a file has, if parts of it may be decoded in place of the whole; None if not.
+
+    Args:
+        stream: The file.
+        rate_hz: The rate wanted.
+        where: Name of the file in errors.
+
+    Raises:
+        OSError: The drive failed.
+    """
     if stream.seek(0, os.SEEK_END) < LEAST_BYTES:
         return None
-    declared = declared_frames(stream)
-    stream.seek(0)
     try:
-        with sf.SoundFile(stream) as file:
-            exact = file.format in _EXACT_FORMATS and file.subtype in _EXACT_SUBTYPES and file.samplerate == rate_hz
-            frames = file.frames
-    except sf.LibsndfileError:
+        with open_audio(stream, where) as opened:
+            header, is_whole = opened.header, reaches_its_end(opened)
+    except UnusableAudioError:
         return None
-    whole = 0 < frames < MAX_FRAMES and frames == (declared or frames)
-    return frames if exact and whole and reaches_its_end(stream) else None
+    exact = header.format in _EXACT_FORMATS and header.subtype in _EXACT_SUBTYPES and header.rate_hz == rate_hz
+    return header.frames if exact and is_whole and header.frames == header.declared_frames else None
 
 
-def decode_ranges(stream: BinaryIO, ranges: Spans) -> NDArray[np.int16] | None:
-    """Some ranges of a file, one after the other, in mono, with zeros where a range is outside the file.
+def decode_ranges(stream: BinaryIO, where: str, ranges: Spans, channel: str = "mix") -> Iterator[tuple[int, Samples16]]:
+    """Some ranges of a file in mono, in blocks.
 
     Args:
         stream: The file, for which `exact_frames` gave a number.
+        where: Name of the file in errors.
         ranges: What `needed_ranges` gave.
+        channel: What mono is made of: not "loudest", which takes the whole file to know.
 
-    Returns:
-        (sum of their lengths,) int16, equal to the same ranges of the whole; None if one does not decode.
+    Yields:
+        (place of the first sample, samples): what lies in the ranges and in the file, equal to the same of the whole.
+
+    Raises:
+        UnusableAudioError: A part does not decode, or holds samples that are not numbers.
+        OSError: The drive failed.
     """
-    samples = np.zeros(int((ranges[:, 1] - ranges[:, 0]).sum()), np.int16)
-    place = 0
-    stream.seek(0)
-    try:
-        with sf.SoundFile(stream) as file:
-            for begin, end in ranges.tolist():
-                first, last = max(begin, 0), min(end, file.frames)
-                file.seek(first)
-                part = mono_frames(file, last - first)
-                if part is None:
-                    return None
-                samples[place + first - begin : place + last - begin] = to_pcm16(part)
-                place += end - begin
-    except sf.LibsndfileError:
-        return None
-    return samples
-
-
-def spans_within(spans: Spans, ranges: Spans) -> Spans:
-    """Where clips lie in what `decode_ranges` gave."""
-    lengths = ranges[:, 1] - ranges[:, 0]
-    moves = np.cumsum(lengths) - lengths - ranges[:, 0]
-    moved: Spans = spans + moves[np.searchsorted(ranges[:, 0], spans[:, 0], side="right") - 1, None]
-    return moved
+    with open_audio(stream, where) as opened:
+        pick, last = picked_channel(None, opened, channel), opened.header.frames or 0
+        for begin, end in np.clip(ranges, 0, last).tolist():
+            with decoding(opened.source):
+                opened.file.seek(begin)
+            for place in range(begin, end, BLOCK_FRAMES):
+                count = min(BLOCK_FRAMES, end - place)
+                mono = to_mono(read_frames(opened, count, pick), pick)
+                if len(mono) != count or not are_samples(mono):
+                    raise UnusableAudioError("A part of an audio file does not decode", where=where)
+                yield place, to_pcm16(mono)

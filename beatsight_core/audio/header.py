@@ -1,21 +1,28 @@
-"""What an audio file says about itself: rate, channels, frames, subtype, and how many frames its header promises.
+"""What an audio file says about itself, held to the limits of audio, and opening it for decoding.
 
 libsndfile quietly shortens a WAV or AIFF whose end is missing to what is there. The promise is therefore read from the
 container's own chunks, so that a cut file can be told from a short one.
 """
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
 import soundfile as sf
 
-from beatsight_core.errors import AudioError
+from beatsight_core.audio.container_kinds import read_container
+from beatsight_core.audio.containers import Container
+from beatsight_core.audio.limits import MAX_FRAMES, Facts
+from beatsight_core.audio.source import Source, UnusableAudioError, decoding
 
-MAX_FRAMES = 1 << 40
-"""More frames than this in a header mean that the length is not known (a FLAC that was streamed says so)."""
+_SAMPLE_BYTES = {
+    "PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1,
+}  # fmt: skip
 
-_UNKNOWN_SIZE = 0xFFFFFFFF
-_PLAIN_WAV_TAGS = (0x0001, 0x0003, 0xFFFE)  # PCM, float, extensible: one block per frame
+
+def _remembers(subtype: str) -> bool:
+    return subtype == "OPUS" or subtype.startswith("MPEG_LAYER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +31,12 @@ class Header:
 
     Attributes:
         rate_hz: Samples per second and channel.
-        channels: Channels.
+        channels: Number of channels.
         frames: Frames that libsndfile finds; None if only decoding can tell.
         declared_frames: Frames that the file was meant to hold; None if it does not say.
         subtype: libsndfile's name of the sample format, as PCM_24.
+        format: libsndfile's name of the container, as WAV.
+        is_open_ended: Whether a container of uncompressed audio leaves open how much follows: all of it was taken.
     """
 
     rate_hz: int
@@ -35,94 +44,148 @@ class Header:
     frames: int | None
     declared_frames: int | None
     subtype: str
+    format: str
+    is_open_ended: bool = False
 
     @property
     def is_cut(self) -> bool:
         """Whether frames are missing at the end, as far as the header shows."""
         return self.frames is not None and self.declared_frames is not None and self.frames < self.declared_frames
 
+    @property
+    def is_counted(self) -> bool:
+        """Whether the place of a sample follows from counting bytes, so that only the end can be missing."""
+        return self.format not in ("FLAC", "OGG", "MP3") and not self.subtype.startswith("ALAC")
 
-def read_header(stream: BinaryIO, where: str) -> Header:
-    """Read the header of an audio file.
+    @property
+    def remembers(self) -> bool:
+        """Whether the decoder gives other last bits once it was moved."""
+        return _remembers(self.subtype)
 
-    Args:
-        stream: The open file or its bytes; its position afterwards is not defined.
-        where: Names the file in errors.
+    @property
+    def is_estimate(self) -> bool:
+        """Whether the number of frames is only estimated: formats that drop what nobody hears do not write it down."""
+        return self.subtype in ("VORBIS", "OPUS") or self.subtype.startswith("MPEG_LAYER")
 
-    Raises:
-        AudioError: It is not audio that libsndfile reads, or it holds no frame.
-        OSError: The drive failed.
+
+class Forward(sf.SoundFile):  # type: ignore[misc]
+    """A file that is read from its start to its end: no seek follows a read.
+
+    It would take FLAC long, and an MP3 decoder that was moved lacks what the next frames borrow from those before: up
+    to 20 ms of noise at the beginning of every block.
     """
-    declared = declared_frames(stream)
-    stream.seek(0)
-    try:
-        with sf.SoundFile(stream) as file:
-            return header_of(file, declared, where)
-    except sf.LibsndfileError as error:
-        raise not_audio(error, where) from error
 
-
-def reaches_its_end(stream: BinaryIO) -> bool:
-    """Whether the last frame that the header promises can be read: tells a cut FLAC, whose size says nothing.
-
-    A whole file answers in half a millisecond, as the decoder goes straight to the end.
-    """
-    stream.seek(0)
-    try:
-        with sf.SoundFile(stream) as file:
-            file.seek(file.frames - 1)
-            return len(file.read(1, dtype="int16")) == 1
-    except sf.LibsndfileError:
+    def seekable(self) -> bool:
+        """Whether a seek follows every read."""
         return False
 
 
-def header_of(file: sf.SoundFile, declared: int | None, where: str) -> Header:
-    """The header of an opened file, with `declared_frames` of its container."""
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An audio file that is open.
+
+    Attributes:
+        file: To be used inside `decoding(source)` only.
+        source: What it reads from.
+        header: What it says, within the limits of audio.
+    """
+
+    file: sf.SoundFile
+    source: Source
+    header: Header
+
+
+@contextlib.contextmanager
+def open_audio(stream: BinaryIO, where: str, kind: type[sf.SoundFile] = Forward) -> Iterator[Opened]:
+    """Open an audio file for the block.
+
+    Args:
+        stream: The file or its bytes.
+        where: Name of the file in errors.
+        kind: Class to open it as; `soundfile.SoundFile` where places are sought.
+
+    Raises:
+        UnusableAudioError: It is not audio that libsndfile reads, its header is none of audio, or it holds no frame.
+        OSError: The drive failed.
+    """
+    container = read_container(stream)
+    skip = container.skip if container.head else 0
+    source = Source(stream, where, container.head or b"", skip, container.told or 0)
+    _require_sense(container, where)
+    try:
+        with decoding(source):
+            file = kind(source)
+            if _remembers(file.subtype) and sf.SoundFile.seekable(file):
+                file.seek(0)  # as `soundfile.read` does, so that the last bits are the same, too
+    except UnusableAudioError as error:
+        raise _refused(error, container) from error
+    try:
+        source.header_is_read()
+        header = _header_of(file, container, where)
+        yield Opened(file, source, header)
+    finally:
+        with contextlib.suppress(Exception):  # whatever it says now is of no account any more
+            file.close()
+
+
+def reaches_its_end(opened: Opened) -> bool:
+    """Whether the last frame that a header promises can be read: tells a cut FLAC, whose size says nothing.
+
+    A whole file answers in half a millisecond, as the decoder goes straight to the end.
+
+    Raises:
+        OSError: The drive failed.
+    """
+    if opened.header.frames is None:
+        return False
+    try:
+        with decoding(opened.source):
+            opened.file.seek(opened.header.frames - 1)
+            return len(opened.file.read(1, dtype="int16")) == 1
+    except UnusableAudioError:
+        return False
+
+
+def _require_sense(container: Container, where: str) -> None:
+    """Refuse what no decoder need be asked about."""
+    fault = container.fault or (container.facts.refusal if container.facts else None)
+    if fault:
+        raise UnusableAudioError.of("The header of an audio file makes no sense", where, fault)
+
+
+def _header_of(file: sf.SoundFile, container: Container, where: str) -> Header:
+    facts = Facts(file.samplerate, file.channels, None, file.format)
+    if facts.refusal:
+        raise UnusableAudioError.of("The header of an audio file makes no sense", where, facts.refusal)
     frames = file.frames if file.frames < MAX_FRAMES else None
-    if frames == 0:
-        raise AudioError("An audio file holds no audio", where=where, do="replace it")
-    if declared is None:
-        declared = frames
-    return Header(file.samplerate, file.channels, frames, declared, file.subtype)
+    if frames is not None and frames <= 0:
+        why = _said(container) or "its header promises no samples"
+        raise UnusableAudioError.of("An audio file holds no audio", where, f"it holds no audio: {why}")
+    declared = _declared(container, frames, file.channels * _SAMPLE_BYTES.get(file.subtype, 0))
+    return Header(file.samplerate, file.channels, frames, declared, file.subtype, file.format, container.is_open_ended)
 
 
-def not_audio(error: sf.LibsndfileError, where: str) -> AudioError:
-    """The error for a file that libsndfile refuses, without the stream's address that its message contains."""
-    return AudioError("An audio file cannot be read", where=where, why=error.error_string, do="replace it")
+def _declared(container: Container, frames: int | None, frame_bytes: int) -> int | None:
+    """The frames that a header promises: those that libsndfile finds, and in proportion those that are missing."""
+    if container.is_open_ended:
+        return None
+    if frames is None or container.promised is None or container.promised <= container.there:
+        return frames
+    if frame_bytes:
+        return max(container.promised // frame_bytes, frames)
+    return frames * container.promised // max(container.there, 1)
 
 
-def declared_frames(stream: BinaryIO) -> int | None:
-    """The frames that a WAV, RF64 or AIFF header promises; None for other containers, or if it leaves that open."""
-    stream.seek(0)
-    start = stream.read(12)
-    if start[:4] in (b"RIFF", b"RF64", b"BW64") and start[8:] == b"WAVE":
-        return _declared_by_wav(stream)
-    if start[:4] == b"FORM" and start[8:] in (b"AIFF", b"AIFC"):
-        return _declared_by_aiff(stream)
-    return None
+def _refused(error: UnusableAudioError, container: Container) -> UnusableAudioError:
+    """The error for a file that a decoder refuses, with what its header says."""
+    said = _said(container)
+    why = f"{error.why} ({said})" if said else error.why
+    return UnusableAudioError(error.what, where=error.where, why=why, do=error.do)
 
 
-def _declared_by_wav(stream: BinaryIO) -> int | None:
-    frame_bytes = 0
-    long_size: int | None = None
-    while len(head := stream.read(8)) == 8:
-        name, size = head[:4], int.from_bytes(head[4:], "little")
-        if name == b"data":
-            size = long_size if size == _UNKNOWN_SIZE and long_size is not None else size
-            return size // frame_bytes if frame_bytes and 0 < size != _UNKNOWN_SIZE else None
-        body = stream.read(min(size, 64)) if name in (b"fmt ", b"ds64") else b""
-        if name == b"fmt " and int.from_bytes(body[:2], "little") in _PLAIN_WAV_TAGS:
-            frame_bytes = int.from_bytes(body[12:14], "little")
-        elif name == b"ds64":
-            long_size = int.from_bytes(body[8:16], "little")
-        stream.seek(size + (size & 1) - len(body), 1)
-    return None
-
-
-def _declared_by_aiff(stream: BinaryIO) -> int | None:
-    while len(head := stream.read(8)) == 8:
-        name, size = head[:4], int.from_bytes(head[4:], "big")
-        if name == b"COMM":
-            return int.from_bytes(stream.read(6)[2:6], "big") or None
-        stream.seek(size + (size & 1), 1)
-    return None
+def _said(container: Container) -> str:
+    """What a header says, in words; empty if nothing of it could be read."""
+    parts = [container.facts.text] if container.facts else []
+    if container.size is not None:
+        parts.append(f"{container.size:,} bytes of samples")
+    return f"its header says: {', '.join(parts)}" if parts else ""

@@ -13,6 +13,7 @@ import polars as pl
 
 from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.audio.duplicates import duplicates_json
+from beatsight_core.audio.polarity import CANCELLED
 from beatsight_core.audio.roots import (
     RootStatus,
     Status,
@@ -20,11 +21,14 @@ from beatsight_core.audio.roots import (
     mounted_roots,
     require_root,
 )
+from beatsight_core.audio.slicing import Window
 from beatsight_core.audio.survey import Survey, survey_source
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import atomic_path, read_json, remove_leftovers, storage_errors, write_json
+from beatsight_core.files import atomic_path, read_json, storage_errors, write_json
+from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.manifest.reader import Catalog
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 
 LISTED_FILES = 50
@@ -36,10 +40,13 @@ PAST_END = "past_end"
 _FILE = ["source_set", "audio_path"]
 _FOUND: dict[str, Any] = {
     "source_set": pl.String, "audio_path": pl.String, "status": pl.String, "message": pl.String, "root": pl.String,
-    "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64, "subtype": pl.String, "size": pl.Int64,
-    "mtime_ns": pl.Int64, "digest": pl.String,
+    "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64, "promised": pl.Int64, "subtype": pl.String,
+    "size": pl.Int64, "mtime_ns": pl.Int64, "digest": pl.String, "spelt": pl.String, "hidden_root": pl.String,
 }  # fmt: skip
-_COUNTS = ["events", "hits", "events_past_end", "hits_past_end"]
+_COUNTS = ["onset_end", "events", "hits", "events_past_end", "hits_past_end"]
+_LATER = {"promised": pl.lit(None, pl.Int64), "spelt": pl.lit(None, pl.String), "hidden_root": pl.lit(None, pl.String),
+          "onset_end": pl.col("frames")}  # fmt: skip
+"""Columns that inventories of earlier versions lack, and what stands in for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,10 @@ class Inventory:
     Attributes:
         key: The manifest's key.
         files: A row per file, ordered by source_set and audio_path: source_set, audio_path, status, message, root,
-            sample_rate, channels, frames, subtype, size, mtime_ns, digest (null until the file was read whole), events,
-            hits, events_past_end, hits_past_end.
+            sample_rate, channels, frames, promised (frames that there should be, where some are missing), subtype,
+            size, mtime_ns, digest (null until the file was read whole), spelt (the path as the drive has it, where that
+            is in another Unicode form), hidden_root (a later root with another file of this path), onset_end (the first
+            frame at which a hit gets no clip), events, hits, events_past_end, hits_past_end.
         roots: Every root of every source set of the manifest.
         expected_rates_hz: Source set -> the rate its files should have, where settings say.
     """
@@ -77,6 +86,8 @@ class Inventory:
             **_totals(self.files),
             "by_source": {name: self._source_json(name) for name in names},
             "lost_files": _lost(self.files),
+            "noted_files": _noted(self.files),
+            "hidden_files": _hidden(self.files),
             "duplicates": duplicates_json(self.files),
             "roots": [status.to_json() for status in self.roots],
         }
@@ -91,6 +102,7 @@ class Inventory:
             "sample_rates": _count_by(ok, "sample_rate"),
             "channels": _count_by(ok, "channels"),
             "seconds": float((ok["frames"] / ok["sample_rate"]).sum()),
+            "expected_rate": expected,
             "unexpected_rate": 0 if expected is None else ok.filter(pl.col("sample_rate") != expected).height,
         }
 
@@ -144,7 +156,7 @@ def survey_audio(
             for root in filled:
                 require_root(root, name)
     files = pl.DataFrame(rows, schema=_FOUND).join(named, on=_FILE, how="left", maintain_order="left")
-    files = _with_past_end(files, catalog)
+    files = _with_past_end(_with_onset_end(files, settings), catalog)
     expected = {name: rate for name in named["source_set"].unique() if (rate := _expected_rate(settings, name))}
     return Inventory(catalog.key, files, tuple(roots), expected)
 
@@ -161,11 +173,13 @@ def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
             f"Catalog {catalog.key!r} has no audio inventory",
             where=catalog.folder,
             why="it was never built, or the catalog was made anew since",
-            do=f"run `beatsight health {catalog.key}` or export: either builds it",
+            do=f"run `beatsight health {for_shell(catalog.key)}` or export: either builds it",
         )
     summary = read_json(catalog.folder / "inventory.json")
     try:
-        files = pl.read_parquet(catalog.folder / "inventory.parquet", glob=False).select(*_FOUND, *_COUNTS)
+        files = pl.read_parquet(catalog.folder / "inventory.parquet", glob=False)
+        earlier = {name: value for name, value in _LATER.items() if name not in files.columns}
+        files = files.with_columns(**earlier).select(*_FOUND, *_COUNTS)
         roots = tuple(RootStatus(row["source_set"], Path(row["root"]), row["mounted"]) for row in summary["roots"])
     except (OSError, pl.exceptions.PolarsError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -193,16 +207,43 @@ def _named_files(catalog: Catalog) -> pl.DataFrame:
         return named.sort(_FILE).collect(engine="streaming")
 
 
+def _with_onset_end(files: pl.DataFrame, settings: Settings) -> pl.DataFrame:
+    """Add the frame from which on hits get no clip: the end, or where clips begin to reach into a missing part."""
+    data = settings.dataset
+    window = Window.of(data.sample_rate_hz, data.pre_ms, data.tail_ms)
+    needed = -(-window.tail * pl.col("sample_rate").cast(pl.Int64) // window.rate_hz)
+    missing = (pl.col("frames") - needed + 1).clip(0)
+    return files.with_columns(onset_end=pl.when(pl.col("promised").is_null()).then("frames").otherwise(missing))
+
+
 def _with_past_end(files: pl.DataFrame, catalog: Catalog) -> pl.DataFrame:
-    """Add how many events and hits begin at or after the last frame; the rounding is that of `units`."""
-    readable = files.lazy().filter(pl.col("status") == Status.OK).select(*_FILE, "sample_rate", "frames")
+    """Add how many events and hits begin too late for a clip; the rounding is that of `units`."""
+    readable = files.lazy().filter(pl.col("status") == Status.OK).select(*_FILE, "sample_rate", "onset_end")
     onset = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor()
     for name, path in (("events", catalog.events_path), ("hits", catalog.hits_path)):
         onsets = pl.scan_parquet(path, glob=False).select(*_FILE, "onset_time").join(readable, on=_FILE)
-        past = onsets.filter(onset >= pl.col("frames")).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("past"))
+        past = onsets.filter(onset >= pl.col("onset_end")).group_by(_FILE).agg(pl.len().cast(pl.Int64).alias("past"))
         files = files.join(past.collect(engine="streaming"), on=_FILE, how="left", maintain_order="left")
         files = files.with_columns(pl.col("past").fill_null(0).alias(f"{name}_past_end")).drop("past")
     return files.select(*_FOUND, *_COUNTS)
+
+
+def _noted(files: pl.DataFrame) -> list[dict[str, Any]]:
+    """Files that can be used, and of which there is something to know: source_set, audio_path, events, why."""
+    noted = files.filter((pl.col("status") == Status.OK) & (pl.col("message") != ""))
+    return _head(noted.select(*_FILE, "events", why="message"))
+
+
+def _hidden(files: pl.DataFrame) -> list[dict[str, Any]]:
+    """Files that hide another of the same path: source_set, audio_path, events, root, hidden_root, why."""
+    both = pl.format("also in {}, with other content: that of {} is used", "hidden_root", "root")
+    return _head(files.drop_nulls("hidden_root").select(*_FILE, "events", "root", "hidden_root", why=both))
+
+
+def _head(files: pl.DataFrame) -> list[dict[str, Any]]:
+    """Those with most events first, `LISTED_FILES` of each source set."""
+    dearest = files.sort("events", *_FILE, descending=[True, False, False])
+    return dearest.group_by("source_set", maintain_order=True).head(LISTED_FILES).to_dicts()
 
 
 def _expected_rate(settings: Settings, source_set: str) -> int | None:
@@ -245,6 +286,9 @@ def _totals(files: pl.DataFrame) -> dict[str, int]:
         "missing": missing.height,
         "unsafe": files.filter(pl.col("status") == Status.UNSAFE).height,
         "unreadable": unreadable.height,
+        "short": files.filter((pl.col("status") == Status.OK) & pl.col("promised").is_not_null()).height,
+        "opposed": files.filter(pl.col("message").str.contains(CANCELLED, literal=True)).height,
+        "hidden": files["hidden_root"].count(),
         "events": int(files["events"].sum()),
         "hits": int(files["hits"].sum()),
         "missing_events": int(missing["events"].sum()),

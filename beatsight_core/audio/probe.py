@@ -1,22 +1,30 @@
 """Probing a file for the inventory, and remembering what was found while the file stays as it is.
 
-A probe reads the header and the last frame. A deep one, and one that finds no last frame, decodes everything and takes
-the content digest. What depends on the drive rather than on the file's content is never remembered.
+A probe reads the header, a moment after it, and the last frame. A deep one, and one that finds no last frame, decodes
+everything and takes the content digest. What depends on the drive rather than on the content is never remembered.
 """
 
+import contextlib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 
-from beatsight_core.audio.decode import decode, truncation
-from beatsight_core.audio.digests import content_digest
-from beatsight_core.audio.header import Header, reaches_its_end, read_header
+from beatsight_core.audio.decode import open_blocks
+from beatsight_core.audio.digests import stream_digest
+from beatsight_core.audio.ending import Ending, cut_short, open_end
+from beatsight_core.audio.frames import FailedError, block_frames, read_frames, to_mono
+from beatsight_core.audio.header import Header, open_audio, reaches_its_end
+from beatsight_core.audio.polarity import Polarity
 from beatsight_core.audio.roots import Located, Status
 from beatsight_core.errors import AudioError
-from beatsight_core.files import atomic_path, file_name
+from beatsight_core.files import atomic_path
+from beatsight_core.names import place_in
 from beatsight_core.settings import Settings
+
+_BEGINNING = 1 << 14
+"""Frames that are looked at for channels that cancel each other: they lie beside the header, so no drive seeks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +33,11 @@ class Probe:
 
     Attributes:
         status: ok, unreadable, or missing if the file vanished just then.
-        message: Why it is not ok.
+        message: Why it is not ok, or what there is to know of it although it is.
         sample_rate: Hertz.
-        channels: Channels.
-        frames: Frames that are there.
+        channels: Number of channels.
+        frames: Frames that are there, and lie where they belong.
+        promised: Frames that it should have, where some are missing; what hits reach into these is unknown.
         subtype: Sample format.
         deep: Whether everything was decoded.
         digest: Content digest, after a deep probe.
@@ -40,6 +49,7 @@ class Probe:
     sample_rate: int | None = None
     channels: int | None = None
     frames: int | None = None
+    promised: int | None = None
     subtype: str | None = None
     deep: bool = False
     digest: str | None = None
@@ -50,42 +60,65 @@ def probe(path: Path, *, deep: bool = False) -> Probe:
     """Read a file's header, or all of it; every failure becomes a status."""
     try:
         with path.open("rb") as stream:
-            header = read_header(stream, str(path))
-            frames = header.frames
-            if deep or frames is None or not (header.is_cut or reaches_its_end(stream)):
-                return _probe_deep(path, header)
+            header, is_whole, polarity = _looked_at(stream, str(path))
+            if deep or not (header.is_cut or is_whole):
+                return _probe_deep(stream, str(path), header)
     except FileNotFoundError:
         return Probe(Status.MISSING, "vanished while it was looked at", lasting=False)
     except OSError as error:
         return Probe(Status.UNREADABLE, error.strerror or str(error), lasting=False)
     except AudioError as error:
         return Probe(Status.UNREADABLE, error.why or error.what)
-    if header.is_cut:
-        return _probed(header, frames, Status.UNREADABLE, truncation(header.declared_frames, frames))
-    return _probed(header, frames)
+    length = cut_short(header.declared_frames, header.frames) if header.is_cut else ""
+    length = open_end(header.frames) if header.is_open_ended else length
+    promised = header.declared_frames if header.is_cut else None
+    return _probed(header, header.frames, _said(length, polarity), promised)
 
 
-def _probe_deep(path: Path, header: Header) -> Probe:
-    data = path.read_bytes()
-    found: dict[str, Any] = {"deep": True, "digest": content_digest(data)}
+def _looked_at(stream: BinaryIO, where: str) -> tuple[Header, bool, str]:
+    """The header, whether the last frame is there, and what the beginning shows of the channels' polarity."""
+    polarity = Polarity()
+    with open_audio(stream, where) as opened:
+        if opened.header.channels > 1:
+            with contextlib.suppress(FailedError):
+                frames = read_frames(opened, min(_BEGINNING, block_frames(opened)), None)
+                polarity.hear(frames, to_mono(frames, None))
+        return opened.header, reaches_its_end(opened), polarity.notice
+
+
+def _said(*notes: str) -> str:
+    return "; ".join(filter(None, notes))
+
+
+def _probe_deep(stream: BinaryIO, where: str, header: Header) -> Probe:
+    stream.seek(0)
+    found: dict[str, Any] = {"deep": True, "digest": stream_digest(stream)}
+    polarity = Polarity()
     try:
-        decoded = decode(data, str(path))
+        with open_blocks(stream, where, heard=polarity.hear) as blocks:
+            for _ in blocks:
+                pass
+            ending = blocks.ending()
     except AudioError as error:
-        return _probed(header, header.frames or 0, Status.UNREADABLE, error.why or error.what, **found)
-    if decoded.is_truncated:
-        message = truncation(decoded.declared_frames, decoded.frames)
-        return _probed(header, decoded.frames, Status.UNREADABLE, message, **found)
-    return _probed(header, decoded.frames, **found)
+        return _probed(header, header.frames or 0, error.why or error.what, status=Status.UNREADABLE, **found)
+    message = _said(ending.why, polarity.notice)
+    return _probed(header, ending.frames, message, _promised(header, ending), **found)
 
 
-def _probed(header: Header, frames: int, status: Status = Status.OK, message: str = "", **found: Any) -> Probe:
-    return Probe(status, message, header.rate_hz, header.channels, frames, header.subtype, **found)
+def _promised(header: Header, ending: Ending) -> int | None:
+    """The frames that should be there, where some are missing."""
+    return max(header.declared_frames or 0, ending.frames + 1) if ending.is_missing else None
+
+
+def _probed(header: Header, frames: int | None, message: str = "", promised: int | None = None, **found: Any) -> Probe:
+    status = found.pop("status", Status.OK)
+    return Probe(status, message, header.rate_hz, header.channels, frames, promised, header.subtype, **found)
 
 
 _SCHEMA: dict[str, Any] = {
     "root": pl.String, "audio_path": pl.String, "size": pl.Int64, "mtime_ns": pl.Int64, "status": pl.String,
-    "message": pl.String, "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64, "subtype": pl.String,
-    "deep": pl.Boolean,
+    "message": pl.String, "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64,
+    "promised": pl.Int64, "subtype": pl.String, "deep": pl.Boolean,
 }  # fmt: skip
 _PROBED = [column.name for column in fields(Probe) if column.name in _SCHEMA]
 
@@ -94,21 +127,22 @@ _PROBED = [column.name for column in fields(Probe) if column.name in _SCHEMA]
 class ProbeMemory:
     """Remembered probes of one source set: `catalog/audio/<source_set>.parquet`."""
 
-    file: Path
+    folder: Path
+    source_set: str
     _known: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     _changed: bool = False
 
     @classmethod
     def load(cls, settings: Settings, source_set: str) -> "ProbeMemory":
         """What is remembered; nothing if the file is missing or broken, for it can be made again."""
-        file = settings.catalog_dir / "audio" / f"{file_name(source_set)}.parquet"
+        folder = settings.catalog_dir / "audio"
         try:
-            table = pl.read_parquet(file, glob=False)
+            table = pl.read_parquet(place_in(folder, source_set, ".parquet"), glob=False)
         except (OSError, pl.exceptions.PolarsError):
-            return cls(file)
+            return cls(folder, source_set)
         if table.schema != _SCHEMA:
-            return cls(file)
-        return cls(file, {(row["root"], row["audio_path"]): row for row in table.iter_rows(named=True)})
+            return cls(folder, source_set)
+        return cls(folder, source_set, {(row["root"], row["audio_path"]): row for row in table.iter_rows(named=True)})
 
     def get(self, located: Located, audio_path: str, *, deep: bool) -> Probe | None:
         """The remembered probe of a file that is as it was then, and deep enough."""
@@ -137,6 +171,7 @@ class ProbeMemory:
         if not self._changed:
             return
         rows = [self._known[key] for key in sorted(self._known)]
-        with atomic_path(self.file) as temporary:
+        file = place_in(self.folder, self.source_set, ".parquet")  # now: another set may have come meanwhile
+        with atomic_path(file) as temporary:
             pl.DataFrame(rows, schema=_SCHEMA, orient="row").write_parquet(temporary)
         self._changed = False

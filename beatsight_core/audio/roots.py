@@ -1,13 +1,16 @@
 """Where audio lies: the roots of a source set, and finding a manifest's path in them.
 
-A path is looked for in the roots in order. Names match exactly, also on drives that ignore case, and what is found lies
-inside its root after all symbolic links: nothing else is ever read on a manifest's word. Folders are listed once a run.
+A path is looked for in the roots in order. Names match exactly, also on drives that ignore case; where none does, one
+counts that is the same text in another Unicode form, as drives of macOS spell it. What is found lies inside its root
+after all symbolic links: nothing else is ever read on a manifest's word. Folders are listed once a run.
 """
 
 import errno
 import os
 import stat
 import threading
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
@@ -49,6 +52,7 @@ class Located:
         path: The file.
         size: Its bytes.
         mtime_ns: When it was last changed.
+        inode: Device and number of the file, whatever it is called.
     """
 
     status: Status
@@ -57,6 +61,12 @@ class Located:
     path: Path | None = None
     size: int = 0
     mtime_ns: int = 0
+    inode: tuple[int, int] | None = None
+
+    @property
+    def name(self) -> str | None:
+        """The path inside the root as the drive spells it."""
+        return None if self.path is None or self.root is None else self.path.relative_to(self.root).as_posix()
 
 
 @dataclass(slots=True)
@@ -65,6 +75,7 @@ class Listings:
 
     _names: dict[str, dict[str, bool]] = field(default_factory=dict)
     _folded: dict[str, dict[str, str]] = field(default_factory=dict)
+    _composed: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def names(self, folder: str) -> dict[str, bool]:
@@ -78,13 +89,35 @@ class Listings:
                 self._names[folder] = _list(folder)
             return self._names[folder]
 
+    def spelt(self, folder: str, name: str) -> list[str]:
+        """The names in the folder that are the same text: the name itself, else all that differ in Unicode form."""
+        if name in self.names(folder):
+            return [name]
+        return self._alike(folder).get(composed(name), [])
+
     def near_miss(self, folder: str, name: str) -> str | None:
         """A name in the folder that differs from `name` in upper and lower case only."""
         names = self.names(folder)
         with self._lock:
             if folder not in self._folded:
-                self._folded[folder] = {known.casefold(): known for known in names}
-            return self._folded[folder].get(name.casefold())
+                self._folded[folder] = {composed(known).casefold(): known for known in names}
+            return self._folded[folder].get(composed(name).casefold())
+
+    def _alike(self, folder: str) -> dict[str, list[str]]:
+        """Composed name -> the names in the folder that compose to it."""
+        names = self.names(folder)
+        with self._lock:
+            if folder not in self._composed:
+                alike: dict[str, list[str]] = {}
+                for known in names:
+                    alike.setdefault(composed(known), []).append(known)
+                self._composed[folder] = alike
+            return self._composed[folder]
+
+
+def composed(name: str) -> str:
+    """A name in the one form (NFC) that texts are compared in: macOS takes letters and their accents apart."""
+    return unicodedata.normalize("NFC", name)
 
 
 def mounted_roots(source: SourceSet) -> tuple[RootStatus, ...]:
@@ -144,18 +177,42 @@ def resolve_audio(source: SourceSet, audio_path: str, listings: Listings | None 
     return next(iter(unlike_missing + hints), Located(Status.MISSING, "not found in any root"))
 
 
+def found_elsewhere(source: SourceSet, audio_path: str, found: Located, listings: Listings) -> Iterator[Located]:
+    """What else is called so, in the roots after the one that a path was found in: other files, which are not used.
+
+    Roots that cannot be read are passed over.
+    """
+    if found.root is None:
+        return
+    parts = PurePosixPath(audio_path).parts
+    for root in source.roots[source.roots.index(found.root) + 1 :]:
+        try:
+            other = _look(root, parts, listings)
+        except AudioError:
+            continue
+        if other.status is Status.OK and other.inode != found.inode:
+            yield other
+
+
 def _look(root: Path, parts: tuple[str, ...], listings: Listings) -> Located:
     folder = str(root)
     for part in parts:
-        names = listings.names(folder)
-        if part not in names:
-            close = listings.near_miss(folder, part)
-            hint = f"{folder} has {close}, which differs in upper and lower case" if close else ""
-            return Located(Status.MISSING, hint, root)
-        folder = f"{folder}/{part}"
-        if names[part] and not _leads_inside(root, folder):  # before it is followed, be it only to list a folder
+        names = listings.spelt(folder, part)
+        if len(names) != 1:
+            return Located(Status.MISSING, _hint(folder, part, names, listings), root)
+        is_link = listings.names(folder)[names[0]]
+        folder = f"{folder}/{names[0]}"
+        if is_link and not _leads_inside(root, folder):  # before it is followed, be it only to list a folder
             return Located(Status.UNSAFE, "a symbolic link leads out of the root", root)
     return _checked(root, Path(folder))
+
+
+def _hint(folder: str, part: str, names: list[str], listings: Listings) -> str:
+    """Why a name was not found, where there is something like it."""
+    if names:
+        return f"{folder} has {len(names)} names that are {part} in other Unicode forms, and none in this one"
+    close = listings.near_miss(folder, part)
+    return f"{folder} has {close}, which differs in upper and lower case" if close else ""
 
 
 def _leads_inside(root: Path, link: str) -> bool:
@@ -173,7 +230,7 @@ def _checked(root: Path, path: Path) -> Located:
         return Located(Status.UNREADABLE, error.strerror or str(error), root)
     if not stat.S_ISREG(found.st_mode):
         return Located(Status.UNREADABLE, "not a regular file", root)
-    return Located(Status.OK, "", root, path, found.st_size, found.st_mtime_ns)
+    return Located(Status.OK, "", root, path, found.st_size, found.st_mtime_ns, (found.st_dev, found.st_ino))
 
 
 def _list(folder: str) -> dict[str, bool]:

@@ -5,7 +5,7 @@ with zeros on both sides once, so that a clip near the start or the end is as lo
 """
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +59,20 @@ def onset_samples(onsets_s: NDArray[np.float64], rate_hz: int) -> NDArray[np.int
         (n,) sample indices.
     """
     return np.floor(onsets_s * rate_hz + 0.5).astype(np.int64)
+
+
+def reach(tail: NDArray[np.int64] | int, rate_hz: int, file_rate_hz: NDArray[np.int64] | int) -> Any:
+    """How far clips reach into a file from their onsets on, in the file's own samples, rounded up.
+
+    Args:
+        tail: Samples of the clips from the onset on.
+        rate_hz: Rate of the clips.
+        file_rate_hz: Rate of the file.
+
+    Returns:
+        Whole numbers: an onset at `place` needs the file's samples below `place` plus this.
+    """
+    return -(-tail * file_rate_hz // rate_hz)
 
 
 def pad(samples: NDArray[Sample], window: Window) -> NDArray[Sample]:

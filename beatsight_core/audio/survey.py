@@ -8,6 +8,7 @@ from typing import Any
 from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.audio.probe import Probe, ProbeMemory, probe
 from beatsight_core.audio.roots import Listings, Located, RootStatus, Status, require_root, resolve_audio
+from beatsight_core.audio.twins import Twins
 from beatsight_core.progress import Task
 from beatsight_core.settings import Settings, SourceSet
 
@@ -64,22 +65,23 @@ def survey_source(survey: Survey, paths: list[str], roots: tuple[RootStatus, ...
     listings = Listings()
     memory = _Memory(survey)
 
-    def look(path: str) -> tuple[Located, Probe | None]:
+    def look(path: str) -> tuple[Located, Probe | None, Located | None]:
         located = resolve_audio(survey.source, path, listings)
         if located.path is None:
-            return located, None
+            return located, None, None
         probed = memory.probes.get(located, path, deep=survey.deep) or probe(located.path, deep=survey.deep)
         if not probed.lasting and located.root is not None:
             require_root(located.root, name)
-        return located, probed
+        return located, probed, memory.twins.hidden_by(located, path, listings)
 
     rows = []
     with ThreadPoolExecutor(_DEEP_THREADS if survey.deep else _THREADS) as threads:
         try:
-            for path, (located, probed) in zip(paths, threads.map(look, paths), strict=True):
+            for path, (located, probed, hidden) in zip(paths, threads.map(look, paths), strict=True):
                 if probed is not None:
                     memory.add(located, path, probed)
-                rows.append(_row(name, path, located, probed) | {"digest": memory.digest(located, path)})
+                row = _row(name, path, located, probed) | {"digest": memory.digest(located, path)}
+                rows.append(row | {"hidden_root": str(hidden.root) if hidden else None})
                 survey.task.advance(1)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
@@ -98,8 +100,9 @@ def _row(source_set: str, audio_path: str, located: Located, probed: Probe | Non
     }
     if located.path is not None:
         row |= {"root": str(located.root), "size": located.size, "mtime_ns": located.mtime_ns}
+        row |= {"spelt": None if located.name == audio_path else located.name}
     if probed is not None and probed.sample_rate:
-        row |= {name: getattr(probed, name) for name in ("sample_rate", "channels", "frames", "subtype")}
+        row |= {name: getattr(probed, name) for name in ("sample_rate", "channels", "frames", "promised", "subtype")}
     return row
 
 
@@ -108,6 +111,7 @@ class _Memory:
 
     def __init__(self, survey: Survey):
         self.probes = ProbeMemory.load(survey.settings, survey.source.name)
+        self.twins = Twins(survey.settings, survey.source, survey.deep)
         self._digests = DigestMemory(survey.settings, survey.source.name)
         self._read: dict[FileState, str] = {}
         self._remember = survey.remember
@@ -129,6 +133,7 @@ class _Memory:
         if self._remember:
             self.probes.save()
             self._digests.add(self._read.items())
+            self.twins.save()
 
 
 def _state(located: Located, path: str) -> FileState:

@@ -6,6 +6,7 @@ import click
 
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
+from beatsight_core.safe_text import for_shell
 
 _LISTED = 20
 """Lost files named on a terminal."""
@@ -18,12 +19,17 @@ _limit = click.option("--limit", type=click.IntRange(min=1), help="Only the firs
 @click.argument("manifest")
 @verb
 def verify(session: Session, manifest: str, limit: int | None, deep: bool) -> int:
-    """Say what an export of MANIFEST would hold and what it would lack; write nothing."""
+    """Say what an export of MANIFEST would hold and what it would lack; write nothing.
+
+    Exit 1 if a source set has no mounted root or not one clip, or if too many lines are refused.
+    """
     from beatsight_core.dataset.verify import verify_manifest
+    from beatsight_core.health.verification import judge_verification
 
     result = verify_manifest(session.settings, manifest, limit=limit, deep=deep, progress=session.progress)
-    session.show(result.to_json(), _show_verify)
-    return 0
+    judged = judge_verification(result, session.settings.gates)
+    session.show(judged.to_json(), _show_verify)
+    return 0 if judged.passed else 1
 
 
 @_limit
@@ -137,7 +143,10 @@ def _show_verify(result: dict[str, Any]) -> None:
             "events without audio": result["missing_audio"],
             "events in unreadable audio": result.get("unreadable_audio"),
             "events past the end": result.get("past_end"),
+            "files cut short or damaged": result.get("short") or None,
+            "files in two roots, with other content": result.get("hidden") or None,
             "copies of other files": _copies(result.get("duplicates", {})),
+            "moved": _moved(result.get("corrections", {})),
             "estimated size": text.size(result["estimated_bytes"]) if "estimated_bytes" in result else None,
             "free": text.size(result["free_bytes"]) if "free_bytes" in result else None,
         }
@@ -146,11 +155,22 @@ def _show_verify(result: dict[str, Any]) -> None:
     splits = sorted({split for seconds in result["seconds_by_source"].values() for split in seconds})
     text.table(rows, ["source_set", *splits], "Seconds of clips")
     text.table(result["roots"], ["source_set", "root", "mounted"], "Roots")
+    columns = ["events", "source_set", "audio_path", "why"]
+    text.table(result.get("hidden_files", ())[:_LISTED], columns, "Files that lie in two roots, with other content")
+    text.table(result.get("noted_files", ())[:_LISTED], columns, "Files that can be used, and what there is to know")
     listed = result["lost_files"][:_LISTED]
     more = len(result["lost_files"]) - len(listed)
     text.table(listed, ["events", "status", "source_set", "audio_path", "why"], "Files that cost events")
     if more:
         click.echo(f"and {more:,} more: see --json, or inventory.parquet in the catalog after an export")
+    text.gates(result["gates"], "Worth an export?")
+
+
+def _moved(corrections: dict[str, Any]) -> str | None:
+    """What settings say of onsets."""
+    from beatsight_core.manifest.shifts import corrections_notice
+
+    return corrections_notice(corrections)
 
 
 def _copies(duplicates: dict[str, Any]) -> str | None:
@@ -172,7 +192,7 @@ def _show_export(result: dict[str, Any]) -> None:
             "size": text.size(result["bytes"]) if "bytes" in result else None,
             "seconds": result["seconds"],
             "index": "\n".ljust(20).join(map(str, result["index_paths"])),
-            "to hear and see": f"beatsight dataset show {result['key']} --html",
+            "to hear and see": f"beatsight dataset show {for_shell(result['key'])} --html",
         }
     )
 
@@ -192,9 +212,18 @@ def _show_health(result: dict[str, Any]) -> None:
     verdict = "all gates passed" if not failed else f"{len(failed)} of {len(result['gates'])} gates failed"
     text.headline(f"{result['key']}: {verdict}")
     text.gates(result["gates"], "Gates")
+    _show_out_of_time(result["tables"]["out_of_time"])
     for notice in result["tables"]["notices"]:
         click.echo(f"{'Look at this' if notice['state'] == 'warn' else 'Note'}: {notice['text']}")
     text.figures({"report": result["report_html"], "as JSON": result["report_json"]})
+
+
+def _show_out_of_time(rows: list[dict[str, Any]]) -> None:
+    """Sessions whose sound is not where their labels are."""
+    columns = ["source_set", "session_id", "found", "shift_ms", "drift_ms", "sure", "clips"]
+    text.table(rows[:_LISTED], columns, "Sessions out of time")
+    if len(rows) > _LISTED:
+        click.echo(f"and {len(rows) - _LISTED:,} more: see out_of_time.jsonl beside the report")
 
 
 def _show_blessing(result: dict[str, Any]) -> None:

@@ -20,6 +20,10 @@ def doctor(session: Session, manifest: str | None) -> int:
 
 
 def _show(result: dict[str, Any]) -> None:
+    text.headline("Settings")
+    text.figures(result["settings"])
+    text.headline("Environment")
+    text.figures(result["environment"])
     text.headline("Layout")
     text.figures(result["layout"])
     rows = [{"source_set": name, **root} for name, roots in result["sources"].items() for root in roots]
@@ -36,6 +40,9 @@ def _show(result: dict[str, Any]) -> None:
         click.echo("  no GPU: training runs on the CPU")
     text.headline("Tracking")
     text.figures(result["tracking"])
+    if result["external files"]:
+        text.headline("External files that follow the champion")
+        text.figures(result["external files"])
     text.headline("Packages")
     text.figures(result["packages"])
     click.echo()

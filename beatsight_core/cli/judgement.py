@@ -32,9 +32,11 @@ def judge(session: Session, run: str, probe: bool, device: str) -> int:
 
 
 def _show(result: dict[str, Any]) -> None:
+    from beatsight_core.promotion.rules import setting_of
+
     verdict = "meets every criterion" if result["passed"] else f"fails {', '.join(result['failed'])}"
     text.headline(f"{result['run_id']} {verdict}")
-    text.gates(result["criteria"], "Promotion criteria")
+    text.gates([{**row, "setting": setting_of(row["name"])} for row in result["criteria"]], "Promotion criteria")
     text.figures({name: result.get(name) for name in ("notice", "record")})
 
 

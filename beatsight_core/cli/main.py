@@ -1,14 +1,22 @@
 """The `beatsight` command: finds the verb, turns errors into a paragraph and an exit code.
 
-Exit codes: 0 done; 1 a gate or check failed; 2 usage or settings; 3 input data; 4 storage; 75 stopped before a time
-limit, run it again; 130 interrupted.
+Exit codes: 0 done; 1 a gate or check failed, or the work did not come to its end; 2 usage or settings; 3 input data; 4
+storage; 70 a fault of the platform; 75 stopped before a time limit, run it again; 130 interrupted. Every error is one
+paragraph on standard error; its trace is shown by --debug.
 """
 
 import importlib
+import io
 import json
+import os
 import sys
+from pathlib import Path
 
 import click
+
+from beatsight_core.cli.path_type import OUTPUT_PATH
+from beatsight_core.cli.pipes import let_readers_leave
+from beatsight_core.safe_text import for_terminal
 
 INTERRUPTED = 130
 
@@ -50,9 +58,9 @@ class _Verbs(click.Group):
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(package_name="beatsight")
-@click.option("--data-root", type=click.Path(), help="Folder that holds everything (default: BEATSIGHT_DATA_ROOT).")
+@click.option("--data-root", type=OUTPUT_PATH, help="Folder that holds everything (default: BEATSIGHT_DATA_ROOT).")
 @click.pass_context
-def beatsight(ctx: click.Context, data_root: str | None) -> None:
+def beatsight(ctx: click.Context, data_root: Path | None) -> None:
     """From a manifest of drum events to a promoted drum-hit classifier.
 
     The usual order: verify, export, health, features, train, evaluate, promote, archive. Each verb can be run again:
@@ -63,12 +71,50 @@ def beatsight(ctx: click.Context, data_root: str | None) -> None:
 
 def main() -> None:
     """Run the command line; the console script of the package."""
+    # For the processes that it starts: Python would look for their modules in the current folder first, and a
+    # `random.py` or `click.py` that lies there would be taken for the real one.
+    os.environ["PYTHONSAFEPATH"] = "1"
+    let_readers_leave()
+    code = _run()
+    sys.exit(_flushed(code))
+
+
+def _run() -> int:
+    """Carry out the command line; its exit code."""
     try:
-        sys.exit(beatsight.main(standalone_mode=False))
+        return int(beatsight.main(standalone_mode=False) or 0)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except click.Abort:
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except click.ClickException as error:
-        if "--json" in sys.argv:
-            click.echo(json.dumps({"error": {"kind": "UsageError", "what": error.format_message()}, "exit_code": 2}))
-        error.show()
-        sys.exit(error.exit_code)
+        return _refused(error)
+    except Exception as error:  # noqa: BLE001 - of the code around the verbs, which end their own errors
+        from beatsight_core.cli.failing import cannot_print, show_error
+        from beatsight_core.compute.explained import explained
+
+        told = cannot_print(error) if isinstance(error, OSError) else explained(error, "the command line")
+        return show_error(told, as_json="--json" in sys.argv, debug="--debug" in sys.argv)
+
+
+def _refused(error: click.ClickException) -> int:
+    """Say what is wrong with the words that were typed; the exit code."""
+    if "--json" in sys.argv:
+        click.echo(json.dumps({"error": {"kind": "UsageError", "what": error.format_message()}, "exit_code": 2}))
+    shown = io.StringIO()
+    error.show(file=shown)
+    said = shown.getvalue().rstrip("\n").replace(error.message, for_terminal(error.message))
+    click.echo(for_terminal(said, lines=True), err=True)
+    return error.exit_code
+
+
+def _flushed(code: int) -> int:
+    """The exit code once all is written that was printed: another one if that cannot be."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+    except OSError:  # a full drive behind a redirection, which the verb told where it could
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return code or 4
+    return code

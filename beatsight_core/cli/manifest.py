@@ -1,4 +1,4 @@
-"""Verbs of manifests: check, stats, diff, merge."""
+"""Verbs of manifests: check, stats, diff, merge, retry, forget."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.forget import forget, retry
+from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
 
 _LISTED = 20
@@ -20,15 +22,23 @@ def manifest() -> None:
 @click.argument("manifest")
 @verb
 def check(session: Session, manifest: str) -> int:
-    """Read MANIFEST into the catalog and say what was kept and what was rejected, and why."""
+    """Read MANIFEST into the catalog and say what was kept and what was rejected, and why; exit 1 if it is too much."""
+    from beatsight_core.health.profiles import profile_of
+    from beatsight_core.health.reject_gate import reject_gate
     from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.refused import refused_figures
     from beatsight_core.manifest.sampling import read_sampling
 
     catalog = build_catalog(session.settings, manifest, progress=session.progress)
     sampling = read_sampling(session.settings, catalog)
     weights = {"profile": sampling.profile.name, "boosts": dict(sampling.profile.boosts)}
-    session.show(catalog.summary.to_json() | {"sampling": weights | {"by_source": sampling.by_source()}}, _show_summary)
-    return 0
+    summary = catalog.summary.to_json()
+    gate = reject_gate(
+        refused_figures(summary, catalog.rejected_path), profile_of(session.settings.gates).max_reject_rate
+    )
+    said = {"sampling": weights | {"by_source": sampling.by_source()}, "passed": gate.passed, "gates": [gate.to_json()]}
+    session.show(summary | said, _show_summary)
+    return 0 if gate.passed else 1
 
 
 @click.argument("manifest")
@@ -38,11 +48,11 @@ def stats(session: Session, manifest: str) -> int:
 
     A terminal shows the greatest sessions and techniques; --json gives all.
     """
-    from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.looking import catalog_to_look_at
     from beatsight_core.manifest.sampling import read_sampling
     from beatsight_core.manifest.stats import manifest_stats
 
-    catalog = build_catalog(session.settings, manifest, progress=session.progress)
+    catalog = catalog_to_look_at(session.settings, manifest, progress=session.progress)
     session.show(manifest_stats(catalog, read_sampling(session.settings, catalog)).to_json(), _show_stats)
     return 0
 
@@ -53,9 +63,9 @@ def stats(session: Session, manifest: str) -> int:
 def diff(session: Session, old: str, new: str) -> int:
     """Say what manifest NEW adds, drops and changes over OLD."""
     from beatsight_core.manifest.compare import compare_catalogs
-    from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.looking import catalog_to_look_at
 
-    before, after = (build_catalog(session.settings, ref, progress=session.progress) for ref in (old, new))
+    before, after = (catalog_to_look_at(session.settings, ref, progress=session.progress) for ref in (old, new))
     session.show(compare_catalogs(before, after).to_json(), _show_diff)
     return 0
 
@@ -66,11 +76,11 @@ def diff(session: Session, old: str, new: str) -> int:
     "--on-conflict", type=click.Choice(["error", "first", "last"]), default="error", show_default=True,
     help="Events with one id and different content: stop and list them, or keep the first or the last.",
 )  # fmt: skip
-@click.option("-o", "--output", required=True, type=click.Path(), help="The manifest to write: .jsonl, .gz or .zst.")
+@click.option("-o", "--output", required=True, type=OUTPUT_PATH, help="The manifest to write: .jsonl, .gz or .zst.")
 @click.argument("manifests", nargs=-1, required=True)
 @verb
 def merge(
-    session: Session, *, manifests: tuple[str, ...], output: str, on_conflict: str, drop_repeats: bool, force: bool
+    session: Session, *, manifests: tuple[str, ...], output: Path, on_conflict: str, drop_repeats: bool, force: bool
 ) -> int:
     """Write the union of MANIFESTS, each a path, a name in the inbox or a key, in that order.
 
@@ -82,14 +92,14 @@ def merge(
 
     inputs = [resolve_manifest(session.settings, ref) for ref in manifests]
     result = merge_manifests(
-        inputs, Path(output), on_conflict=on_conflict, drop_repeats=drop_repeats, force=force,
+        inputs, output, on_conflict=on_conflict, drop_repeats=drop_repeats, force=force,
         workers=worker_count(session.settings.dataset.workers), progress=session.progress,
     )  # fmt: skip
     session.show(result.to_json(), _show_merge)
     return 0
 
 
-for _verb in (check, stats, diff, merge):
+for _verb in (check, stats, diff, merge, retry, forget):
     manifest.add_command(_verb)
 
 
@@ -98,7 +108,8 @@ def _show_summary(result: dict[str, Any]) -> None:
         f"{result['key']}: {result['read']:,} lines, {result['kept']:,} kept, {result['rejected']:,} rejected"
     )
     names = ("hits", "sessions", "files", "duplicates", "rejects_by_reason", "events_by_source", "hits_by_split")
-    text.figures({name.replace("_", " "): result.get(name) for name in (*names, "split_notes")})
+    text.figures({name.replace("_", " "): result.get(name) for name in (*names, "split_notes", "corrections")})
+    text.gates(result["gates"], "Too much?")
     by_label, events = result["hits_by_label"], result["events_by_label"]
     rows = [{"component": label, "events": events.get(label, 0), "hits": count} for label, count in by_label.items()]
     text.table(rows, ["component", "events", "hits"], "Components")

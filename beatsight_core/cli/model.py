@@ -8,19 +8,25 @@ import click
 
 from beatsight_core.cli import text
 from beatsight_core.cli.judgement import show_probe
+from beatsight_core.cli.number_type import FiniteRange
+from beatsight_core.cli.path_type import OUTPUT_PATH, PATH
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.errors import UsageError
+from beatsight_core.safe_text import for_terminal
+from beatsight_core.settings import CHANNELS
 
 _device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 
 
 @click.option("--preset", metavar="PRESET", default="warmup", show_default=True, help="warmup, baseline or long_run.")
 @click.option("--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Override a value of the preset.")
-@click.option("--fresh", is_flag=True, help="Start again instead of going on with the same run.")
+@click.option(
+    "--fresh", is_flag=True, help="Start again instead of going on with the same run, which is put aside and stays."
+)
 @click.option("--extend", metavar="RUN", help="Go on from RUN's newest checkpoint with more epochs, as a new run.")
 @click.option(
     "--max-seconds",
-    type=click.FloatRange(0, min_open=True),
+    type=FiniteRange(0, min_open=True),
     metavar="N",
     help="End before N seconds are over, with a checkpoint; exit 75 if there is more to do.",
 )
@@ -28,15 +34,21 @@ _device = click.option("--device", default="auto", show_default=True, help="auto
     "--despite-health", metavar="REASON", help="Go on although the data's health forbids it; kept with the run."
 )
 @click.option("--despite-probe", metavar="REASON", help="Go on although the probe forbids it; kept with the run.")
+@click.option("--probe", metavar="RUN", help="The probe that a long run goes by, instead of the newest that counts.")
+@click.option(
+    "--despite-version",
+    metavar="REASON",
+    help="With --fresh, although a model version came of the run; kept with the run that is put aside.",
+)
 @_device
 @click.argument("manifest")
 @verb
 def train(session: Session, manifest: str, preset: str, assignments: tuple[str, ...], **options: Any) -> int:
     """Train on MANIFEST by a preset; the same command goes on where an interrupted run stopped.
 
-    The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well;
-    so does any preset that is given as many epochs. A warm-up probe is judged at once, unless a time limit is set; its
-    verdict does not change the exit code.
+    The baseline and the long run ask for data that passed the health gates, the long run for a healthy probe as well,
+    of its own recipe and on the same data; so does any preset that is given as many epochs. A warm-up probe is judged
+    at once, unless a time limit is set; its verdict does not change the exit code.
     """
     from beatsight_core.compute.hold import device_for
     from beatsight_core.dataset.index import dataset_key
@@ -51,11 +63,14 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     key = dataset_key(settings, manifest)
     config = load_preset(settings, preset, overrides)
     despite = {HEALTH: options["despite_health"], PROBE: options["despite_probe"]}
-    waived = require_clearance(settings, key, preset, config.epochs, despite=despite)
+    waived = require_clearance(settings, key, config, despite=despite, probe=options["probe"])
     holder, count = {"verb": "train", "manifest": key}, max(config.processes, 1)
     with device_for(options["device"], holder, count=count, timeout_s=limit) as device:
         left = None if limit is None else max(limit - (time.monotonic() - began), 0.0)
-        terms = Terms(options["fresh"], options["extend"], left, waived=tuple(waived.values()))
+        terms = Terms(
+            options["fresh"], options["extend"], left, waived=tuple(waived.values()),
+            despite_version=options["despite_version"],
+        )  # fmt: skip
         result = run(settings, key, preset, overrides=overrides, device=device, terms=terms, progress=session.progress)
         probe = None
         if preset == PROBE_PRESET and limit is None:
@@ -67,7 +82,7 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
 
 @click.option("--on", "on", metavar="MANIFEST", help="Evaluate on another manifest.")
 @click.option("--split", type=click.Choice(["val", "all"]), default="val", show_default=True)
-@click.option("--fraction", type=click.FloatRange(0, 1, min_open=True), help="A stratified, seeded part of the hits.")
+@click.option("--fraction", type=FiniteRange(0, 1, min_open=True), help="A stratified, seeded part of the hits.")
 @click.option("--against", metavar="MODEL", help="Compare with this run or version too.")
 @_device
 @click.argument("run")
@@ -91,12 +106,13 @@ def evaluate(
     return 0
 
 
-@click.option("--onsets", type=click.Path(path_type=Path), help="Onsets in seconds: CSV, text or JSON.")
+@click.option("--onsets", type=PATH, help="A file of onsets: text, CSV, JSON, JAMS, Audacity, Sonic Visualiser.")
 @click.option("--model", help="A version, previous, challenger, a run, or a folder; not the champion.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write here: .json, .csv or .mid.")
+@click.option("--out", type=OUTPUT_PATH, help="Write here: .json, .csv or .mid.")
 @click.option("--backend", type=click.Choice(["torch", "onnx"]), default="torch", show_default=True)
+@click.option("--channel", type=click.Choice(CHANNELS), default="mix", show_default=True, help="What is listened to.")
 @_device
-@click.argument("audio", type=click.Path(path_type=Path))
+@click.argument("audio", type=PATH)
 @verb
 def classify(session: Session, audio: Path, onsets: Path | None, out: Path | None, **options: Any) -> int:
     """Name the drums struck in AUDIO, at given onsets or at those found in it."""
@@ -112,10 +128,10 @@ def classify(session: Session, audio: Path, onsets: Path | None, out: Path | Non
     wanted = "cpu" if backend == "onnx" and options["device"] == "auto" else options["device"]
     with device_for(wanted, {"verb": "classify", "audio": audio.name}, small=True) as device:
         classifier = load(model, backend=backend, device=device, data_root=session.data_root)
-        result = classifier.classify_file(audio, onsets)
+        result = classifier.classify_file(audio, onsets, options["channel"])
     if out is not None:
         result.write(out)
-        click.echo(f"Written: {out}", err=True)
+        click.echo(f"Written: {for_terminal(str(out))}", err=True)
     session.show(result.to_json(), _show_classification)
     return 0
 

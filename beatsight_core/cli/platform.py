@@ -1,25 +1,36 @@
 """Verbs that start Dagster: demo and dev. Dagster runs as a program of its own; nothing here imports it."""
 
 import contextlib
+import importlib.util
 import os
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.dev_lock import only_dev
+from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.errors import BeatSightError, UsageError
+from beatsight_core.process_groups import signal_group, wait_for_others
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import LAYOUT_VARIABLES, Settings, load_settings
+from beatsight_core.sockets import service_environment
 from beatsight_core.training.interrupts import StopRequest, stop_on_signals
 
 DEMO_FOLDER = "demo-data"
 _LOOK_S = 0.2
 """Seconds between looks at whether a signal came."""
+_GRACE_S = 20.0
+"""Seconds that runs get to end in order, training with a checkpoint, once a verb was asked to end or has died."""
+_TIED = "beatsight_dagster.web.tied"
+"""Runs a module in a process that ends with this one."""
 
 
 @click.option("--seed", default=7, show_default=True, help="Another seed makes other kits and performances.")
@@ -28,7 +39,7 @@ _LOOK_S = 0.2
     help="tiny has too few hits for the gates of the graph; it is for single steps, with --corpus-only.",
 )  # fmt: skip
 @click.option("--corpus-only", is_flag=True, help="Make the corpus and stop there.")
-@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@click.argument("folder", required=False, type=OUTPUT_PATH)
 @verb
 def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_only: bool) -> int:
     """Make a synthetic corpus in FOLDER (default: demo-data, or --data-root) and take it through the whole graph."""
@@ -58,13 +69,47 @@ def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_onl
 def dev(session: Session, port: int) -> int:
     """Open the web UI and run the daemon, both on 127.0.0.1, with their state in the data root."""
     settings = session.settings
-    _require_free(port)
-    run_dagster_module(settings, "beatsight_dagster.instance")
-    click.echo(f"The UI opens on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
-    # A shell that starts this in the background makes it ignore SIGINT, and with it Dagster would ignore its end.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    command = [sys.executable, "-m", "dagster", "dev", "-w", str(settings.dagster_home / "workspace.yaml")]
-    os.execve(sys.executable, [*command, "-h", "127.0.0.1", "-p", str(port)], _environment(settings))
+    if importlib.util.find_spec("dagster_webserver") is None:
+        raise ModuleNotFoundError(name="dagster-webserver")
+    with only_dev(settings.dagster_home, port) as lock:
+        _require_free(port)
+        click.echo(f"The UI opens on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
+        # A shell that starts this in the background makes it ignore SIGINT, and with it Dagster would ignore its end.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return _run_services(settings, port, lock)
+
+
+def _run_services(settings: Settings, port: int, lock: int) -> int:
+    """Run web server, daemon and code servers until a signal comes, and see all that they started to its end.
+
+    Returns:
+        The exit code: 0, or that of an error which they have told.
+
+    Raises:
+        BeatSightError: One of them ended by itself.
+    """
+    parent, services = str(os.getpid()), "beatsight_dagster.web.services"
+    process = subprocess.Popen(
+        [sys.executable, "-m", _TIED, parent, str(_GRACE_S), services, parent, str(port), str(lock)],
+        env=_environment(settings),
+        stdin=subprocess.DEVNULL, start_new_session=True, pass_fds=(lock,),
+    )  # fmt: skip
+    with stop_on_signals() as stop:
+        try:
+            # The whole group hears of it, as it would by Ctrl-C in a terminal: the runs that are under way, too.
+            code = _waited_for(process, stop, lambda: signal_group(process.pid, signal.SIGINT))
+            if code < 0:
+                signal_group(process.pid, signal.SIGTERM)
+            wait_for_others(process.pid, _GRACE_S)
+        finally:
+            signal_group(process.pid, signal.SIGKILL)
+    if stop or code > 1:
+        return 0 if stop else code
+    raise BeatSightError(
+        "The web server or the daemon ended by itself",
+        where=f"python -m {services}, exit code {code}",
+        do="read the lines above; the same command starts them again",
+    )
 
 
 def _require_free(port: int) -> None:
@@ -86,13 +131,13 @@ def run_dagster_module(settings: Settings, module: str, *arguments: str) -> None
     try:
         # In a session of its own, so that Ctrl-C reaches it once, from here.
         process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", _TIED, str(os.getpid()), str(_GRACE_S), module, *arguments],
             env=_environment(settings), stdout=sys.stderr.fileno(), start_new_session=True,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise UsageError("Python cannot be started", where=sys.executable, why=str(error)) from error
     with stop_on_signals() as stop:
-        code = _waited_for(process, stop)
+        code = _waited_for(process, stop, lambda: process.send_signal(signal.SIGINT))
     if stop:
         raise KeyboardInterrupt
     if code:
@@ -103,12 +148,12 @@ def run_dagster_module(settings: Settings, module: str, *arguments: str) -> None
         )
 
 
-def _waited_for(process: "subprocess.Popen[bytes]", stop: StopRequest) -> int:
+def _waited_for(process: "subprocess.Popen[bytes]", stop: StopRequest, ask_to_end: Callable[[], None]) -> int:
     """The exit code of a process, which is asked to end in order when this one is."""
     asked = False
     while (code := process.poll()) is None:
         if stop and not asked:
-            process.send_signal(signal.SIGINT)
+            ask_to_end()
             asked = True
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=_LOOK_S)
@@ -116,11 +161,26 @@ def _waited_for(process: "subprocess.Popen[bytes]", stop: StopRequest) -> int:
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    return {
+    """The variables for Dagster, which must not import what lies in the current folder instead of a package."""
+    environment = {
         **os.environ,
+        **_short_sockets(),
         "BEATSIGHT_DATA_ROOT": str(settings.data_root),
         "DAGSTER_HOME": str(settings.dagster_home),
+        "PYTHONSAFEPATH": "1",
     }
+    if beyond := environment.get("PYTHONPATH"):
+        # Dagster takes the first folder away while it imports definitions, as that used to be the current one.
+        environment["PYTHONPATH"] = f"{settings.dagster_home / 'empty'}{os.pathsep}{beyond}"
+    return environment
+
+
+def _short_sockets() -> dict[str, str]:
+    """What code servers need where the folder for temporary files has too long a name for their sockets."""
+    from beatsight_core.compute.leases import FOLDER_VARIABLE, lease_folder
+
+    short = service_environment()
+    return {**short, FOLDER_VARIABLE: str(lease_folder())} if short else {}  # leases stay those of the machine
 
 
 def _outcome(settings: Settings) -> dict[str, Any]:
@@ -149,7 +209,7 @@ def _show_demo(result: dict[str, Any]) -> None:
     for report in result["reports"]:
         click.echo(f"  {report}")
     text.headline("Open the UI on it with")
-    click.echo(f"  {_beatsight()} dev --data-root {_relative(result['data_root'])}")
+    click.echo(f"  {_beatsight()} dev --data-root {for_shell(_relative(result['data_root']))}")
 
 
 def _beatsight() -> str:

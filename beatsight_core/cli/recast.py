@@ -6,6 +6,7 @@ import click
 
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
+from beatsight_core.safe_text import for_shell
 
 
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often each is played.")
@@ -30,6 +31,7 @@ def recast(session: Session, manifest: str, *, rounds: int, seed: int, source_se
 
 
 def _show_recast(result: dict[str, Any]) -> None:
+    merge = f"beatsight manifest merge {for_shell(result['source'])} {for_shell(result['manifest'])} -o MERGED.jsonl"
     text.headline(f"{result['events']:,} events in {result['sessions']:,} sessions, each on a kit of its own")
     text.figures(
         {
@@ -41,6 +43,6 @@ def _show_recast(result: dict[str, Any]) -> None:
             "size": text.size(result["bytes"]),
             "events by component": result["events_by_component"],
             "strokes left out, as kits lack them": result["left_out"],
-            "next": f"beatsight manifest merge {result['source']} {result['manifest']} -o MERGED.jsonl",
+            "next": merge,
         }
     )

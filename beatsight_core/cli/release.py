@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
 
 
@@ -54,12 +55,21 @@ def rollback(session: Session, version: str | None, why: str | None, dry_run: bo
     return 0
 
 
+@click.option("--apply", is_flag=True, help="Bring in line what follows the champion: configurations, pages, its pair.")
 @verb
-def ls(session: Session) -> int:
-    """List the versions, which one is the champion, and how good each is; or hand one over."""
-    from beatsight_core.promotion.model_list import list_models
+def ls(session: Session, apply: bool) -> int:
+    """List the versions, which one is the champion, and how good each is; or hand one over.
 
-    session.show(list_models(session.settings).to_json(), _show_models)
+    The list changes nothing. It tells which external files, named in [release], do not say what they should; --apply
+    writes them, shows every line that changes, and keeps a copy of each configuration as it was.
+    """
+    from beatsight_core.promotion.model_list import list_models
+    from beatsight_core.promotion.registry import apply_pending
+
+    if apply:
+        session.show(apply_pending(session.settings).to_json(), _show_applied)
+    else:
+        session.show(list_models(session.settings).to_json(), _show_models)
     return 0
 
 
@@ -73,7 +83,7 @@ def _list_unless_told(ctx: click.Context, /, **options: Any) -> None:
 models = click.Group("models", callback=_list_unless_told, params=ls.params, help=ls.help, invoke_without_command=True)
 
 
-@click.option("--to", required=True, type=click.Path(path_type=Path), help="A new folder.")
+@click.option("--to", required=True, type=OUTPUT_PATH, help="A new folder.")
 @click.argument("model", required=False)
 @verb
 def export(session: Session, model: str | None, to: Path) -> int:
@@ -97,11 +107,14 @@ def archive(session: Session, run: str | None, verify: bool) -> int:
     """
     from beatsight_core.promotion.archive import archive_run
     from beatsight_core.promotion.archive_check import check_archives
+    from beatsight_core.promotion.external_files import places_to_tell
 
     if verify:
         checks = check_archives(session.settings, run)
         whole = all(check.whole for check in checks)
-        session.show({"whole": whole, "archives": [check.to_json() for check in checks]}, _show_checks)
+        external = [each.to_json() for each in places_to_tell(session.settings)]
+        archives = [check.to_json() for check in checks]
+        session.show({"whole": whole, "archives": archives, "external": external}, _show_checks)
         return 0 if whole else 1
     session.show(archive_run(session.settings, run).to_json(), _show_archive)
     return 0
@@ -139,14 +152,29 @@ def _show_rollback(result: dict[str, Any]) -> None:
 def _show_changes(result: dict[str, Any]) -> None:
     """The lines that change, or changed, in files of others."""
     for change in result.get("changes", []):
-        if change["backup"] is None and not result.get("dry_run"):
-            click.echo(f"Written: {change['file']}")  # a page, which is read where it lies
-            continue
         click.echo(change["diff"])
         if not result.get("dry_run"):
-            click.echo(f"As it was: {change['backup']}")
+            click.echo(f"As it was: {change['backup']}" if change["backup"] else f"Written: {change['file']}")
     if result.get("untold"):
         click.echo(result["untold"][:1].upper() + result["untold"][1:])
+
+
+def _show_applied(result: dict[str, Any]) -> None:
+    if result["changes"]:
+        text.headline(f"Version {result['version']} is in use, and these files say so now")
+    else:
+        text.headline(f"Version {result['version']} is in use, and everything said so already")
+    _show_changes(result)
+
+
+def _show_external(places: list[dict[str, Any]]) -> None:
+    """External files that do not say what they should, each with the lines that would change."""
+    for place in places:
+        click.echo(f"{click.style('NOT IN LINE', fg='red', bold=True)} {place['file']}, {place['key']}: {place['why']}")
+        if place["diff"]:
+            click.echo(place["diff"])
+    if any(place["diff"] for place in places):
+        click.echo("Nothing was written. `beatsight models --apply` writes these lines and shows what it did.")
 
 
 def _show_models(result: dict[str, Any]) -> None:
@@ -160,6 +188,9 @@ def _show_models(result: dict[str, Any]) -> None:
         verdict = "met every criterion" if challenger["passed"] else f"failed {', '.join(challenger['failed'])}"
         text.headline(f"Challenger: {challenger['run_id']}, {verdict} ({challenger['judged_at']})")
     text.table(result["history"], ["at", "action", "version", "why", "by"], "Who was champion when")
+    if result["interrupted"]:
+        click.echo(f"{click.style('NOT IN LINE', fg='red', bold=True)} {result['interrupted']}")
+    _show_external(result["external"])
 
 
 def _show_delivery(result: dict[str, Any]) -> None:
@@ -186,3 +217,4 @@ def _show_checks(result: dict[str, Any]) -> None:
             f"{check['folder']}: {'whole' if check['whole'] else 'NOT AS IT WAS'}, {check['files']} files listed"
         )
         text.figures({name: check[name] for name in ("altered", "missing", "extra", "problem")})
+    _show_external(result["external"])

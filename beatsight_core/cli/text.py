@@ -1,4 +1,7 @@
-"""How results read on a terminal: headline, aligned figures, tables, gates. Values come from the library."""
+"""How results read on a terminal: headline, aligned figures, tables, gates. Values come from the library.
+
+`Session.show` has made every text in them safe for terminals. Nothing here is read as markup of styles.
+"""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -39,10 +42,10 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str 
     rows = list(rows)
     if not rows:
         return
-    grid = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
+    grid = Table(title=Text(title) if title else None, title_justify="left", box=None, pad_edge=False, padding=(0, 2))
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float | None) for row in rows)
-        grid.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        grid.add_column(Text(column.replace("_", " ")), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         grid.add_row(*(Text(shape(row.get(column))) for column in columns))
     console().print(grid)
@@ -66,7 +69,9 @@ def gates(rows: Iterable[Mapping[str, Any]], title: str) -> None:
     table(shown, ["", "gate", "value", "limit"], title)
     for row in rows:
         if not row["passed"] and row.get("message"):
-            click.echo(f"{click.style(FAIL, fg='red', bold=True)} {row['name']}: {row['message']}")
+            setting = row.get("setting") or ""
+            more = f"; the setting is {setting}" if setting not in row["message"] else ""
+            click.echo(f"{click.style(FAIL, fg='red', bold=True)} {row['name']}: {row['message']}{more}")
 
 
 def _written(row: Mapping[str, Any], name: str) -> str:

@@ -1,20 +1,27 @@
 """What all verbs share: the options `--data-root`, `--json`, `--debug`; how a result and an error are shown."""
 
 import functools
+import io
 import logging
+import os
 import sys
-import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 import click
-import orjson
 
+from beatsight_core.cli.failing import as_json_text, cannot_print, show_error
 from beatsight_core.cli.main import INTERRUPTED
-from beatsight_core.compute.trouble import device_trouble
-from beatsight_core.errors import BeatSightError, StorageError, TimeLimitError, UsageError
+from beatsight_core.cli.path_type import OUTPUT_PATH
+from beatsight_core.compute.explained import DEBUG_VARIABLE, explained, may_be_told
 from beatsight_core.progress import Progress, progress_for_terminal
-from beatsight_core.settings import Settings, load_settings
+from beatsight_core.safe_text import values_for_terminal
+from beatsight_core.settings import Settings
+from beatsight_core.training.presets import load_checked_settings
+
+_TEXTS_OF_LINES = frozenset({"diff"})
+"""Keys of results whose texts have several lines."""
 
 
 class Result(Protocol):
@@ -35,7 +42,7 @@ class Session:
         after_interrupt: What is to be done after Ctrl-C, where it is not the same command again.
     """
 
-    def __init__(self, data_root: str | None, *, as_json: bool):
+    def __init__(self, data_root: Path | None, *, as_json: bool):
         self.data_root = data_root
         self.as_json = as_json
         self.progress: Progress = progress_for_terminal()
@@ -43,29 +50,47 @@ class Session:
 
     @functools.cached_property
     def settings(self) -> Settings:
-        """The settings of the data root."""
-        return load_settings(self.data_root)
+        """The settings of the data root, those of all presets of training included.
+
+        A value that only a run of hours later would read is refused by the first verb.
+        """
+        return load_checked_settings(self.data_root)
+
+    @property
+    def place(self) -> str:
+        """The data root as far as it is known, for messages; also while its settings are wrong."""
+        known = self.__dict__.get("settings")
+        return str(known.data_root if known else self.data_root or os.environ.get("BEATSIGHT_DATA_ROOT") or "data")
 
     def show(self, result: dict[str, Any], text: Callable[[dict[str, Any]], None]) -> None:
         """Print a result: as one JSON object, or by `text`."""
-        if self.as_json:
-            click.echo(_json(result))
-        else:
-            text(result)
+        try:
+            if self.as_json:
+                click.echo(as_json_text(result))
+            else:
+                text(values_for_terminal(result, lines=_TEXTS_OF_LINES))
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has left, which is no fault (`pipes`)
+            return
+        except OSError as error:
+            raise cannot_print(error) from error
 
 
 def verb(function: Callable[..., int | None]) -> click.Command:
     """Make a click command of a function `(session, **options) -> exit code or None`."""
 
     @click.pass_context
-    def run(ctx: click.Context, /, data_root: str | None, as_json: bool, debug: bool, **options: Any) -> NoReturn:
+    def run(ctx: click.Context, /, data_root: Path | None, as_json: bool, debug: bool, **options: Any) -> NoReturn:
+        _show_all_characters()
         _log_to_stderr(debug)
+        if debug:
+            os.environ[DEBUG_VARIABLE] = "1"
         session = Session(data_root or (ctx.obj or {}).get("data_root"), as_json=as_json)
         sys.exit(_guarded(function, session, debug, options))
 
     command = click.command(name=function.__name__, help=function.__doc__)(run)
     command.params += [
-        click.Option(["--data-root"], type=click.Path(), help="Folder that holds everything."),
+        click.Option(["--data-root"], type=OUTPUT_PATH, help="Folder that holds everything."),
         click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON object on standard output."),
         click.Option(["--debug"], is_flag=True, help="Show tracebacks and more log lines."),
     ]
@@ -75,41 +100,17 @@ def verb(function: Callable[..., int | None]) -> click.Command:
 def _guarded(function: Callable[..., int | None], session: Session, debug: bool, options: dict[str, Any]) -> int:
     try:
         return function(session, **options) or 0
-    except BeatSightError as error:
-        return _fail(error, session, debug)
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith("beatsight"):
-            raise
-        missing = UsageError(f"The package {error.name} is not installed", do="pip install -e '.[all]'")
-        return _fail(missing, session, debug)
-    except OSError as error:
-        return _fail(StorageError.from_os_error(error, error.filename or session.settings.data_root), session, debug)
     except KeyboardInterrupt:
         afresh = next((f" without --{name}" for name in ("fresh", "overwrite") if options.get(name)), "")
         do = session.after_interrupt or f"run the same command{afresh} to go on"
         click.echo(f"Interrupted. Nothing is lost: {do}.", err=True)
         return INTERRUPTED
-    except Exception as error:
-        trouble = device_trouble(error)
-        if trouble is None:
+    except (click.ClickException, click.Abort, click.exceptions.Exit):
+        raise
+    except BaseException as error:  # every verb ends in a paragraph and with a documented exit code
+        if not may_be_told(error):
             raise
-        trouble.__cause__ = error  # for --debug
-        return _fail(trouble, session, debug)
-
-
-def _fail(error: BeatSightError, session: Session, debug: bool) -> int:
-    if debug:
-        traceback.print_exception(error)
-    if session.as_json:
-        said = {"kind": type(error).__name__, "what": error.what, "where": error.where, "why": error.why}
-        click.echo(_json({"error": {**said, "do": error.do}, "exit_code": error.exit_code}))
-    kind, colour = ("Stopped", "yellow") if isinstance(error, TimeLimitError) else ("Error", "red")
-    click.echo(f"{click.style(kind, fg=colour, bold=True)}: {error}", err=True)
-    return error.exit_code
-
-
-def _json(value: dict[str, Any]) -> str:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY, default=str).decode()
+        return show_error(explained(error, session.place), as_json=session.as_json, debug=debug)
 
 
 def _log_to_stderr(debug: bool) -> None:
@@ -119,3 +120,10 @@ def _log_to_stderr(debug: bool) -> None:
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if debug else logging.INFO)
     logger.propagate = False
+
+
+def _show_all_characters() -> None:
+    """Let no character that a terminal's encoding lacks end a verb: it is shown as an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -17,10 +17,16 @@ from beatsight_core.manifest.reader import Catalog
 
 @dataclass(frozen=True, slots=True)
 class MadeFrom:
-    """What a dataset was made from, and how."""
+    """What a dataset was made from, and how.
+
+    Attributes:
+        catalog: The manifest's.
+        specs: Source set -> how its clips are made.
+        unit_hits: Hits packed into a shard.
+    """
 
     catalog: Catalog
-    spec: ClipSpec
+    specs: Mapping[str, ClipSpec]
     unit_hits: int
 
 
@@ -48,7 +54,8 @@ def index_of(
         "files": sum(outcome.files for outcome in made),
         "by_split": summed(outcome.by_split for outcome in made),
     }
-    spec = made_from.spec.to_json()
+    clips = made_from.specs[source_set]
+    spec = clips.to_json()
     frames = summed(outcome.frames_by_split for outcome in made)
     return Index(
         manifest=made_from.catalog.key,
@@ -61,7 +68,7 @@ def index_of(
         counts=counts,
         rejected={reason: sum(entry.hits for entry in rejected if entry.reason == reason) for reason in REASONS},
         rejected_files=tuple(entry.to_json() for entry in rejected),
-        seconds_by_split={split: count / made_from.spec.window.rate_hz for split, count in frames.items()},
+        seconds_by_split={split: count / clips.window.rate_hz for split, count in frames.items()},
     )
 
 

@@ -30,6 +30,7 @@ from beatsight_core.dataset.index import (
     index_paths,
     indexes_folder,
 )
+from beatsight_core.dataset.nothing import require_clips
 from beatsight_core.dataset.plan import PlannedFile, Unit, plan_units
 from beatsight_core.dataset.processes import process_count
 from beatsight_core.dataset.reuse import find_shards
@@ -40,7 +41,7 @@ from beatsight_core.dataset.space import require_space
 from beatsight_core.dataset.tally import Tally
 from beatsight_core.dataset.unit_audio import FileJob
 from beatsight_core.errors import InputError
-from beatsight_core.files import remove_leftovers
+from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.manifest.reader import Catalog, build_catalog
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
@@ -118,7 +119,7 @@ def export_dataset(
 
     Raises:
         ManifestError: The manifest cannot be used.
-        InputError: A source set is not in the manifest, or none of its roots is mounted.
+        InputError: A source set is not in the manifest, none of its roots is mounted, or not one hit became a clip.
         AudioError: A drive failed or vanished on the way.
         StorageError: There is too little room (before anything is written), or writing failed.
         BeatSightError: A worker was killed.
@@ -132,15 +133,16 @@ def export_dataset(
     inventory = build_inventory(settings, catalog, progress=progress)
     wanted = _wanted(inventory, source_sets)
     _require_roots(inventory, wanted)
-    export = _Export.of(settings, catalog, overwrite)
+    export = _Export.of(settings, catalog, wanted, overwrite)
     units = [unit for unit in _plan(settings, inventory) if unit.source_set in wanted]
     memories = {name: DigestMemory(settings, name) for name in wanted}
-    found = {} if overwrite else find_shards(settings, export.rows, units, export.spec, memories)
+    found = {} if overwrite else find_shards(settings, export.rows, units, export.specs, memories)
     _require_space(export, [unit for unit in units if unit not in found])
     with shards_in_use(settings):
         _clear_leftovers(settings, catalog.key)
         outcomes = _outcomes(_Work(export, units, memories, wished), _still_there(settings, found), progress)
-        made_from = MadeFrom(catalog, export.spec, settings.dataset.unit_hits)
+        require_clips(inventory, units, outcomes)
+        made_from = MadeFrom(catalog, export.specs, settings.dataset.unit_hits)
         indexes = tuple(index_of(made_from, name, units, outcomes) for name in wanted)
         paths = tuple(commit_index(settings, index) for index in indexes)
         if source_sets is None:
@@ -157,13 +159,15 @@ class _Export:
     catalog: Catalog
     rows: HitRows
     spec: ClipSpec
+    specs: Mapping[str, ClipSpec]
     overwrite: bool
 
     @classmethod
-    def of(cls, settings: Settings, catalog: Catalog, overwrite: bool) -> "_Export":
+    def of(cls, settings: Settings, catalog: Catalog, source_sets: Iterable[str], overwrite: bool) -> "_Export":
         spec = ClipSpec.of(settings)
+        specs = {name: ClipSpec.of(settings, name) for name in source_sets}
         windows = None if spec.fixed_length else hit_windows(catalog, spec.window)
-        return cls(settings, catalog, HitRows(catalog.hits_path, windows), spec, overwrite)
+        return cls(settings, catalog, HitRows(catalog.hits_path, windows), spec, specs, overwrite)
 
     def clip_bytes(self, units: Iterable[Unit]) -> int:
         """Bytes that the clips of some units take at most."""
@@ -223,7 +227,7 @@ def _planned(row: dict[str, Any]) -> PlannedFile:
         return file
     if row["root"] is None:  # there, but nothing to open: a folder, or a file that may not be looked at
         return replace(file, loss="unreadable_audio")
-    found = {name: row[name] for name in ("root", "size", "mtime_ns")}
+    found = {name: row[name] for name in ("root", "size", "mtime_ns", "spelt")}
     return replace(file, **found, frames=row["frames"] or 0, reason="")
 
 
@@ -254,7 +258,7 @@ def _outcomes(work: _Work, outcomes: dict[Unit, ShardOutcome], progress: Progres
     export, units, memories = work.export, work.units, work.memories
     missing = [unit for unit in units if unit.present and unit not in outcomes]
     jobs = ((unit, _job(export, unit, rows, memories)) for unit, rows in export.rows.of_units(missing))
-    processes = process_count(work.workers, (file for unit in missing for file in unit.present))
+    processes = process_count(work.workers)
     with (
         WorkerPool(make_shard, processes) as pool,
         progress.task("export", total=sum(unit.rows for unit in units), unit="hits") as task,
@@ -278,9 +282,14 @@ def _job(export: _Export, unit: Unit, rows: pa.Table, memories: Mapping[str, Dig
         state = FileState(str(file.root), file.audio_path, file.size, file.mtime_ns)
         digest = memory.get(state)
         known = None if digest is None else (state, digest)
-        files.append(FileJob(file.audio_path, str(file.root), file.hits, known))
+        files.append(FileJob(file.audio_path, str(file.root), file.hits, known, file.spelt))
     return UnitJob(
-        unit.source_set, tuple(files), rows_bytes(rows), export.spec, export.settings.shards_dir, export.overwrite
+        unit.source_set,
+        tuple(files),
+        rows_bytes(rows),
+        export.specs[unit.source_set],
+        export.settings.shards_dir,
+        export.overwrite,
     )
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from beatsight_core.dataset.index import Index, dataset_digest
 from beatsight_core.dataset.schema import shard_name
 from beatsight_core.errors import DatasetError
+from beatsight_core.files import plain_file
 from beatsight_core.settings import Settings
 
 SPLITS = ("train", "val", "calibration")
@@ -73,7 +74,7 @@ def label_counts(settings: Settings, indexes: Iterable[Index]) -> pl.DataFrame:
         DatasetError: A shard is broken.
     """
     digests = dict.fromkeys(entry.digest for index in indexes for entry in index.shards if entry.rows)
-    paths = [path for digest in digests if (path := settings.shards_dir / shard_name(digest)).exists()]
+    paths = [path for digest in digests if (path := plain_file(settings.shards_dir / shard_name(digest))).exists()]
     if not paths:
         return pl.DataFrame(schema=_COUNTS)
     rows = pl.scan_parquet(paths, include_file_paths="file", glob=False).select("file", "labels", "split")

@@ -6,17 +6,14 @@ system's own: those of a killed process are free at once.
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from beatsight_core.errors import UsageError
+from beatsight_core.errors import READ_ONLY, UsageError
 from beatsight_core.files import storage_errors
 from beatsight_core.settings import Settings
-
-_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 @contextlib.contextmanager
@@ -33,17 +30,22 @@ def shards_in_use(settings: Settings) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def shards_at_rest(settings: Settings) -> Iterator[None]:
+def shards_at_rest(settings: Settings, *, to_remove: bool = True) -> Iterator[None]:
     """Be alone with the shards while the block runs.
+
+    Args:
+        settings: Say where shards lie.
+        to_remove: Whether something is to be removed; a mere look needs no lock where nobody may write.
 
     Raises:
         UsageError: An export or a feature build is under way.
         StorageError: The drive is read-only, full, or gone.
     """
     path = _lock_file(settings)
-    with _opened(path, needed=True) as descriptor:
+    with _opened(path, needed=to_remove) as descriptor:
         try:
-            fcntl.flock(descriptor or 0, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if descriptor is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UsageError(
                 "An export or a feature build is at work on the shards, so none can be removed",
@@ -68,7 +70,7 @@ def _opened(path: Path, *, needed: bool = False) -> Iterator[int | None]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
             except OSError as error:
-                if needed or error.errno not in _READ_ONLY:
+                if needed or error.errno not in READ_ONLY:
                     raise
         yield descriptor
     finally:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import digest_json, file_name, read_json, write_json
+from beatsight_core.files import digest_json, read_json, write_json
 from beatsight_core.manifest.identity import manifest_key, resolve_manifest
+from beatsight_core.names import place_in
 from beatsight_core.settings import Settings
 
 INDEX_FORMAT = 1
@@ -97,24 +98,29 @@ class Index:
 def dataset_key(settings: Settings, ref: str | Path) -> str:
     """The manifest key that a reference stands for: a known key as it is, a path or name by the file's content."""
     text = str(ref)
-    if "/" not in text and (settings.dataset_dir / text).is_dir():
+    if indexes_folder(settings, text).is_dir() and text != settings.shards_dir.name:
         return text
     return manifest_key(resolve_manifest(settings, ref))
 
 
 def indexes_folder(settings: Settings, key: str) -> Path:
     """Where the indexes of a manifest lie."""
-    return settings.dataset_dir / file_name(key)
+    return place_in(settings.dataset_dir, key)
 
 
 def index_path(settings: Settings, key: str, source_set: str) -> Path:
     """Where the index of a source set lies."""
-    return indexes_folder(settings, key) / f"{file_name(source_set)}.json"
+    return place_in(indexes_folder(settings, key), source_set, ".json")
 
 
 def index_paths(settings: Settings, key: str) -> list[Path]:
     """The indexes of a manifest that are there, by name."""
-    return sorted(indexes_folder(settings, key).glob("*.json"))
+    return index_files(indexes_folder(settings, key))
+
+
+def index_files(folder: Path) -> list[Path]:
+    """The indexes in a folder, by name. Hidden files are none: some systems put one beside every file."""
+    return sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
 
 
 def commit_index(settings: Settings, index: Index) -> Path:

@@ -14,7 +14,9 @@ from beatsight_core.dataset.examples import choose_examples
 from beatsight_core.dataset.figures import SPLITS, dataset_figures, label_counts
 from beatsight_core.dataset.index import Index, index_paths, read_index
 from beatsight_core.errors import BeatSightError, DatasetError
-from beatsight_core.files import digest_json, file_name, read_json, remove_leftovers, write_json, write_text
+from beatsight_core.files import digest_json, read_json, write_json, write_text
+from beatsight_core.leftovers import remove_leftovers
+from beatsight_core.names import place_in
 from beatsight_core.pages.formats import count, duration, shown
 from beatsight_core.pages.page import render_page
 from beatsight_core.settings import Settings
@@ -72,8 +74,8 @@ def page_after_export(settings: Settings, key: str) -> Path | None:
 
 def page_paths(settings: Settings, key: str) -> tuple[Path, Path]:
     """Where the page of a dataset lies, and its figures."""
-    stem = file_name(key)
-    return settings.dataset_pages_dir / f"{stem}.html", settings.dataset_pages_dir / f"{stem}.json"
+    folder = settings.dataset_pages_dir
+    return place_in(folder, key, ".html"), place_in(folder, key, ".json")
 
 
 def render_dataset(figures: Mapping[str, Any], indexes: Sequence[Index], clips: Sequence[Clip]) -> str:

@@ -16,6 +16,9 @@ import pyarrow.compute as pc
 from beatsight_core.dataset.schema import ClipSpec
 from beatsight_core.files import digest_bytes, digest_json
 
+JUDGEMENT = 2
+"""Version of the rules by which it is judged what of a file that is not whole can be used; the first had no number."""
+
 MIN_UNIT = 0.5
 MAX_UNIT = 3
 """A unit of packed files holds at least and at most this many times `unit_hits`, unless a lone file cuts it short."""
@@ -35,6 +38,7 @@ class PlannedFile:
         frames: Its samples per channel.
         loss: What its hits then count as.
         reason: Why it is not to be had, for a person.
+        spelt: Its path as the drive has it, where that is in another Unicode form.
     """
 
     audio_path: str
@@ -46,6 +50,7 @@ class PlannedFile:
     frames: int = 0
     loss: str = "missing_audio"
     reason: str = ""
+    spelt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +152,29 @@ def rows_digest(rows: pa.Table) -> str:
     return digest_bytes(*parts)
 
 
-def shard_digest(spec: ClipSpec, contents: Iterable[tuple[str, str]], rows: pa.Table) -> str:
-    """The name of a unit's shard: the digest of all that determines its bytes.
+@dataclass(frozen=True, slots=True)
+class ShardNames:
+    """The two names that a unit's shard may have: each the digest of all that determines its bytes.
+
+    Attributes:
+        plain: Where every file was what its header says, and no hit was lost but beyond the end of its file.
+        judged: Where it had to be judged what of a file can be used. That may be judged otherwise one day.
+    """
+
+    plain: str
+    judged: str
+
+
+def shard_names(spec: ClipSpec, contents: Iterable[tuple[str, str]], rows: pa.Table) -> ShardNames:
+    """What a unit's shard may be called.
 
     Args:
         spec: How clips are made; holds the format version and the taxonomy.
         contents: (audio_path, content digest) of each file, in order.
         rows: The hits in those files.
     """
-    return digest_json({"clips": spec.to_json(), "files": list(contents), "rows": rows_digest(rows)})
+    inputs = {"clips": spec.to_json(), "files": list(contents), "rows": rows_digest(rows)}
+    return ShardNames(digest_json(inputs), digest_json({**inputs, "judged": JUDGEMENT}))
 
 
 def _value_bytes(array: pa.Array) -> Iterator[bytes]:

@@ -1,31 +1,27 @@
 """How many processes an export uses: one per core, fewer where memory is short."""
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
-from beatsight_core.dataset.plan import PlannedFile
 from beatsight_core.dataset.unit_audio import MEMORY_BUDGET
 from beatsight_core.workers import worker_count
 
 _BASE_BYTES = 192 << 20
 """A worker by itself: its libraries, a row group, a unit's rows."""
 
-_FRAME_BYTES = 12
-"""Of a file as it is decoded: mono in float32, at another rate, and in 16 bit."""
+_FILE_BYTES = 64 << 20
+"""A file as it goes by, however long it is: blocks of it, the resampler, clips that wait to be written."""
 
 
-def process_count(wanted: int, files: Iterable[PlannedFile]) -> int:
+def process_count(wanted: int) -> int:
     """How many workers to use.
 
     Args:
         wanted: So many, whatever memory there is; 0 leaves it to this function.
-        files: That are to be exported; the largest says what a worker may need.
     """
     if wanted:
         return wanted
-    largest = max((file.size + file.frames * _FRAME_BYTES for file in files), default=0)
-    needed = _BASE_BYTES + max(largest, MEMORY_BUDGET)
+    needed = _BASE_BYTES + _FILE_BYTES + MEMORY_BUDGET
     return max(1, min(worker_count(0), available_memory() // needed))
 
 

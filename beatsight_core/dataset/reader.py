@@ -3,7 +3,7 @@
 Shards are ordinary Parquet; this file is for what the platform itself needs, fast.
 """
 
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,20 @@ from numpy.typing import NDArray
 from beatsight_core.audio.decode import decode
 from beatsight_core.audio.resample import to_pcm16
 from beatsight_core.dataset.index import Index, dataset_digest, index_path, index_paths, read_index
-from beatsight_core.dataset.schema import METADATA_COLUMNS, SHARD_SCHEMA, WAV_HEADER_BYTES, ClipSpec, shard_name
+from beatsight_core.dataset.schema import (
+    METADATA_COLUMNS,
+    ROW_GROUP,
+    SHARD_SCHEMA,
+    WAV_HEADER_BYTES,
+    ClipSpec,
+    shard_name,
+)
 from beatsight_core.errors import DatasetError
+from beatsight_core.files import plain_file
 from beatsight_core.settings import Settings
+
+PART_ROWS = 512
+"""Clips of a part of a shard: 12 to 45 MB of samples at usual lengths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,7 @@ class Dataset:
         key: Of the manifest.
         indexes: One per source set, by name.
         shards: In the order of rows; `metadata()` has the same order.
-        spec: How its clips were made.
+        spec: How its clips were made, but for the channel, which may differ between source sets.
     """
 
     key: str
@@ -118,9 +129,9 @@ def open_dataset(settings: Settings, key: str, source_sets: Sequence[str] | None
     indexes = tuple(sorted((read_index(path) for path in paths), key=lambda index: index.source_set))
     spec = ClipSpec.of(settings)
     for index in indexes:
-        _require_current(index, spec)
+        _require_current(index, ClipSpec.of(settings, index.source_set))
     shards = tuple(
-        Shard(settings.shards_dir / shard_name(entry.digest), entry.digest, index.source_set, entry.rows)
+        Shard(plain_file(settings.shards_dir / shard_name(entry.digest)), entry.digest, index.source_set, entry.rows)
         for index in indexes
         for entry in index.shards
         if entry.rows
@@ -137,16 +148,40 @@ def shard_audio(shard: Shard) -> NDArray[np.int16]:
     Raises:
         DatasetError: The shard is missing or broken, or its clips differ in length.
     """
-    try:
-        with pq.ParquetFile(shard.path, memory_map=True) as file:
-            column = file.read(columns=["audio.bytes"])["audio"]
-    except (OSError, pa.ArrowException) as error:
-        raise _broken(shard.path, error) from error
-    parts = [_samples(chunk.field("bytes"), shard.path) for chunk in column.chunks if len(chunk)]
-    clips = parts[0] if len(parts) == 1 else np.concatenate(parts)
-    if len(clips) != shard.rows:
-        raise _broken(shard.path, f"{len(clips)} clips instead of {shard.rows}")
-    return clips
+    parts = list(shard_parts(shard, shard.rows))
+    if not parts:
+        raise _broken(shard.path, f"no clip instead of {shard.rows}")
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def shard_parts(shard: Shard, rows: int = PART_ROWS) -> Iterator[NDArray[np.int16]]:
+    """The samples of a shard's clips in parts, so that memory does not follow the size of a shard.
+
+    Args:
+        shard: What is read.
+        rows: Clips of a part, rounded up to whole row groups.
+
+    Yields:
+        (n, frames) int16, in the order of the rows; read-only views where the file allows it.
+
+    Raises:
+        DatasetError: The shard is missing or broken, or the clips of a part differ in length.
+    """
+    first, read, groups = 0, 0, 1
+    while first < groups:
+        try:
+            # Opened for each part: the pages of a mapped file count as memory for as long as it is open.
+            with pq.ParquetFile(shard.path, memory_map=True) as file:
+                groups = file.num_row_groups
+                following = min(first + -(-rows // ROW_GROUP), groups)
+                column = file.read_row_groups(list(range(first, following)), columns=["audio.bytes"])["audio"]
+        except (OSError, pa.ArrowException) as error:
+            raise _broken(shard.path, error) from error
+        parts = [_samples(chunk.field("bytes"), shard.path) for chunk in column.chunks if len(chunk)]
+        first, read = following, read + len(column)
+        if first >= groups and read != shard.rows:
+            raise _broken(shard.path, f"{read} clips instead of {shard.rows}")
+        yield from parts
 
 
 def _samples(clips: pa.Array, where: Path) -> NDArray[np.int16]:

@@ -10,12 +10,13 @@ from dataclasses import replace
 
 from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.dataset.index import ShardEntry, read_index
-from beatsight_core.dataset.plan import Unit, shard_digest
+from beatsight_core.dataset.plan import Unit, shard_names
 from beatsight_core.dataset.rows import HitRows
 from beatsight_core.dataset.schema import ClipSpec, shard_name
-from beatsight_core.dataset.shard import ShardOutcome, read_outcome
+from beatsight_core.dataset.shard import ShardOutcome, find_shard
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import file_name, sha256_file
+from beatsight_core.files import sha256_file
+from beatsight_core.names import file_name
 from beatsight_core.settings import Settings
 
 
@@ -23,7 +24,7 @@ def find_shards(
     settings: Settings,
     rows: HitRows,
     units: Sequence[Unit],
-    spec: ClipSpec,
+    specs: Mapping[str, ClipSpec],
     memories: Mapping[str, DigestMemory],
 ) -> dict[Unit, ShardOutcome]:
     """The units whose shards are on disk, with what these hold.
@@ -32,7 +33,7 @@ def find_shards(
         settings: Say where shards are.
         rows: The hits.
         units: To be looked for.
-        spec: How clips are made.
+        specs: Source set -> how its clips are made.
         memories: Source set -> content digests of files that were read before.
 
     Returns:
@@ -41,8 +42,7 @@ def find_shards(
     contents = {unit: known for unit in units if (known := _contents(unit, memories[unit.source_set]))}
     found: dict[Unit, ShardOutcome] = {}
     for unit, mine in rows.of_units(list(contents)):
-        digest = shard_digest(spec, contents[unit], mine)
-        outcome = read_outcome(settings.shards_dir / shard_name(digest), digest)
+        outcome = find_shard(settings.shards_dir, shard_names(specs[unit.source_set], contents[unit], mine))
         if outcome is not None:
             found[unit] = outcome
     return _with_sums(settings, found)

@@ -81,19 +81,22 @@ class ClipSpec:
         encoding: "wav" or "flac".
         taxonomy: Identity of the labels.
         fixed_length: Whether all clips are equally long, or each as its events' `context_ms` say.
+        channel: What clips are made of, one of `settings.CHANNELS`.
     """
 
     window: Window
     encoding: str
     taxonomy: dict[str, object]
     fixed_length: bool = True
+    channel: str = "mix"
 
     @classmethod
-    def of(cls, settings: Settings) -> "ClipSpec":
-        """The clips that settings ask for."""
+    def of(cls, settings: Settings, source_set: str | None = None) -> "ClipSpec":
+        """The clips that settings ask for, of a source set: what they are made of may differ between source sets."""
         data = settings.dataset
         window = Window.of(data.sample_rate_hz, data.pre_ms, data.tail_ms)
-        return cls(window, data.encoding, taxonomy_named(settings.taxonomy).identity, data.fixed_length)
+        channel = "mix" if source_set is None else settings.source(source_set).channel
+        return cls(window, data.encoding, taxonomy_named(settings.taxonomy).identity, data.fixed_length, channel)
 
     @property
     def clip_bytes(self) -> int:
@@ -106,7 +109,7 @@ class ClipSpec:
             "format": FORMAT_VERSION,
             "sample_rate": self.window.rate_hz,
             **self._length(),
-            "channels": "mean",
+            "channels": "mean" if self.channel == "mix" else self.channel,
             "resampler": RESAMPLER,
             "encoding": f"{self.encoding}-pcm16",
             "taxonomy": self.taxonomy,

@@ -5,7 +5,7 @@ loses its hits, each with a reason, and the unit's other files go on. The shard'
 so that whoever finds the shard later knows without looking at the audio.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
@@ -19,8 +19,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beatsight_core.dataset.block import ClipBlock, VariedBlock
-from beatsight_core.dataset.cutting import Cut, cut_file, takes_parts
-from beatsight_core.dataset.plan import shard_digest
+from beatsight_core.dataset.cutting import Cut, Known, Loss, SecondThoughtError, cut_file, takes_parts
+from beatsight_core.dataset.plan import ShardNames, shard_names
 from beatsight_core.dataset.schema import (
     FILE_KEY,
     HIT_ROWS,
@@ -33,9 +33,10 @@ from beatsight_core.dataset.schema import (
 from beatsight_core.dataset.unit_audio import FileJob, SourceFile, read_unit
 from beatsight_core.dataset.writeback import early_writing
 from beatsight_core.errors import StorageError
-from beatsight_core.files import atomic_path, put_if_absent, sha256_file
+from beatsight_core.files import atomic_path, put_if_absent, sha256_file, storage_errors
+from beatsight_core.leftovers import temporary_path
 
-REASONS = ("missing_audio", "unreadable_audio", "truncated_audio", "past_end", "silent_audio")
+REASONS = ("missing_audio", "unreadable_audio", "truncated_audio", "past_end", "silent_audio", "opposite_polarity")
 """Why a hit has no clip, each counted by itself."""
 
 _TEXT = [
@@ -102,6 +103,7 @@ class ShardOutcome:
         frames_by_split: Split -> samples of clips.
         rejected: Hits of its files that got no clip.
         files: Audio files it was made from.
+        remembering: Whether one of these is an MP3 or Opus, by its name: an earlier version decoded such otherwise.
         bytes: Its size.
         sha256: Of the whole file; empty if it was not computed.
         written: Whether this run wrote it.
@@ -115,6 +117,7 @@ class ShardOutcome:
     frames_by_split: dict[str, int]
     rejected: tuple[Rejected, ...]
     files: int
+    remembering: bool
     bytes: int
     sha256: str = ""
     written: bool = False
@@ -131,34 +134,67 @@ def make_shard(job: UnitJob) -> ShardOutcome:
     with pa.ipc.open_stream(job.rows) as stream:
         rows = stream.read_all()
     mine = _rows_by_file(job, rows)
-    unit = read_unit(job.files, lambda file, stream: takes_parts(stream, mine[file], job.spec))
+    unit = read_unit(job.files, lambda file, stream: takes_parts(stream, file.audio_path, mine[file], job.spec))
     lost = tuple(Rejected.of(file.audio_path, reason, mine[file], why) for file, reason, why in unit.lost)
     rows = _rows_of_read(rows, job.files, unit.read)
-    digest = shard_digest(job.spec, [(file.job.audio_path, file.digest) for file in unit.read], rows)
-    path = job.shards_dir / shard_name(digest)
-    there = read_outcome(path, digest)
-
-    def write(temporary: Path) -> None:
-        _write_shard(temporary, job, unit.read, rows)
-
-    written = False
+    names = shard_names(job.spec, [(file.job.audio_path, file.digest) for file in unit.read], rows)
+    there, written = find_shard(job.shards_dir, names), False
     if there is None or job.overwrite:
-        if path.exists():
-            with atomic_path(path) as temporary:
-                write(temporary)
-            written = True
-        else:
-            written = put_if_absent(path, write)
-        there = read_outcome(path, digest)
+        digest, written = _put_shard(job, names, unit.read, rows)
+        there = read_outcome(job.shards_dir / shard_name(digest), digest)
     if there is None:
-        raise StorageError("A shard that was just written cannot be read", where=path, do="check the drive")
+        where = job.shards_dir / shard_name(names.plain)
+        raise StorageError("A shard that was just written cannot be read", where=where, do="check the drive")
+    path = job.shards_dir / shard_name(there.digest)
     return replace(
         there, rejected=lost + there.rejected, sha256=sha256_file(path), written=written, read=tuple(unit.read)
     )
 
 
+def find_shard(shards_dir: Path, names: ShardNames) -> ShardOutcome | None:
+    """The shard of a unit, under whichever of its names it lies; None if there is no whole one.
+
+    What was judged by earlier rules lies under the plain name, too, and does not count.
+    """
+    plain = read_outcome(shards_dir / shard_name(names.plain), names.plain)
+    if plain is not None and _needs_no_judgement(plain):
+        return plain
+    return read_outcome(shards_dir / shard_name(names.judged), names.judged)
+
+
+def _needs_no_judgement(outcome: ShardOutcome) -> bool:
+    return not outcome.remembering and all(entry.reason == "past_end" for entry in outcome.rejected)
+
+
+def _is_of_other_rules(path: Path, names: ShardNames) -> bool:
+    there = read_outcome(path, names.plain)
+    return there is not None and not _needs_no_judgement(there)
+
+
+def _put_shard(job: UnitJob, names: ShardNames, files: list[SourceFile], rows: pa.Table) -> tuple[str, bool]:
+    """Write a shard, and then give it the name that fits; says the name, and whether this call put it there."""
+    place = job.shards_dir / shard_name(names.plain)
+    temporary = temporary_path(place)
+    try:
+        with storage_errors(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            is_judged = _write_shard(temporary, job, files, rows)
+        # A plain name may be taken by what earlier rules made of these files; others may still use that.
+        digest = names.judged if is_judged or _is_of_other_rules(place, names) else names.plain
+        path = job.shards_dir / shard_name(digest)
+        if not path.exists():
+            return digest, put_if_absent(path, lambda empty: _move(temporary, empty))
+        with atomic_path(path) as empty:
+            temporary.replace(empty)
+        return digest, True
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def read_outcome(path: Path, digest: str) -> ShardOutcome | None:
     """What a shard's own metadata says of it; None if there is no whole shard."""
+    if not path.is_file():  # of a pipe a reader would wait for ever
+        return None
     try:
         metadata = pq.read_metadata(path)
         note = orjson.loads(metadata.metadata[FILE_KEY])
@@ -171,6 +207,7 @@ def read_outcome(path: Path, digest: str) -> ShardOutcome | None:
             note["frames_by_split"],
             rejected,
             len(note["files"]),
+            any(name.lower().endswith((".mp3", ".opus")) for name, _ in note["files"]),
             path.stat().st_size,
         )
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
@@ -195,19 +232,50 @@ def _rows_of_read(rows: pa.Table, files: tuple[FileJob, ...], read: list[SourceF
     return rows.filter(pc.is_in(rows["audio_path"], pa.array([file.job.audio_path for file in read], pa.string())))
 
 
-def _write_shard(path: Path, job: UnitJob, files: list[SourceFile], rows: pa.Table) -> None:
+def _move(temporary: Path, to: Path) -> None:
+    temporary.replace(to)
+
+
+def _write_shard(path: Path, job: UnitJob, files: list[SourceFile], rows: pa.Table) -> bool:
+    """Write a shard; says whether it had to be judged what of its files can be used.
+
+    Where a file turns out on the way to be other than it seemed, all is written once more: that is rare, and what was
+    given before cannot be taken back.
+    """
+    known: dict[int, Known] = {}
+    while True:
+        try:
+            return _try_to_write(path, job, files, rows, known)
+        except _RewriteError as again:
+            known[again.number] = again.known
+
+
+class _RewriteError(Exception):
+    """A shard must be written once more, with something that is known now of a file, by its number in the unit."""
+
+    def __init__(self, number: int, known: Known):
+        super().__init__(number, known)
+        self.number, self.known = number, known
+
+
+def _try_to_write(
+    path: Path, job: UnitJob, files: list[SourceFile], rows: pa.Table, known: Mapping[int, Known]
+) -> bool:
     rejected: list[Rejected] = []
-    counts = _Counts()
+    counts, is_judged = _Counts(), False
     schema = schema_with_features(job.spec)
     with pq.ParquetWriter(path, schema, **_writer_options()) as writer, early_writing(path) as write_early:
         groups = _RowGroups(writer, job.spec, write_early)
         first = 0
-        for file in files:
-            cut = cut_file(file, rows.slice(first, file.job.hits), job.spec)
+        for number, file in enumerate(files):
+            for cut in _cuts(number, file, rows.slice(first, file.job.hits), job.spec, known):
+                groups.add(cut)
+                counts.add(cut)
+                rejected += [
+                    Rejected.of(file.job.audio_path, loss.reason, loss.rows, loss.message) for loss in cut.lost
+                ]
+                is_judged |= cut.is_judged
             first += file.job.hits
-            groups.add(cut)
-            counts.add(cut)
-            rejected += [Rejected.of(file.job.audio_path, loss.reason, loss.rows, loss.message) for loss in cut.lost]
         groups.flush()
         note = {
             "clips": job.spec.to_json(),
@@ -217,6 +285,18 @@ def _write_shard(path: Path, job: UnitJob, files: list[SourceFile], rows: pa.Tab
             "rejected": [entry.to_json() for entry in rejected],
         }
         writer.add_key_value_metadata({FILE_KEY: orjson.dumps(note, option=orjson.OPT_SORT_KEYS)})
+    return is_judged
+
+
+def _rejected(file: SourceFile, loss: Loss) -> Rejected:
+    return Rejected.of(file.job.audio_path, loss.reason, loss.rows, loss.message)
+
+
+def _cuts(number: int, file: SourceFile, rows: pa.Table, spec: ClipSpec, known: Mapping[int, Known]) -> Iterator[Cut]:
+    try:
+        yield from cut_file(file, rows, spec, known.get(number))
+    except SecondThoughtError as second:
+        raise _RewriteError(number, second.known) from second
 
 
 @dataclass(slots=True)

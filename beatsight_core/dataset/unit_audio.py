@@ -1,11 +1,13 @@
 """Reading the audio files of a unit: bytes once, their digests, and what could not be had.
 
 Small files stay in memory between digesting and decoding. Beyond a budget they are read again when their turn comes,
-and must then hold the same bytes. Of a file that is decoded in parts no bytes stay: it must be as it was, by its state.
+and must then hold the same bytes. Of a large file, and of one that is decoded in parts, no bytes stay: they are decoded
+as they are read, and the file must be as it was, by its state.
 """
 
 import contextlib
 import errno
+import io
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +20,9 @@ from beatsight_core.audio.roots import require_root
 from beatsight_core.errors import AudioError
 
 MEMORY_BUDGET = 96 << 20
-"""Bytes of files held at once; a single larger file is held alone."""
+"""Bytes of files held at once; a larger file is decoded as it is read."""
+
+_READ_AHEAD = 1 << 20
 
 
 TakesParts = Callable[["FileJob", BinaryIO], bool]
@@ -27,17 +31,26 @@ TakesParts = Callable[["FileJob", BinaryIO], bool]
 
 @dataclass(frozen=True, slots=True)
 class FileJob:
-    """A file to read, how many of the unit's rows are its hits, and its digest if it was read in this state before."""
+    """A file to read.
+
+    Attributes:
+        audio_path: Its path as the manifest names it.
+        root: The root that it lies in.
+        hits: How many of the unit's rows are its hits.
+        known: Its state and its digest, if it was read before.
+        spelt: Its path as the drive has it, where that differs.
+    """
 
     audio_path: str
     root: str
     hits: int
     known: tuple[FileState, str] | None = None
+    spelt: str | None = None
 
     @property
     def path(self) -> Path:
         """Where it lies."""
-        return Path(self.root) / self.audio_path
+        return Path(self.root) / (self.spelt or self.audio_path)
 
 
 @dataclass(slots=True)
@@ -57,12 +70,31 @@ class SourceFile:
     in_parts: bool = False
     _held: bytes | None = field(default=None, repr=False)
 
-    def data(self) -> bytes:
-        """Its bytes, for once: what was held is let go.
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file, to be decoded: what was held of it is let go.
 
         Raises:
-            AudioError: It changed since it was digested, or is gone.
+            AudioError: It changed since it was digested, or is gone; its drive failed.
         """
+        if self._held is not None or not self.is_streamed:
+            yield io.BytesIO(self._data())
+            return
+        try:
+            with _opened(self.job, _READ_AHEAD) as stream:
+                yield stream
+                state = _state(self.job, stream)
+        except (FileNotFoundError, PermissionError) as error:
+            raise self._changed() from error
+        if state != self.state:
+            raise self._changed()
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether it is decoded as it is read."""
+        return self.in_parts or self.state.size > MEMORY_BUDGET
+
+    def _data(self) -> bytes:
         held, self._held = self._held, None
         if held is not None:
             return held
@@ -74,22 +106,6 @@ class SourceFile:
         if content_digest(data) != self.digest:
             raise self._changed()
         return data
-
-    @contextlib.contextmanager
-    def opened(self) -> Iterator[BinaryIO]:
-        """The file, to read parts of it.
-
-        Raises:
-            AudioError: It changed since it was digested, or is gone.
-        """
-        try:
-            with _opened(self.job) as stream:
-                yield stream
-                state = _state(self.job, stream)
-        except (FileNotFoundError, PermissionError) as error:
-            raise self._changed() from error
-        if state != self.state:
-            raise self._changed()
 
     def keep_within(self, room: int) -> int:
         """Let go of bytes that exceed the room for them; returns what room is left."""
@@ -121,8 +137,8 @@ class UnitAudio:
 def read_unit(files: tuple[FileJob, ...], takes_parts: TakesParts) -> UnitAudio:
     """Read and digest the files of a unit.
 
-    A file that is to be decoded in parts is read to its end only for its digest, and not even for that if it is as it
-    was when it was digested before.
+    A file that is to be decoded as it is read is read now only for its digest, and not even for that if it is as it was
+    when it was digested before.
 
     Raises:
         AudioError: A root vanished, or a drive failed.
@@ -132,13 +148,15 @@ def read_unit(files: tuple[FileJob, ...], takes_parts: TakesParts) -> UnitAudio:
     for job in files:
         try:
             with _opened(job) as stream:
-                file = _in_parts(job, stream) if takes_parts(job, stream) else _whole(job, stream)
+                in_parts = takes_parts(job, stream)
+                streamed = in_parts or _state(job, stream).size > MEMORY_BUDGET
+                file = _streamed(job, stream, in_parts) if streamed else _whole(job, stream)
         except FileNotFoundError:
             unit.lost.append((job, "missing_audio", "vanished since the inventory"))
         except PermissionError as error:
             unit.lost.append((job, "unreadable_audio", error.strerror or str(error)))
         else:
-            room = file.keep_within(room if unit.read else max(room, file.state.size))
+            room = file.keep_within(room)
             unit.read.append(file)
     return unit
 
@@ -150,21 +168,21 @@ def _whole(job: FileJob, stream: BinaryIO) -> SourceFile:
     return SourceFile(job, content_digest(data), _state(job, stream), False, data)
 
 
-def _in_parts(job: FileJob, stream: BinaryIO) -> SourceFile:
+def _streamed(job: FileJob, stream: BinaryIO, in_parts: bool) -> SourceFile:
     before = _state(job, stream)
     if job.known is not None and job.known[0] == before:
-        return SourceFile(job, job.known[1], before, True)
+        return SourceFile(job, job.known[1], before, in_parts)
     with turn_to_read(job.root):
         stream.seek(0)
         digest = stream_digest(stream)
-    return SourceFile(job, digest, _state(job, stream), True)
+    return SourceFile(job, digest, _state(job, stream), in_parts)
 
 
 @contextlib.contextmanager
-def _opened(job: FileJob) -> Iterator[BinaryIO]:
+def _opened(job: FileJob, buffering: int = -1) -> Iterator[BinaryIO]:
     """The file, with what can go wrong told apart: it is gone, it may not be read, its root or its drive failed."""
     try:
-        with job.path.open("rb") as stream:
+        with job.path.open("rb", buffering) as stream:
             yield stream
     except (FileNotFoundError, NotADirectoryError) as error:
         require_root(Path(job.root))

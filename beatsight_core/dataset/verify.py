@@ -19,9 +19,11 @@ from beatsight_core.dataset.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
 from beatsight_core.dataset.space import estimated_bytes, free_bytes
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import json_bytes, sha256_file
-from beatsight_core.manifest.catalog import broken_files
+from beatsight_core.manifest.catalog import REJECTED, broken_files
 from beatsight_core.manifest.identity import split_limit
 from beatsight_core.manifest.reader import Catalog, build_catalog, resolve_manifest
+from beatsight_core.manifest.refused import refused_figures
+from beatsight_core.names import file_name
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 
@@ -36,15 +38,22 @@ class VerifyResult:
         kept: Of these, events.
         rejected: Of these, quarantined.
         rejects_by_reason: Reason -> lines.
+        first_refused: Reason -> line and message of the first line refused for it.
+        refused_path: Where all of them are kept; None as long as the manifest was not read into its catalog.
+        corrections: Source set -> how its onsets were moved, as settings say.
         hits: Of the kept events.
         clips: Hits that an export would write.
         missing_audio: Events whose file is not to be had.
-        unreadable_audio: Events whose file cannot be read, or is cut short as its header shows.
-        past_end: Events at or after the end of their file.
+        unreadable_audio: Events whose file cannot be read.
+        past_end: Events at or after the end of their file, or whose clip reaches into what is missing of it.
         seconds_by_source: Source set -> split -> seconds of clips.
         estimated_bytes: What an export would take at most.
         free_bytes: What there is.
         lost_files: Files that cost events, the dearest first: source_set, audio_path, status, events, why.
+        short: Files of which a part is missing.
+        hidden: Files that hide another of the same path and of other content in a later root.
+        noted_files: Files that can be used, and what there is to know of them: source_set, audio_path, events, why.
+        hidden_files: The files that hide another: source_set, audio_path, events, root, hidden_root, why.
         duplicates: Files of the same content, as far as digests are known (`Inventory.to_json`).
         roots: Every root, and whether it is mounted.
     """
@@ -54,6 +63,9 @@ class VerifyResult:
     kept: int
     rejected: int
     rejects_by_reason: Mapping[str, int]
+    first_refused: Mapping[str, Mapping[str, Any]]
+    refused_path: str | None
+    corrections: Mapping[str, Mapping[str, float]]
     hits: int
     clips: int
     missing_audio: int
@@ -63,6 +75,10 @@ class VerifyResult:
     estimated_bytes: int
     free_bytes: int
     lost_files: tuple[Mapping[str, object], ...]
+    short: int
+    hidden: int
+    noted_files: tuple[Mapping[str, object], ...]
+    hidden_files: tuple[Mapping[str, object], ...]
     duplicates: Mapping[str, object]
     roots: tuple[Mapping[str, object], ...]
 
@@ -100,6 +116,7 @@ def verify_manifest(
         catalog = build_catalog(settings, ref, limit=limit, folder=Path(folder) / "catalog", progress=progress)
         inventory = survey_audio(settings, catalog, deep=deep, remember=deep, progress=progress)
         counted = _clips(catalog, inventory, spec)
+        refused = refused_figures(catalog.summary.to_json(), catalog.rejected_path)
     seconds: dict[str, dict[str, float]] = {name: {} for name in inventory.files["source_set"].unique().sort()}
     for source_set, split, _, frames in counted.iter_rows():
         seconds[source_set][split] = round(frames / spec.window.rate_hz, 3)
@@ -107,6 +124,9 @@ def verify_manifest(
     summary, totals = catalog.summary.to_json(), inventory.to_json()
     return VerifyResult(
         **{name: summary[name] for name in ("key", "read", "kept", "rejected", "rejects_by_reason", "hits")},
+        first_refused=refused["first"],
+        refused_path=_kept_refusals(settings, summary),
+        corrections=dict(catalog.summary.corrections),
         clips=clips,
         missing_audio=totals["missing_events"],
         unreadable_audio=totals["unreadable_events"],
@@ -115,22 +135,37 @@ def verify_manifest(
         estimated_bytes=estimated_bytes(2 * frames + WAV_HEADER_BYTES * clips, clips, totals["ok"]),
         free_bytes=free_bytes(settings.shards_dir),
         lost_files=tuple(totals["lost_files"]),
+        short=totals["short"],
+        hidden=totals["hidden"],
+        noted_files=tuple(totals["noted_files"]),
+        hidden_files=tuple(totals["hidden_files"]),
         duplicates=totals["duplicates"],
         roots=tuple(totals["roots"]),
     )
 
 
+def _kept_refusals(settings: Settings, summary: Mapping[str, Any]) -> str | None:
+    """The list of refused lines in the catalog of the data root, if there is one of this manifest."""
+    path = settings.catalog_folder(summary["key"]) / REJECTED
+    return str(path) if path.is_file() else None
+
+
 def _clips(catalog: Catalog, inventory: Inventory, spec: ClipSpec) -> pl.DataFrame:
-    """source_set, split, clips, frames: hits that begin inside a readable file, and the samples of their clips."""
+    """source_set, split, clips, frames: hits that get a clip of a readable file, and the samples of their clips."""
     file = ["source_set", "audio_path"]
-    readable = inventory.files.lazy().filter(pl.col("status") == Status.OK).select(*file, "sample_rate", "frames")
+    known = [*file, "sample_rate", "frames", "promised"]
+    readable = inventory.files.lazy().filter(pl.col("status") == Status.OK).select(known)
     hits = pl.scan_parquet(catalog.hits_path, glob=False).select(*file, "onset_time", "split")
     if spec.fixed_length:
-        hits = hits.with_columns(clip=pl.lit(spec.window.frames, pl.Int64))
+        hits = hits.with_columns(clip=pl.lit(spec.window.frames, pl.Int64), tail=pl.lit(spec.window.tail, pl.Int64))
     else:
-        hits = hits.with_columns(clip=pl.Series(hit_windows(catalog, spec.window).sum(axis=1, dtype=np.int64)))
+        windows = hit_windows(catalog, spec.window).astype(np.int64)
+        hits = hits.with_columns(clip=pl.Series(windows.sum(axis=1)), tail=pl.Series(windows[:, 1]))
     hits = hits.join(readable, on=file)
-    inside = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor() < pl.col("frames")
+    place = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor()
+    needed = -(-pl.col("tail") * pl.col("sample_rate").cast(pl.Int64) // spec.window.rate_hz)
+    whole = pl.col("promised").is_null()
+    inside = pl.when(whole).then(place < pl.col("frames")).otherwise(place + needed <= pl.col("frames"))
     counted = hits.filter(inside).group_by("source_set", "split").agg(clips=pl.len(), frames=pl.sum("clip"))
     return counted.sort("source_set", "split").collect(engine="streaming")
 
@@ -180,7 +215,7 @@ def check_dataset(settings: Settings, key: str, heal: bool = False, *, progress:
     if not paths:
         raise DatasetError(f"There is no dataset of {key}", where=settings.dataset_dir, do="export it first")
     entries: dict[str, ShardEntry] = {}
-    broken = broken_files(settings.catalog_dir / key)
+    broken = broken_files(settings.catalog_folder(key))
     for path in paths:
         try:
             index = read_index(path)
@@ -203,11 +238,25 @@ def check_dataset(settings: Settings, key: str, heal: bool = False, *, progress:
     return CheckResult(key, len(entries), tuple(map(str, broken)), tuple(map(str, missing)), healed)
 
 
+def _source_sets(indexes: list[Path]) -> list[str] | None:
+    """The source sets of a dataset's indexes; None, for all, if one is damaged and its name tells only a beginning."""
+    names = []
+    for path in indexes:
+        try:
+            names.append(read_index(path).source_set)
+        except DatasetError:
+            told = unquote(path.stem)
+            if file_name(told) != path.stem:
+                return None
+            names.append(told)
+    return names
+
+
 def _heal(settings: Settings, key: str, broken: list[Path], missing: list[Path], progress: Progress | None) -> int:
     """Export again without what is broken; returns how many of the lost files are whole now."""
-    source_sets = [unquote(path.stem) for path in index_paths(settings, key)]
+    source_sets = _source_sets(index_paths(settings, key))
     ref: str | Path = key
-    if any(path.parent == settings.catalog_dir / key for path in broken):
+    if any(path.parent == settings.catalog_folder(key) for path in broken):
         ref = resolve_manifest(settings, key)  # as long as the catalog can say where it lies
     for path in broken:
         path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from typing import Any
 from beatsight_core.demo import faults
 from beatsight_core.demo.formats import SOURCES, SourceFormat
 from beatsight_core.demo.lines import LICENCE, line, onset_s, session_events, strewn
+from beatsight_core.demo.own_place import require_no_link
 from beatsight_core.demo.planning import SIZES, Plan, SessionPlan, plan_sessions
 from beatsight_core.demo.receipt import read_receipt, write_receipt
 from beatsight_core.demo.recording import Recording, play, record
@@ -126,7 +127,7 @@ def make_demo(
         progress: Shows how far it is.
 
     Raises:
-        UsageError: There is no such size, or the seed is negative.
+        UsageError: There is no such size, the seed is negative, or a link leads out of the data root.
         StorageError: A file cannot be written.
     """
     if size not in SIZES or seed < 0:
@@ -135,6 +136,9 @@ def make_demo(
             do=f"use one of {', '.join(SIZES)}; a seed is 0 or more",
         )
     data_root = Path(data_root).absolute()
+    for source in SOURCES:
+        for root in source.roots:
+            require_no_link(data_root, data_root / root)
     made_from, manifest = {"seed": seed, "size": size}, data_root / MANIFEST
     _write_settings(data_root)
     found = read_receipt(data_root, made_from, manifest)

@@ -16,9 +16,9 @@ import polars as pl
 
 from beatsight_core.demo.exchange import Struck
 from beatsight_core.errors import ManifestError
-from beatsight_core.files import file_name
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.splits import split_of_group
+from beatsight_core.names import distinct_name, file_name
 from beatsight_core.settings import DatasetSettings
 from beatsight_core.taxonomy import CORE, Taxonomy
 from beatsight_core.units import seconds_to_samples
@@ -110,7 +110,7 @@ class Casting:
         session_id = self._session_id(f"{session}_{self.source_set}{number + 1}_{part + 1:02d}")
         place = hashlib.sha256(f"{session}\n{part}".encode()).digest()[:8]
         seed = (self.seed, number, int.from_bytes(place, "big"))
-        audio_path = f"{file_name(self.stem)}/{file_name(session_id)}.flac"
+        audio_path = f"{file_name(self.stem)}/{distinct_name(session_id)}.flac"
         return Piece(session_id, self.source_set, audio_path, seed, self.spelling, hits, as_written)
 
     def roll_call(self, number: int) -> Piece:

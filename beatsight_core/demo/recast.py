@@ -17,14 +17,17 @@ import soundfile
 
 from beatsight_core.dataset.space import free_bytes
 from beatsight_core.demo.lines import LICENCE, line
+from beatsight_core.demo.own_place import require_no_link, require_own_manifest
 from beatsight_core.demo.pieces import RATE_HZ, Casting, Piece, Score, spelling_in
 from beatsight_core.demo.receipt import program_digest, read_receipt, write_receipt
 from beatsight_core.demo.rendition import Pcm, Performance
 from beatsight_core.errors import SettingsError, StorageError, UsageError
-from beatsight_core.files import atomic_path, digest_json, exclusive_lock, file_name, remove_leftovers, write_bytes
+from beatsight_core.files import atomic_path, digest_json, exclusive_lock, write_bytes
+from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.identity import manifest_stem
 from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.names import file_name
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
@@ -99,8 +102,10 @@ class _Places:
     @classmethod
     def of(cls, settings: Settings, catalog: Catalog, source_set: str) -> "_Places":
         stem = manifest_stem(Path(catalog.summary.manifest))
-        root = settings.source(source_set).roots[0]
-        return cls(root, stem, settings.manifests_dir / f"{stem}_{source_set}.jsonl")
+        places = cls(settings.recast_folder(source_set), stem, settings.manifests_dir / f"{stem}_{source_set}.jsonl")
+        require_no_link(settings.data_root, places.folder)
+        require_own_manifest(places.manifest, source_set)
+        return places
 
     @property
     def folder(self) -> Path:
@@ -136,7 +141,8 @@ def recast_manifest(
         progress: Shows how far it is.
 
     Raises:
-        UsageError: Rounds, seed or source set cannot be.
+        UsageError: Rounds, seed or source set cannot be; a link leads out of the data root, or a manifest of the new
+            one's name is somebody's own.
         SettingsError: The source set is to be split in a way that would not leave all of it in train.
         ManifestError: The manifest is not found or damaged, or no kit can play anything of it.
         StorageError: There is too little room, or a file cannot be written. What is finished is kept.
@@ -152,7 +158,7 @@ def recast_manifest(
         )
     places = _Places.of(settings, catalog, source_set)
     made_from = {"inputs": catalog.summary.inputs, "rounds": rounds, "seed": seed, "source_set": source_set}
-    with exclusive_lock(settings.catalog_dir / ".locks" / places.manifest.name):
+    with exclusive_lock(settings.catalog_dir / ".locks" / file_name(places.manifest.name)):
         found = read_receipt(places.root, made_from, places.manifest, places.receipt)
         if found is not None:
             here = {"manifest": str(places.manifest), "folder": str(places.folder), "files_kept": found["sessions"]}
@@ -173,7 +179,7 @@ def _check_request(settings: Settings, rounds: int, seed: int, source_set: str) 
         raise UsageError(
             f"{rounds} rounds with seed {seed} cannot be played", do="at least one round, a seed from 0 on"
         )
-    if file_name(source_set) != source_set or source_set in ("", ".", ".."):
+    if file_name(source_set) != source_set:
         raise UsageError(f"{source_set!r} cannot name a source set", do="use letters, digits, - and _")
     if split_by := settings.source(source_set).split_by:
         raise SettingsError(
@@ -200,9 +206,9 @@ def _require_space(places: _Places, score: Score, rounds: int) -> None:
 def _play_all(
     places: _Places, catalog: Catalog, score: Score, casting: Casting, workers: int, progress: Progress
 ) -> tuple[Recast, list[Path]]:
-    for folder in (places.folder, places.manifest.parent):
-        if folder.is_dir():
-            remove_leftovers(folder)
+    remove_leftovers(places.folder)
+    of_another = f"{places.manifest.name}.tmp-"
+    remove_leftovers(places.manifest.parent, lambda path: not path.name.startswith(of_another))
     count = casting.rounds * (len(score) + 1)
     audio: list[Path] = []
     labels: Counter[str] = Counter()

@@ -4,10 +4,14 @@ import importlib.metadata
 import netrc
 import os
 import platform
+import urllib.parse
+from pathlib import Path
 from typing import Any
 
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.settings import Settings
+
+_SERVER = "https://api.wandb.ai"
 
 _PACKAGES = {
     "export and check": ("numpy", "polars", "pyarrow", "soundfile", "soxr", "orjson"),
@@ -30,18 +34,26 @@ def examine_tracking(settings: Settings, findings: list[Finding]) -> dict[str, A
     if tracking.mode in ("online", "shared") and not _logged_in():
         findings.append(
             Finding(
-                "warning", "Tracking is online and nobody is logged in", "run `wandb login` or set WANDB_MODE=offline"
+                "warning", "Tracking is online and nobody is logged in", "Run `wandb login` or set WANDB_MODE=offline"
             )
         )
     return {"mode": tracking.mode, "project": tracking.project, "entity": tracking.entity, "group": tracking.group}
 
 
 def _logged_in() -> bool:
+    """Whether W&B finds a key: in a variable, or for its server in the file that `wandb login` writes."""
     if os.environ.get("WANDB_API_KEY"):
         return True
+    server = urllib.parse.urlsplit(os.environ.get("WANDB_BASE_URL") or _SERVER).hostname or ""
+    named = os.environ.get("NETRC")
+    files = [Path(named)] if named else [Path.home() / name for name in (".netrc", "_netrc")]
+    return any(_knows(file, server) for file in files)
+
+
+def _knows(file: Path, server: str) -> bool:
     try:
-        return netrc.netrc().authenticators("api.wandb.ai") is not None
-    except (FileNotFoundError, netrc.NetrcParseError):
+        return netrc.netrc(file.expanduser()).authenticators(server) is not None
+    except (OSError, ValueError, RuntimeError, netrc.NetrcParseError):
         return False
 
 

@@ -11,9 +11,12 @@ from beatsight_core.dataset.space import estimated_bytes
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.errors import BeatSightError
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.manifest.identity import inbox_manifests
-from beatsight_core.manifest.reader import manifest_key, open_catalog, resolve_manifest
+from beatsight_core.manifest.catalog import list_catalogs
+from beatsight_core.manifest.inbox import inbox_entries
+from beatsight_core.manifest.reader import manifest_key, resolve_manifest
+from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
+from beatsight_core.settings.paths import pattern_problem
 from beatsight_core.units import milliseconds_to_samples
 
 _BYTES_PER_EVENT = 440
@@ -44,6 +47,8 @@ def examine_layout(settings: Settings, findings: list[Finding]) -> dict[str, Any
         findings.append(
             Finding("error", f"{existing} cannot be written to", "Mend its permissions or set BEATSIGHT_DATA_ROOT")
         )
+    if problem := pattern_problem(settings.dagster_home / "dagster.yaml"):
+        findings.append(Finding("warning", f"Dagster cannot work on {root}: {problem}", "Rename the data root"))
     for folder in (
         settings.catalog_dir,
         settings.dataset_dir,
@@ -85,7 +90,7 @@ def examine_sources(settings: Settings, findings: list[Finding]) -> dict[str, An
     Returns:
         The section `sources`.
     """
-    names = set(settings.sources) | _sources_of_catalogs(settings)
+    names = set(settings.sources) | sources_of_catalogs(settings)
     shown: dict[str, Any] = {}
     for name in sorted(names):
         source = settings.source(name)
@@ -104,14 +109,9 @@ def examine_sources(settings: Settings, findings: list[Finding]) -> dict[str, An
     return shown
 
 
-def _sources_of_catalogs(settings: Settings) -> set[str]:
-    names: set[str] = set()
-    for summary in settings.catalog_dir.glob("*/summary.json"):
-        try:
-            names |= set(open_catalog(settings, summary.parent.name).source_sets)
-        except BeatSightError:
-            continue
-    return names
+def sources_of_catalogs(settings: Settings) -> set[str]:
+    """Name the source sets of all catalogs that are there."""
+    return {name for catalog in list_catalogs(settings) for name in catalog.source_sets}
 
 
 def examine_space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> dict[str, Any]:
@@ -125,8 +125,14 @@ def examine_space(settings: Settings, ref: str | Path | None, findings: list[Fin
     Returns:
         The section `space`.
     """
-    manifests = inbox_manifests(settings) if ref is None else [resolve_manifest(settings, ref)]
-    needs = {path.name: _estimated_need(settings, path) for path in manifests}
+    manifests = _usable(settings, findings) if ref is None else [resolve_manifest(settings, ref)]
+    needs: dict[str, int] = {}
+    for path in manifests:
+        try:
+            needs[for_terminal(path.name)] = _estimated_need(settings, path)
+        except (BeatSightError, OSError) as error:
+            said = f"{for_terminal(path.name)} cannot be read: {str(error).rstrip('.')}"
+            findings.append(Finding("error", said, "The others go on"))
     free = shutil.disk_usage(_existing(settings.dataset_dir)).free
     need = sum(needs.values()) + _RUN_BYTES
     if need > free:
@@ -138,6 +144,16 @@ def examine_space(settings: Settings, ref: str | Path | None, findings: list[Fin
             )
         )
     return {"free_bytes": free, "estimated_need_bytes": need, "manifests": needs}
+
+
+def _usable(settings: Settings, findings: list[Finding]) -> list[Path]:
+    """The manifests of the inbox; each entry that looks like one and cannot be taken up is a finding."""
+    entries = inbox_entries(settings)
+    for entry in entries:
+        if entry.problem:
+            said = f"{for_terminal(entry.path.name)} in the inbox is left out: {entry.problem}"
+            findings.append(Finding("warning", said, "The others go on"))
+    return [entry.path for entry in entries if not entry.problem]
 
 
 def _estimated_need(settings: Settings, manifest: Path) -> int:

@@ -166,7 +166,10 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         if not zipfile.is_zipfile(path):
             raise pickle.UnpicklingError("not what torch.save writes")
         weights: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, LookupError, pickle.UnpicklingError) as error:
+    except (
+        SafetensorError, RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError,
+        pickle.UnpicklingError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         raise ModelError("A model's weights are broken", where=path, why=repr(error), do="copy it again") from error
     return weights
 
@@ -176,7 +179,7 @@ def _assembled(info: ModelInfo, weights: Mapping[str, torch.Tensor], device: str
     model = build_model(info.architecture, info.spec, len(info.classes))
     try:
         model.load_state_dict(weights, strict=True)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, AttributeError, KeyError) as error:
         raise ModelError(
             f"The weights of {info.name} do not fit the net {info.architecture!r}", why=str(error)
         ) from error

@@ -19,6 +19,9 @@ VERSION = "version.json"
 JUDGED = Path("gates") / "promotion.json"
 """A run's gate record, in its folder."""
 
+_OF_A_CHANGE = ("version", "action", "run_id", "at", "by", "why", "forced", "notice")
+"""What each change of champion is kept with."""
+
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 ROLES = (CHAMPION, PREVIOUS, CHALLENGER)
 """Names that mean a model by what it is."""
@@ -90,6 +93,8 @@ def read_pointer(settings: Settings) -> Champion | None:
     try:
         value = read_json(path)
         found = Champion(int(value["version"]), tuple(value["history"]))
+        for number, entry in enumerate(found.history, 1):
+            _check_entry(number, entry)
         if found.since["version"] != found.version:
             raise ValueError(f"its history ends with version {found.since['version']}, and it names {found.version}")
         return found
@@ -99,6 +104,21 @@ def read_pointer(settings: Settings) -> Champion | None:
         ) from error
 
 
+def _check_entry(number: int, entry: Any) -> None:
+    """Refuse a change of champion that lacks what everybody who reads the history asks it for.
+
+    Raises:
+        ValueError: It does.
+    """
+    if not isinstance(entry, dict):
+        raise ValueError(f"entry {number} of its history is not a table")
+    if lacking := [name for name in _OF_A_CHANGE if name not in entry]:
+        raise ValueError(f"entry {number} of its history lacks {', '.join(lacking)}")
+    wrong = [name for name in ("action", "at", "by", "why", "run_id") if not isinstance(entry[name], str)]
+    if wrong or not isinstance(entry["version"], int):
+        raise ValueError(f"in entry {number} of its history {', '.join(wrong) or 'version'} is of a wrong kind")
+
+
 def find_challenger(settings: Settings) -> Challenger | None:
     """The finished run that was judged last and whose weights no version holds; None if there is none."""
     folders = [path for path in settings.models_dir.glob("versions/*") if path.name.isdecimal()]
@@ -106,7 +126,10 @@ def find_challenger(settings: Settings) -> Challenger | None:
     found = []
     for run in list_runs(settings):
         record = _record(run)
-        if record is not None and (run.run_id, record["digests"].get("checkpoint")) not in versions:
+        if record is None:
+            continue
+        checkpoint = record["digests"].get("checkpoint")
+        if not versions & {(run.run_id, checkpoint), (run.trained_as, checkpoint)}:
             found.append(Challenger(run, record))
     return max(found, key=lambda each: (str(each.record["made"]["at"]), each.run.run_id), default=None)
 

@@ -18,15 +18,18 @@ import polars as pl
 
 from beatsight_core.dataset.in_use import shards_in_use
 from beatsight_core.dataset.index import dataset_key
-from beatsight_core.dataset.reader import open_dataset, shard_audio
+from beatsight_core.dataset.reader import open_dataset, shard_parts
 from beatsight_core.errors import DatasetError
 from beatsight_core.features.cache import hit_id_matrix, label_matrix
 from beatsight_core.features.device import torch_device
 from beatsight_core.features.plan import Job, jobs_of, lacking
 from beatsight_core.features.shard_file import write_shard
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.files import exclusive_lock, file_name, remove_leftovers, sha256_file, storage_errors, write_json
+from beatsight_core.files import exclusive_lock, sha256_file, storage_errors, write_json
+from beatsight_core.leftovers import remove_leftovers
+from beatsight_core.names import lock_names
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy, taxonomy_named
 
@@ -119,10 +122,10 @@ def build_features(
 
 @contextlib.contextmanager
 def _alone(folder: Path, source_sets: Sequence[str]) -> Iterator[None]:
-    """Be the only one who builds these source sets; they are in order, so no two builders wait for each other."""
+    """Be the only one who builds these source sets; all take locks in one order, so no two wait for each other."""
     with contextlib.ExitStack() as locks:
-        for name in source_sets:
-            locks.enter_context(exclusive_lock(folder / ".locks" / file_name(name)))
+        for name in lock_names(source_sets):
+            locks.enter_context(exclusive_lock(folder / ".locks" / name))
         yield
 
 
@@ -144,44 +147,70 @@ def _make(
         logger.warning("%d files of features are broken and made again, the first is %s", len(broken), broken[0])
     hits = sum(job.shard.rows for job in jobs)
     writing: Future[int] | None = None
+    pictures = np.empty(0)
     with progress.task(f"features {key}", hits, "clips") as task, ThreadPoolExecutor(1, "features-write") as writer:
-        for job, clips, rows in _read_ahead(jobs, spec, key):
-            pictures = features_of(logmel, clips, place)
-            if writing:
-                task.advance(writing.result())  # at most one file waits to be written
-            writing = writer.submit(_write, job, pictures, rows, taxonomy)
+        for part in _read_ahead(_parts(jobs, spec, key)):
+            made = features_of(logmel, part.clips, place)
+            if part.first == 0:
+                pictures = np.empty((part.job.shard.rows, *made.shape[1:]), made.dtype)
+            end = part.first + len(made)
+            pictures[part.first : end] = made
+            if end == len(pictures):
+                if writing:
+                    task.advance(writing.result())  # at most one file waits to be written
+                writing = writer.submit(_write, part.job, pictures, part.rows, taxonomy)
         if writing:
             task.advance(writing.result())
 
 
-def _read_ahead(jobs: list[Job], spec: FeatureSpec, key: str) -> Iterator[tuple[Job, Clips, pl.DataFrame]]:
-    """Each job with its clips and rows, the next one's being read while this one is worked on."""
-    with ThreadPoolExecutor(1, "features-read") as reader:
-        following = reader.submit(_read, jobs[0], spec, key)
-        for job, after in zip(jobs, [*jobs[1:], None], strict=True):
-            clips, rows = following.result()
-            if after:
-                following = reader.submit(_read, after, spec, key)
-            yield job, clips, rows
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some clips of a shard.
 
-
-def _read(job: Job, spec: FeatureSpec, key: str) -> tuple[Clips, pl.DataFrame]:
-    """A shard's clips, (rows, samples), and its rows' ids and labels.
-
-    Its bytes are compared with what the index recorded: features of damaged audio would bear the name of the whole.
+    Attributes:
+        job: What they are read for.
+        rows: Ids and labels of all rows of the shard.
+        first: The row of the first of these clips.
+        clips: (n, samples) int16.
     """
-    path = job.shard.path
-    if not path.is_file() or sha256_file(path) != job.sha256:
-        raise DatasetError(
-            "A shard of the dataset is missing or broken, so it gives no features",
-            where=path,
-            why="its bytes are not those that were exported" if path.is_file() else "there is no such file",
-            do=f"beatsight export {key} --heal",
-        )
-    with storage_errors(path):
-        rows = pl.read_parquet(path, columns=["hit_id", "labels", "frames"], glob=False)
-    _require_length(rows["frames"], spec, path)
-    return shard_audio(job.shard), rows
+
+    job: Job
+    rows: pl.DataFrame
+    first: int
+    clips: Clips
+
+
+def _read_ahead(parts: Iterator[_Part]) -> Iterator[_Part]:
+    """The parts, the next one being read while the present one is worked on."""
+    with ThreadPoolExecutor(1, "features-read") as reader:
+        following = reader.submit(next, parts, None)
+        while part := following.result():
+            following = reader.submit(next, parts, None)
+            yield part
+
+
+def _parts(jobs: list[Job], spec: FeatureSpec, key: str) -> Iterator[_Part]:
+    """All shards in parts: a shard is as large as the recording that it holds, and memory shall not be.
+
+    A shard's bytes are compared with what the index recorded: features of damaged audio would bear the name of the
+    whole.
+    """
+    for job in jobs:
+        path = job.shard.path
+        if not path.is_file() or sha256_file(path) != job.sha256:
+            raise DatasetError(
+                "A shard of the dataset is missing or broken, so it gives no features",
+                where=path,
+                why="its bytes are not those that were exported" if path.is_file() else "there is no such file",
+                do=f"beatsight export {for_shell(key)} --heal",
+            )
+        with storage_errors(path):
+            rows = pl.read_parquet(path, columns=["hit_id", "labels", "frames"], glob=False)
+        _require_length(rows["frames"], spec, path)
+        first = 0
+        for clips in shard_parts(job.shard):
+            yield _Part(job, rows, first, clips)
+            first += len(clips)
 
 
 def _require_length(frames: pl.Series, spec: FeatureSpec, path: Path) -> None:

@@ -22,6 +22,7 @@ from beatsight_core.features.shard_file import (
     shard_identity,
 )
 from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy, taxonomy_named
 
@@ -149,7 +150,7 @@ def _check_coverage(dataset: Dataset, paths: list[Path], folder: Path) -> None:
             f"{len(paths)} shards ({hits:,} of {all_hits:,} hits) have none",
             where=folder,
             why="they were never built, or the dataset or the mel settings have changed since",
-            do=f"beatsight features {dataset.key}",
+            do=f"beatsight features {for_shell(dataset.key)}",
         )
 
 

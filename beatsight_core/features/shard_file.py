@@ -163,7 +163,7 @@ def _metadata(path: Path, raw: bytes) -> dict[str, str]:
         header = json.loads(raw)
         metadata = {str(name): str(value) for name, value in header["__metadata__"].items()}
         return {**metadata, "digest": metadata["digest"]}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError("The features of a shard are broken", where=path, why="no header", do=REBUILD) from error
 
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.files import file_name, write_json
+from beatsight_core.files import write_json
 from beatsight_core.health.compare import BASELINE_FILE, read_report
 from beatsight_core.health.seal import SEAL, sealed
+from beatsight_core.names import place_in
 from beatsight_core.provenance import who_and_when
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 
 _NAMED = 12
@@ -67,7 +69,7 @@ def bless(settings: Settings, ref: str | Path, *, why: str | None = None) -> Ble
     path = _report_of(settings, str(ref))
     key = str(ref) if path.is_file() else dataset_key(settings, ref)  # a key needs no reading of the manifest
     path = _report_of(settings, key)
-    report = read_report(path, "health report", f"judge the data: beatsight health {key}")
+    report = read_report(path, "health report", f"judge the data: beatsight health {for_shell(key)}")
     failed = tuple(gate["name"] for gate in report["gates"] if not gate["passed"])
     if failed and why is None:
         more = [f"{len(failed) - _NAMED} more"] if len(failed) > _NAMED else []
@@ -86,4 +88,4 @@ def bless(settings: Settings, ref: str | Path, *, why: str | None = None) -> Ble
 
 
 def _report_of(settings: Settings, key: str) -> Path:
-    return settings.health_dir / file_name(key) / "report.json"
+    return place_in(settings.health_dir, key) / "report.json"

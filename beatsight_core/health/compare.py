@@ -90,7 +90,7 @@ def baseline_gates(
     return [
         at_most(
             "largest drop of a class since the baseline", "baseline", drops.get(worst, 0.0),
-            limits.max_class_drop, format="share",
+            limits.max_class_drop, format="share", setting="gates.max_class_drop",
             found=_drop_text(worst, drops, fell) if drops else "No class lost hits",
             do="find out which sessions left the manifest, or bless a new baseline",
         ),

@@ -73,11 +73,13 @@ def drift_gates(rows: Sequence[Mapping[str, Any]], limits: Profile) -> list[Gate
     return [
         at_most(
             "drift of a source since the baseline (Jensen-Shannon)", "baseline", _worst(rows, "js"),
-            limits.max_drift_js, format="number", found=_found(rows, "js", limits.max_drift_js, "number"), do=do,
+            limits.max_drift_js, format="number", setting="gates.max_drift_js",
+            found=_found(rows, "js", limits.max_drift_js, "number"), do=do,
         ),
         at_most(
             "drift of a source since the baseline (L-infinity)", "baseline", _worst(rows, "linf"),
-            limits.max_drift_linf, format="share", found=_found(rows, "linf", limits.max_drift_linf, "share"), do=do,
+            limits.max_drift_linf, format="share", setting="gates.max_drift_linf",
+            found=_found(rows, "linf", limits.max_drift_linf, "share"), do=do,
         ),
         at_most(
             "source sets gone since the baseline", "baseline", len(gone), 0,

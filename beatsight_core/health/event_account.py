@@ -19,6 +19,7 @@ from beatsight_core.dataset.figures import broken_shard
 from beatsight_core.dataset.index import Index, index_paths, read_index
 from beatsight_core.dataset.schema import shard_name
 from beatsight_core.dataset.shard import REASONS
+from beatsight_core.files import plain_file
 from beatsight_core.health.event_figures import id_mark
 from beatsight_core.manifest.reader import Catalog
 from beatsight_core.settings import Settings
@@ -121,13 +122,13 @@ def _from_inventory(catalog: Catalog, inventory: Inventory) -> Account:
         pl.when(pl.col("status") == Status.OK).then(pl.lit("past_end")).otherwise(pl.lit("missing_audio"))
     )  # fmt: skip
     troubled = files.filter((pl.col("status") != Status.OK) | (pl.col("events_past_end") > 0)).select(
-        *_FILE, "sample_rate", "frames", reason=reason
+        *_FILE, "sample_rate", "onset_end", reason=reason
     )
     # In the order of lines without a sort, which would hold millions of rows twice.
     events = pl.scan_parquet(catalog.events_path, glob=False).join(
         troubled.lazy(), on=_FILE, how="inner", maintain_order="left"
     )
-    inside = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor() < pl.col("frames")
+    inside = (pl.col("onset_time") * pl.col("sample_rate") + 0.5).floor() < pl.col("onset_end")
     lost = events.filter((pl.col("reason") != "past_end") | ~inside).select(*_LOST).collect(engine="streaming")
     whole = files.filter(pl.col("status") == Status.OK)
     return Account(
@@ -147,7 +148,8 @@ def _clips(settings: Settings, indexes: Iterable[Index]) -> pl.LazyFrame:
     if not digests:
         schema: dict[str, Any] = {**dict.fromkeys(columns, pl.String), "event_ids": pl.List(pl.String)}
         return pl.LazyFrame(schema=schema)
-    return pl.scan_parquet([settings.shards_dir / shard_name(digest) for digest in digests], glob=False).select(columns)
+    paths = [plain_file(settings.shards_dir / shard_name(digest)) for digest in digests]
+    return pl.scan_parquet(paths, glob=False).select(columns)
 
 
 def _counted(rows: pl.LazyFrame) -> dict[str, tuple[int, int]]:

@@ -7,6 +7,7 @@ import polars as pl
 from beatsight_core.dataset.index import Index, dataset_digest, index_paths, read_index
 from beatsight_core.dataset.schema import shard_name
 from beatsight_core.errors import DatasetError
+from beatsight_core.files import plain_file
 from beatsight_core.health.event_figures import bin_of, histogram
 from beatsight_core.settings import Settings
 
@@ -107,7 +108,7 @@ def _histograms(counted: pl.DataFrame) -> dict[str, Any]:
 
 def _scan(settings: Settings, indexes: list[Index]) -> pl.LazyFrame | None:
     """All shards of a dataset; None if it has none."""
-    paths = [settings.shards_dir / shard_name(shard.digest) for index in indexes for shard in index.shards]
+    paths = [plain_file(settings.shards_dir / shard_name(shard.digest)) for index in indexes for shard in index.shards]
     return pl.scan_parquet(paths, glob=False) if paths else None
 
 

@@ -1,7 +1,7 @@
 """One limit of a corpus and what was measured against it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from beatsight_core.pages.formats import shown
@@ -15,12 +15,13 @@ class Gate:
 
     Attributes:
         name: What is held to it.
-        group: counts, techniques, labels, audio, sound, reconciliation, leakage or baseline.
+        group: rejects, counts, techniques, labels, audio, sound, reconciliation, leakage or baseline.
         value: What was measured; None where nothing could be, which fails.
         limit: What it is held against.
         sign: Which side of the limit is good.
         format: How value and limit are written, a name in `pages.formats.FORMATS`.
-        message: The finding in words; for a failed gate also what to do.
+        message: The finding in words; for a failed gate also what to do, and the setting.
+        setting: Name of the setting that holds the limit, or that mends the finding; empty where there is none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Gate:
     sign: str
     format: str
     message: str
+    setting: str = ""
 
     @property
     def margin(self) -> float | None:
@@ -59,9 +61,14 @@ def at_most(name: str, group: str, value: float | None, limit: float, **texts: s
 
 
 def _gate(name: str, group: str, value: float | None, limit: float, sign: str, texts: Mapping[str, str]) -> Gate:
-    """`texts` may hold `format`, `found` (what is the case) and `do` (what helps when it fails)."""
-    kind = texts.get("format", "count")
+    """Make a gate; `texts` may hold `format`, `found` (what is the case), `do` (what helps if it fails), `setting`."""
+    kind, setting = texts.get("format", "count"), texts.get("setting", "")
     found = texts.get("found", f"{shown(value, kind)}, limit {shown(limit, kind)}")
-    gate = Gate(name, group, value, limit, sign, kind, found)
-    message = found if gate.passed or "do" not in texts else f"{found}: {texts['do']}"
-    return Gate(name, group, value, limit, sign, kind, message)
+    gate = Gate(name, group, value, limit, sign, kind, found, setting)
+    return gate if gate.passed else replace(gate, message=failed_message(found, texts.get("do", ""), setting))
+
+
+def failed_message(found: str, do: str, setting: str) -> str:
+    """Put together what is the case, what to do, and the setting that bears on it."""
+    told = f"{found}: {do}" if do else found
+    return f"{told}; the setting is {setting}" if setting else told

@@ -10,7 +10,8 @@ from typing import Any
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.health.gate import Gate, at_least, at_most
-from beatsight_core.health.profiles import PROFILES, Profile, profile_of
+from beatsight_core.health.profiles import PROFILES, TECHNIQUES, Profile, profile_of
+from beatsight_core.health.reject_gate import reject_gate
 from beatsight_core.health.sound_gates import sound_gates
 from beatsight_core.pages.formats import shown
 from beatsight_core.settings import GateSettings
@@ -31,6 +32,7 @@ def evaluate_gates(statistics: Mapping[str, Any], settings: GateSettings) -> lis
     """
     limits = profile_of(settings)
     return [
+        reject_gate(statistics["rejects"], limits.max_reject_rate),
         *_count_gates(statistics, limits, settings),
         *_technique_gates(statistics, limits),
         *_label_gates(statistics, limits),
@@ -52,9 +54,9 @@ def _count_gates(statistics: Mapping[str, Any], limits: Profile, settings: GateS
         hits = classes[label]
         gates.append(
             at_least(
-                f"hits with {label}", "counts", hits, least,
+                f"hits with {label}", "counts", hits, least, setting=f"gates.min_counts.{label}",
                 found=f"{shown(hits, 'count')} of at least {shown(least, 'count')} hits hold {label}",
-                do=f"add performances that use it, or set gates.min_counts.{label} in beatsight.toml",
+                do="add performances that use it",
             )
         )  # fmt: skip
     return gates
@@ -78,12 +80,17 @@ def _technique_gates(statistics: Mapping[str, Any], limits: Profile) -> list[Gat
     found = statistics["events"]["techniques"]
     return [
         at_least(
-            f"events with technique {name}", "techniques", found.get(name, 0), 1,
-            found=f"{shown(found.get(name, 0), 'count')} events are marked {name}",
-            do="add sources that hold it, or mark the events that do in their field techniques",
+            f"events with technique {name}", "techniques", found.get(name, 0), 1, setting="gates.required_techniques",
+            found=f"{shown(found.get(name, 0), 'count')} events are marked {name}{_meant_by(name)}",
+            do="add sources that hold it, or mark the events that do in their field techniques (docs/health.md)",
         )
         for name in limits.required_techniques
     ]  # fmt: skip
+
+
+def _meant_by(technique: str) -> str:
+    """What a technique is, in brackets; nothing for one that somebody named himself."""
+    return f" ({TECHNIQUES[technique]})" if technique in TECHNIQUES else ""
 
 
 def _label_gates(statistics: Mapping[str, Any], limits: Profile) -> list[Gate]:
@@ -93,11 +100,13 @@ def _label_gates(statistics: Mapping[str, Any], limits: Profile) -> list[Gate]:
     return [
         at_most(
             "duplicated events", "labels", repeated["rate"], limits.max_duplication_rate, format="share",
+            setting="gates.max_duplication_rate",
             found=f"{shown(repeated['events'], 'count')} events repeat session, onset and components of another",
             do="leave repeated sessions out of the manifest; the report lists the worst",
         ),
         at_most(
             "unknown labels", "labels", sum(unknown.values()), limits.max_unknown_labels,
+            setting="gates.max_unknown_labels",
             found=f"The taxonomy lacks {names}" if unknown else "Every label is known",
             do="map them to components, or set unknown_labels = \"ignore\" for their source set",
         ),
@@ -108,19 +117,23 @@ def _audio_gates(statistics: Mapping[str, Any], limits: Profile) -> list[Gate]:
     audio = statistics["audio"]
     if audio is None:
         return [at_most("events without usable audio", "audio", None, limits.max_missing_rate, format="share",
-                        found="The audio was not looked for", do="build the audio inventory")]  # fmt: skip
-    whole = _audio_gate("events without usable audio", audio, limits.max_missing_rate)
-    return [whole] + [
-        _audio_gate(f"events of {name} without usable audio", source, limits.max_missing_rate_per_source)
-        for name, source in audio["by_source"].items()
+                        setting="gates.max_missing_rate", found="The audio was not looked for",
+                        do="build the audio inventory")]  # fmt: skip
+    return [
+        _audio_gate("events without usable audio", audio, limits, "max_missing_rate"),
+        *(
+            _audio_gate(f"events of {name} without usable audio", source, limits, "max_missing_rate_per_source")
+            for name, source in audio["by_source"].items()
+        ),
     ]
 
 
-def _audio_gate(name: str, audio: Mapping[str, Any], limit: float) -> Gate:
+def _audio_gate(name: str, audio: Mapping[str, Any], limits: Profile, limit: str) -> Gate:
+    """A gate whose limit has that name in the profile and in the settings."""
     missing, unreadable, past = audio["missing_events"], audio["unreadable_events"], audio["events_past_end"]
     rate = (missing + unreadable + past) / audio["events"] if audio["events"] else 0.0
     return at_most(
-        name, "audio", rate, limit, format="share",
+        name, "audio", rate, getattr(limits, limit), format="share", setting=f"gates.{limit}",
         found=f"{shown(missing, 'count')} events lack their file, {shown(unreadable, 'count')} have one that cannot be "
         f"read, {shown(past, 'count')} begin after its end",
         do="mount the drive or mend the files that the report lists, then run this again",
@@ -132,19 +145,22 @@ def _export_gates(statistics: Mapping[str, Any], limits: Profile) -> list[Gate]:
     export = statistics["export"]
     if export is None:
         return []
-    whole = _export_gate("hits without a clip", export, limits.max_missing_rate)
-    return [whole] + [
-        _export_gate(f"hits of {name} without a clip", source, limits.max_missing_rate_per_source)
-        for name, source in export["by_source"].items()
+    return [
+        _export_gate("hits without a clip", export, limits, "max_missing_rate"),
+        *(
+            _export_gate(f"hits of {name} without a clip", source, limits, "max_missing_rate_per_source")
+            for name, source in export["by_source"].items()
+        ),
     ]
 
 
-def _export_gate(name: str, export: Mapping[str, Any], limit: float) -> Gate:
+def _export_gate(name: str, export: Mapping[str, Any], limits: Profile, limit: str) -> Gate:
     lost = sum(export["rejected"].values())
     asked = export["hits"] + lost
     reasons = ", ".join(f"{reason} {shown(hits, 'count')}" for reason, hits in export["rejected"].items() if hits)
     return at_most(
-        name, "audio", lost / asked if asked else 0.0, limit, format="share",
+        name, "audio", lost / asked if asked else 0.0, getattr(limits, limit), format="share",
+        setting=f"gates.{limit}",
         found=f"{shown(lost, 'count')} of {shown(asked, 'count')} hits have no clip{reasons and f' ({reasons})'}",
         do="mend the files that the report lists and export again",
     )  # fmt: skip

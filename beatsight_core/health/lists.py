@@ -6,7 +6,7 @@ A list that is empty has no file.
 import functools
 import itertools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,18 @@ LISTS = {
     "refused_lines.jsonl": "Lines of the manifest that are no events, and why",
     "lost_events.jsonl": "Events that are in no clip, and why",
     "not_exported.jsonl": "Files of source sets that were not exported",
+    "out_of_time.jsonl": "Sessions whose sound is not where their labels are",
     "at_fault.jsonl": "Events that a comparison found lost, foreign or repeated",
 }
 
 
-def write_lists(folder: Path, catalog: Catalog, account: Account, misplaced: pl.DataFrame) -> list[dict[str, Any]]:
+def write_lists(
+    folder: Path,
+    catalog: Catalog,
+    account: Account,
+    misplaced: pl.DataFrame,
+    out_of_time: Sequence[Mapping[str, Any]] = (),
+) -> list[dict[str, Any]]:
     """Write the lists of a report, and remove those of the last one that are empty now.
 
     Args:
@@ -37,6 +44,7 @@ def write_lists(folder: Path, catalog: Catalog, account: Account, misplaced: pl.
         catalog: Has the lines that were refused.
         account: Where events went.
         misplaced: Events at fault between the two tables of the catalog, as `event_account.at_fault` gives them.
+        out_of_time: Recordings whose sound is not where their labels are, each a row.
 
     Returns:
         Of each list that has lines: `file`, `what`, `lines`, `sha256`, and `head`, the first of them.
@@ -53,6 +61,9 @@ def write_lists(folder: Path, catalog: Catalog, account: Account, misplaced: pl.
     writers: dict[str, Callable[[Path], object]] = {
         name: functools.partial(_write_rows, frame) for name, frame in frames.items() if frame.height
     }
+    if out_of_time:
+        lines = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in out_of_time)
+        writers["out_of_time.jsonl"] = lambda path: path.write_bytes(lines)
     with storage_errors(folder):
         if catalog.rejected_path.exists() and catalog.rejected_path.stat().st_size:
             writers["refused_lines.jsonl"] = lambda path: shutil.copyfile(catalog.rejected_path, path)

@@ -3,7 +3,7 @@
 `catalog/sounds/<aa>/<digest>-<row groups>.parquet`. Deleting any of it costs only the time to measure again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from beatsight_core.audio.decode import decode
 from beatsight_core.audio.resample import to_pcm16
 from beatsight_core.dataset.figures import broken_shard
-from beatsight_core.dataset.schema import shard_name
+from beatsight_core.dataset.schema import WAV_HEADER_BYTES, shard_name
 from beatsight_core.errors import AudioError
-from beatsight_core.files import atomic_path, digest_json, remove_leftovers
+from beatsight_core.files import atomic_path, digest_json, unless_read_only
 from beatsight_core.health import sound_measures as measures
+from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.settings import Settings
 
 FOLDER = "sounds"
@@ -32,6 +33,8 @@ SCHEMA: dict[str, Any] = {
     "clipped": pl.Boolean, "offset": pl.Float64, "attack_ms": pl.Float64, "print": pl.Binary,
 }  # fmt: skip
 """A row per measured clip: columns of its shard, then what was measured; `attack_ms` is null where none was heard."""
+
+_PCM_MONO, _16_BIT = b"\1\0\1\0", b"\x10\0"
 
 _OWN = ("hit_id", "session_id", "split", "audio_path", "onset_time", "labels", "previous_gap", "next_gap")
 
@@ -52,51 +55,81 @@ def measured(settings: Settings, shard: str, groups: int, seed: int) -> pl.DataF
         DatasetError: The shard is missing or broken.
         StorageError: What was measured cannot be kept.
     """
-    kept = settings.catalog_dir / FOLDER / shard[:2] / f"{shard}-{FORMAT}-{seed}-{groups}.parquet"
-    known = _read(kept)
+    name = f"{shard}-{FORMAT}-{seed}-{groups}"
+    return kept(settings, shard, name, SCHEMA, lambda path: _measure(path, shard, groups, seed))
+
+
+def kept(
+    settings: Settings, shard: str, name: str, schema: Mapping[str, Any], measure: Callable[[Path], pl.DataFrame]
+) -> pl.DataFrame:
+    """What was measured of a shard and kept under a name; measured now if it was not, or cannot be used.
+
+    Args:
+        settings: Say where shards lie and where measurements are kept.
+        shard: Its digest.
+        name: What it is kept under; the shard, and all that bears on the measurement.
+        schema: Columns of the measurement.
+        measure: Makes it, from the shard's path.
+
+    Raises:
+        DatasetError: The shard is missing or broken.
+        StorageError: What was measured cannot be kept.
+    """
+    place = settings.catalog_dir / FOLDER / shard[:2] / f"{name}.parquet"
+    known = _read(place, schema)
     if known is not None:
         return known
     path = settings.shards_dir / shard_name(shard)
     try:
-        frame = _measure(path, shard, groups, seed)
+        frame = measure(path)
     except (OSError, pa.ArrowException, AudioError) as error:
         raise broken_shard(path, error) from error
-    remove_leftovers(kept.parent)
-    with atomic_path(kept) as temporary:
+    remove_leftovers(place.parent)
+    with unless_read_only(), atomic_path(place) as temporary:
         frame.write_parquet(temporary)
     return frame
 
 
-def _read(path: Path) -> pl.DataFrame | None:
-    """What was kept; None if there is none, or none that can be used."""
-    try:
-        frame = pl.read_parquet(path, glob=False)
-    except (OSError, pl.exceptions.PolarsError):
-        return None
-    return frame if dict(frame.schema) == SCHEMA else None
-
-
-def _measure(path: Path, shard: str, groups: int, seed: int) -> pl.DataFrame:
-    with pq.ParquetFile(path, memory_map=True) as file:
-        chosen = _chosen(file.num_row_groups, groups, shard, seed)
-        there = [name for name in ("onset_frame", "sample_rate") if name in file.schema_arrow.names]
-        frames = [_measured_group(file.read_row_group(group, [*_OWN, *there, "audio.bytes"])) for group in chosen]
-    return pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
-
-
-def _chosen(there: int, wanted: int, shard: str, seed: int) -> list[int]:
+def chosen_groups(there: int, wanted: int, shard: str, seed: int) -> list[int]:
     """Which row groups: by chance, which the shard's digest and the seed decide."""
     ranked = sorted(range(there), key=lambda group: digest_json([seed, shard, group]))
     return sorted(ranked[:wanted])
 
 
+def samples_of(content: bytes) -> NDArray[np.int16]:
+    """The samples of a clip as a shard holds it. A plain WAV of 16 bit, as most are, needs no decoder."""
+    shape = (content[:4], content[20:24], content[34:36], content[36:40])
+    if shape == (b"RIFF", _PCM_MONO, _16_BIT, b"data"):
+        size = int.from_bytes(content[40:44], "little")
+        if size == len(content) - WAV_HEADER_BYTES and size % 2 == 0:
+            return np.frombuffer(content, "<i2", offset=WAV_HEADER_BYTES)
+    return to_pcm16(decode(content).samples)
+
+
+def _read(path: Path, schema: Mapping[str, Any]) -> pl.DataFrame | None:
+    """What was kept; None if there is none, or none that can be used."""
+    try:
+        frame = pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+    return frame if dict(frame.schema) == dict(schema) else None
+
+
+def _measure(path: Path, shard: str, groups: int, seed: int) -> pl.DataFrame:
+    with pq.ParquetFile(path, memory_map=True) as file:
+        chosen = chosen_groups(file.num_row_groups, groups, shard, seed)
+        there = [name for name in ("onset_frame", "sample_rate") if name in file.schema_arrow.names]
+        frames = [_measured_group(file.read_row_group(group, [*_OWN, *there, "audio.bytes"])) for group in chosen]
+    return pl.concat(frames) if frames else pl.DataFrame(schema=SCHEMA)
+
+
 def _measured_group(rows: pa.Table) -> pl.DataFrame:
-    clips = [to_pcm16(decode(clip["bytes"].as_py()).samples) for clip in rows["audio"]]
+    clips = [samples_of(clip["bytes"].as_py()) for clip in rows["audio"]]
     rates = rows["sample_rate"].to_pylist()
     # A shard of an earlier format does not say where its onsets are.
     onsets = rows["onset_frame"].to_pylist() if "onset_frame" in rows.column_names else [-1] * len(clips)
     found: dict[str, list[Any]] = {name: [None] * len(clips) for name in ("clipped", "offset", "attack_ms", "print")}
-    for members, block, onset, rate in _alike(clips, onsets, rates):
+    for members, block, onset, rate in alike(clips, onsets, rates):
         prints = measures.prints(block, rate)
         columns = {
             "clipped": measures.clipped(block).tolist(),
@@ -111,7 +144,7 @@ def _measured_group(rows: pa.Table) -> pl.DataFrame:
     return own.with_columns(pl.Series(name, values, SCHEMA[name]) for name, values in found.items())
 
 
-def _alike(
+def alike(
     clips: list[NDArray[np.int16]], onsets: list[int], rates: list[int]
 ) -> Iterator[tuple[list[int], NDArray[np.int16], int, int]]:
     """Clips of one length, onset and rate together: their rows, a matrix of them, onset and rate."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from beatsight_core.health.balance import unvalidated
 from beatsight_core.health.sound_figures import FEWEST
+from beatsight_core.manifest.shifts import corrections_notice
 from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.pages.formats import shown
 
@@ -22,6 +23,8 @@ def notices(statistics: Mapping[str, Any], profile: str) -> list[dict[str, str]]
         *_class_warnings(statistics), *_audio_warnings(statistics), *_export_warnings(statistics),
         *_licence_warnings(statistics), *_split_warnings(statistics), *_copy_warnings(statistics),
     ]  # fmt: skip
+    if moved := corrections_notice(statistics["corrections"]):
+        warnings.append(f"{moved[:1].upper()}{moved[1:]}.")
     remarks = [*_leakage_remarks(statistics), *_sound_remarks(statistics), *_overlap_remarks(statistics)]
     if profile != "production":
         remarks.append(f"The gates are those of the {profile} profile, not of production.")
@@ -95,13 +98,40 @@ def _audio_warnings(statistics: Mapping[str, Any]) -> list[str]:
         for root in audio["roots"]
         if not root["mounted"] and audio["by_source"].get(root["source_set"], {}).get("missing_events")
     ]
+    texts += _file_warnings(audio)
     for name, source in audio["by_source"].items():
         if source["unexpected_rate"]:
-            rates = ", ".join(f"{count} at {rate} Hz" for rate, count in source["sample_rates"].items())
+            expected, counted = str(source["expected_rate"]), source["sample_rates"].items()
+            rates = ", ".join(f"{shown(count, 'count')} at {rate} Hz" for rate, count in counted if rate != expected)
             texts.append(
-                f"{name} has {shown(source['unexpected_rate'], 'count')} files of another rate than set: {rates}."
+                f"{name} has {shown(source['unexpected_rate'], 'count')} files of another rate than the {expected} Hz "
+                f"that are set: {rates}."
             )
     return texts
+
+
+def _file_warnings(audio: Mapping[str, Any]) -> list[str]:
+    """Files that can be used, and are not what they seem."""
+    texts = []
+    if hidden := audio.get("hidden_files"):
+        one = hidden[0]
+        texts.append(
+            f"{_files(audio['hidden'], 'lies', 'lie')} in two roots with other content, and that of the first root is "
+            f"used: such as {one['audio_path']} of {one['root']}, which differs from that of {one['hidden_root']}."
+        )
+    if audio.get("opposed"):
+        has = "file has channels that cancel" if audio["opposed"] == 1 else "files have channels that cancel"
+        texts.append(
+            f"{shown(audio['opposed'], 'count')} {has} each other (opposite polarity), so that their mean is silent or "
+            "nearly: set `channel` of their source set to left, right or loudest."
+        )
+    if audio.get("short"):
+        texts.append(f"{_files(audio['short'], 'is', 'are')} cut short or damaged: only what is there of them is used.")
+    return texts
+
+
+def _files(number: int, one: str, several: str) -> str:
+    return f"{shown(number, 'count')} {f'file {one}' if number == 1 else f'files {several}'}"
 
 
 def _export_warnings(statistics: Mapping[str, Any]) -> list[str]:

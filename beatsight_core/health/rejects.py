@@ -9,6 +9,7 @@ import orjson
 
 from beatsight_core.files import storage_errors
 from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.refused import refused_figures
 
 LISTED = 50
 _BLOCK = 1 << 20
@@ -22,15 +23,16 @@ def rejects(catalog: Catalog, summary: Mapping[str, Any]) -> dict[str, Any]:
         summary: The catalog's own figures.
 
     Returns:
-        `by_reason`, `lines` (counted in the file itself) and `examples`, the first of them.
+        What `refused_figures` gives, `lines` (counted in the file itself) and `examples`, the first of them.
     """
     path = catalog.rejected_path
+    figures = refused_figures(summary, path)
     with storage_errors(path):
         if not path.exists():
-            return {"by_reason": dict(summary["rejects_by_reason"]), "lines": 0, "examples": []}
+            return {**figures, "lines": 0, "examples": []}
         with path.open("rb") as handle:
             examples = [orjson.loads(line) for line in itertools.islice(handle, LISTED) if line.strip()]
-        return {"by_reason": dict(summary["rejects_by_reason"]), "lines": _count_lines(path), "examples": examples}
+        return {**figures, "lines": _count_lines(path), "examples": examples}
 
 
 def _count_lines(path: Path) -> int:

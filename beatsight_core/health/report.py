@@ -1,29 +1,35 @@
 """The health of a corpus: measured, judged, compared with the baseline, written as JSON and as a page to look at."""
 
 import datetime
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.audio.inventory import Inventory, build_inventory, open_inventory
+from beatsight_core.audio.inventory import Inventory, open_inventory
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import file_name, remove_leftovers, write_json, write_text
+from beatsight_core.files import write_json, write_text
 from beatsight_core.health.compare import FORMAT, read_baseline
 from beatsight_core.health.event_account import account_for_events
 from beatsight_core.health.examples import health_examples
 from beatsight_core.health.export_figures import export_figures
 from beatsight_core.health.gate import Gate
 from beatsight_core.health.lists import write_lists
+from beatsight_core.health.looking import new_inventory, reports_folder
 from beatsight_core.health.notices import notices
 from beatsight_core.health.profiles import profile_of
 from beatsight_core.health.reconciliation import misplaced_events
 from beatsight_core.health.seal import SEAL, sealed
+from beatsight_core.health.session_figures import judged_sessions, out_of_time
 from beatsight_core.health.sound_figures import sound_figures
 from beatsight_core.health.statistics import statistics
 from beatsight_core.health.verdict import judge_figures
 from beatsight_core.health.view import view
-from beatsight_core.manifest.reader import Catalog, build_catalog
+from beatsight_core.leftovers import remove_leftovers
+from beatsight_core.manifest.looking import catalog_to_look_at
+from beatsight_core.manifest.reader import Catalog
+from beatsight_core.names import place_in
 from beatsight_core.pages.page import render_page
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
@@ -43,8 +49,8 @@ class HealthResult:
         report_html: The page.
         totals: The headline figures.
         seal: Of the report.
-        tables: Rows of the report that are worth a look elsewhere: `sound` and `drift` by source set, `whereabouts` of
-            the manifest's lines, `notices` of what fails no gate and matters.
+        tables: Rows of the report that are worth a look elsewhere: `sound` and `drift` by source set, `out_of_time` by
+            session, `whereabouts` of the manifest's lines, `notices` of what fails no gate and matters.
     """
 
     key: str
@@ -100,10 +106,11 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
         StorageError: The report cannot be written.
     """
     progress = progress or SilentProgress()
-    catalog = build_catalog(settings, ref, progress=progress)
+    catalog = catalog_to_look_at(settings, ref, progress=progress)
     inventory = _inventory(settings, catalog, progress)
-    own = settings.health_dir / file_name(catalog.key)
-    for folder in (settings.health_dir, own):
+    health_dir = reports_folder(settings)
+    own = place_in(health_dir, catalog.key)
+    for folder in (health_dir, own):
         remove_leftovers(folder)
     with progress.task("health", total=6, unit="steps") as task:
         export, sound = export_figures(settings, catalog.key), sound_figures(settings, catalog.key)
@@ -113,7 +120,8 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
         figures = statistics(settings, catalog, inventory, export, sound, account)
         task.advance(1)
         verdict = judge_figures(figures, settings.gates, read_baseline(settings.health_dir))
-        gates = verdict.gates
+        gates, limits = verdict.gates, profile_of(settings.gates)
+        out = out_of_time(figures, limits.max_misalignment_ms)
         report = {
             "format": FORMAT,
             "key": catalog.key,
@@ -121,12 +129,12 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
             "sha256": catalog.summary.to_json()["sha256"],
             "made": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "profile": settings.gates.profile,
-            "limits": profile_of(settings.gates).to_json(),
+            "limits": limits.to_json(),
             "passed": all(gate.passed for gate in gates),
             "gates": [gate.to_json() for gate in gates],
             "notices": notices(figures, settings.gates.profile),
             **verdict.against,
-            "lists": write_lists(own, catalog, account, misplaced_events(catalog, figures["reconciliation"])),
+            "lists": write_lists(own, catalog, account, misplaced_events(catalog, figures["reconciliation"]), out),
             "statistics": figures,
         }
         task.advance(1)
@@ -134,9 +142,9 @@ def run_health(settings: Settings, ref: str | Path, *, progress: Progress | None
         # The page is drawn from the report in its own order: in the file, keys are sorted and classes with them.
         page = render_health({**report, SEAL: whole[SEAL]}, health_examples(settings, catalog.key))
         task.advance(1)
-        paths = _write(settings.health_dir, own, whole, page)
+        paths = _write(health_dir, own, whole, page)
         task.advance(1)
-    return HealthResult(catalog.key, gates, *paths, figures["totals"], whole[SEAL], _tables(report))
+    return HealthResult(catalog.key, gates, *paths, figures["totals"], whole[SEAL], _tables(report, out))
 
 
 def render_health(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any]] = ()) -> str:
@@ -149,15 +157,19 @@ def render_health(report: Mapping[str, Any], examples: Sequence[Mapping[str, Any
     return render_page("health.html", title="Corpus health", report=report, examples=examples, **view(report))
 
 
-def _tables(report: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+def _tables(report: Mapping[str, Any], out: Sequence[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     figures = report["statistics"]
     sound = figures["sound"]["by_source"] if figures["sound"] else {}
+    sessions_out = Counter(source for source, _ in {(row["source_set"], row["session_id"]) for row in out})
     return {
         "sound": [
             {"source": name, **{key: one[key] for key in ("measured", "clipped", "offset")},
-             "attack_ms": one["alignment"]["median_ms"], "strokes": one["alignment"]["strokes"]}
+             "attack_ms": one["alignment"]["median_ms"], "strokes": one["alignment"]["strokes"],
+             "sessions_judged": judged_sessions(one["sessions"]),
+             "sessions_out_of_time": sessions_out[name]}
             for name, one in sound.items()
         ],
+        "out_of_time": [dict(row) for row in out],
         "drift": [{**row, "source": row["source"] or "all of them"} for row in report["drift"]],
         "whereabouts": [{"what": name, "lines": lines} for name, lines in figures["whereabouts"].items()],
         "notices": [dict(notice) for notice in report["notices"]],
@@ -169,11 +181,11 @@ def _inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inve
     try:
         known = open_inventory(settings, catalog)
     except DatasetError:
-        return build_inventory(settings, catalog, progress=progress)
+        return new_inventory(settings, catalog, progress)
     summary = known.to_json()
     if summary["ok"] == summary["files"] and not summary["events_past_end"]:
         return known
-    return build_inventory(settings, catalog, progress=progress)
+    return new_inventory(settings, catalog, progress)
 
 
 def _write(folder: Path, own: Path, report: Mapping[str, Any], page: str) -> tuple[Path, Path]:

@@ -15,6 +15,7 @@ from beatsight_core.dataset.schema import ROW_GROUP
 from beatsight_core.files import digest_json
 from beatsight_core.health.measured_shards import SCHEMA, measured
 from beatsight_core.health.near_duplicates import near_duplicates
+from beatsight_core.health.session_figures import session_figures
 from beatsight_core.settings import Settings
 
 CLIPS_PER_SOURCE = 1024
@@ -46,7 +47,8 @@ def sound_figures(settings: Settings, key: str) -> dict[str, Any] | None:
 
     Returns:
         None if nothing was exported. Else `measured` and `of` (clips), `by_source` (the same with `clipped`, `offset`
-        (clips), `mean_offset` (of full scale), `alignment`), and `near_duplicates` (see `near_duplicates.py`).
+        (clips), `mean_offset` (of full scale), `alignment`, `sessions` (see `session_figures.py`)), and
+        `near_duplicates` (see `near_duplicates.py`).
         `alignment` has `alone` (strokes without a near neighbour), `strokes` (those of them whose beginning is heard
         near their label), `median_ms` (attack minus onset, None for fewer than
         `FEWEST`), `low_ms` and `high_ms` (quartiles), `edges` and `counts`.
@@ -64,7 +66,14 @@ def sound_figures(settings: Settings, key: str) -> dict[str, Any] | None:
         "measured": sum(sample.height for sample in samples.values()),
         "of": sum(clips.values()),
         "seed": SEED,
-        "by_source": {name: {"of": clips[name], **_source(sample)} for name, sample in samples.items()},
+        "by_source": {
+            index.source_set: {
+                "of": clips[index.source_set],
+                **_source(samples[index.source_set]),
+                "sessions": session_figures(settings, index, SEED),
+            }
+            for index in indexes
+        },
         "near_duplicates": near_duplicates(
             pl.concat([sample.with_columns(source_set=pl.lit(name)) for name, sample in samples.items()])
         ),

@@ -64,6 +64,7 @@ def statistics(
         "leakage": leakage(frames["sessions"], inventory.files if inventory else None),
         "rejects": rejects(catalog, summary),
         "split_notes": list(summary["split_notes"]),
+        "corrections": dict(catalog.summary.corrections),
         "audio": inventory.to_json() if inventory else None,
         "export": export,
         "sound": sound,

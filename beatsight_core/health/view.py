@@ -7,6 +7,7 @@ from beatsight_core.health.view_sources import source_view
 from beatsight_core.pages.formats import count, duration, shown
 
 _GROUPS = {
+    "rejects": "Refused lines",
     "counts": "Hits of each class", "techniques": "Techniques", "labels": "Labels and duplicates", "audio": "Audio",
     "sound": "How clips sound", "reconciliation": "Numbers that must agree", "leakage": "Leakage",
     "baseline": "Against the baseline",
@@ -15,7 +16,8 @@ _WHEREABOUTS = {
     "in_clips": "events in clips", "with_audio": "events with audio", "refused": "lines refused",
     "missing_audio": "their file is missing", "unreadable_audio": "their file cannot be read",
     "truncated_audio": "their file breaks off", "past_end": "beyond the end of their file",
-    "silent_audio": "nothing sounds", "not_exported": "not exported",
+    "silent_audio": "nothing sounds", "opposite_polarity": "their file's channels cancel each other",
+    "not_exported": "not exported",
 }  # fmt: skip
 _KNOWN_BUCKETS = ("ghost", "light", "medium", "accent")
 
@@ -57,7 +59,7 @@ def view(report: Mapping[str, Any]) -> dict[str, Any]:
         "export_rows": _export_rows(figures["export"]),
         "whereabouts_bars": _whereabouts(figures["whereabouts"]),
         "list_tables": [_list_table(entry) for entry in report["lists"]],
-        **source_view(figures),
+        **source_view(figures, report["limits"]),
         "drift_rows": [_drift_row(row, report["limits"]) for row in report["drift"]],
         "reconciliation_rows": [
             {**check, "state": "fail" if check["gap"] else "pass"} for check in figures["reconciliation"]

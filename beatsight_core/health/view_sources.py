@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from beatsight_core.health.session_figures import judged_sessions, out_of_time
+from beatsight_core.health.session_shifts import DRIFTS
 from beatsight_core.pages.formats import shown
 
 TONES = ("tone-1", "tone-2", "tone-3", "tone-4", "tone-5", "tone-6")
@@ -10,14 +12,15 @@ _REST = ""
 """Key of the others: no source set has an empty name."""
 
 LISTED = 20
-"""Rows of the table of splits: those furthest from the share that should validate."""
+"""Rows of the table of splits, those furthest from the share that should validate; and of sessions out of time."""
 
 
-def source_view(figures: Mapping[str, Any]) -> dict[str, Any]:
+def source_view(figures: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
     """What the template needs of source sets.
 
     Args:
         figures: `statistics` of a report.
+        limits: Of its gates.
     """
     hits, sound, export = figures["hits"], figures["sound"], figures["export"]
     parts = _parts(hits)
@@ -31,6 +34,7 @@ def source_view(figures: Mapping[str, Any]) -> dict[str, Any]:
         "rms_sources": _shares(_levels(export, "rms"), _level_edges),
         "sound_rows": _sound_rows(sound, export),
         "near_rows": _near_rows(sound),
+        "out_rows": [_out_row(row) for row in out_of_time(figures, limits["max_misalignment_ms"])[:LISTED]],
     }
 
 
@@ -111,9 +115,18 @@ def _sound_rows(sound: Mapping[str, Any] | None, export: Mapping[str, Any] | Non
                 "offset_share": _share(source["offset"], source["measured"]),
                 "silent_share": _share(levels["silent"], levels["labelled"]),
                 "near_share": _share(near["near"], near["compared"]),
+                "judged": judged_sessions(source["sessions"]),
+                "unjudged": source["sessions"]["few"] + source["sessions"]["unsure"],
             }
         )
     return rows
+
+
+def _out_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A recording that is out of time; a drift as its first and last distance."""
+    drifts = row["found"] == DRIFTS
+    ends = [row["shift_ms"] + side * row["drift_ms"] / 2 for side in (-1, 1)] if drifts else [row["shift_ms"]]
+    return {**row, "told": " to ".join(shown(end, "tenths") for end in ends)}
 
 
 def _span(low: float | None, high: float | None) -> str | None:

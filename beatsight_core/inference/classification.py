@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from beatsight_core.errors import UsageError
 from beatsight_core.files import json_bytes, write_bytes, write_text
 from beatsight_core.inference.answers import Answers
+from beatsight_core.safe_text import csv_row
 from beatsight_core.taxonomy import NOTE_OF_COMPONENT
 
 WRITTEN = (".json", ".csv", ".mid", ".midi")
@@ -104,10 +105,10 @@ class Classification:
         """A table: onset_time (s), components joined by "+", velocity, then a probability per component."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["onset_time", "components", "velocity", *self.answers.classes])
+        writer.writerow(csv_row(["onset_time", "components", "velocity", *self.answers.classes]))
         for hit in self.hits:
             shares = [f"{share:.6f}" for share in hit.probabilities.values()]
-            writer.writerow([f"{hit.onset_s:.6f}", "+".join(hit.components), hit.velocity, *shares])
+            writer.writerow(csv_row([f"{hit.onset_s:.6f}", "+".join(hit.components), hit.velocity, *shares]))
         return text.getvalue()
 
     def to_midi(self, path: str | Path) -> None:

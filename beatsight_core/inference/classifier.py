@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beatsight_core.audio.decode import Decoded, decode, truncation
-from beatsight_core.audio.resample import FULL_SCALE, to_float32
+from beatsight_core.audio.decode import decode_at_rate
+from beatsight_core.audio.ending import Ending
+from beatsight_core.audio.header import Header
+from beatsight_core.audio.resample import FULL_SCALE
 from beatsight_core.audio.slicing import Window, clip_matrix, onset_samples
-from beatsight_core.errors import AudioError, InputError
+from beatsight_core.errors import AudioError, InputError, UsageError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.inference.answers import Answers
 from beatsight_core.inference.backend import Adaptation, Backend, Clips
@@ -20,6 +22,7 @@ from beatsight_core.inference.classification import Classification
 from beatsight_core.inference.onset_files import read_onsets
 from beatsight_core.inference.onsets import detect_onsets
 from beatsight_core.inference.sound import OnsetClips, as_clips, as_recording
+from beatsight_core.settings import CHANNELS
 
 LEVEL_WINDOW_S = 0.050
 FAINTEST_DBFS = -40.0
@@ -62,12 +65,15 @@ class Classifier:
         """How its features are made: sample rate, audio before and after the onset, mel bands."""
         return self.backend.info.spec
 
-    def classify_file(self, audio: str | Path, onsets: str | Path | ArrayLike | None = None) -> Classification:
+    def classify_file(
+        self, audio: str | Path, onsets: str | Path | ArrayLike | None = None, channel: str = "mix"
+    ) -> Classification:
         """Name the drums struck in a recording.
 
         Args:
             audio: Any file that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, …), at any rate, with any channels.
-            onsets: Seconds from its start, or a text, CSV or JSON file of them; without any they are detected.
+            onsets: Seconds from its start, or a file of them (see `read_onsets`); without any they are detected.
+            channel: What is listened to: "mix" (the mean of all channels), "left", "right", or "loudest".
 
         Raises:
             AudioError: The recording is missing or cannot be decoded.
@@ -77,12 +83,16 @@ class Classifier:
         if not path.is_file():
             why = "that is a folder" if path.is_dir() else None
             raise AudioError("There is no such recording", where=path, why=why, do="check the path")
-        decoded = decode(path)
-        _tell_flaws(path, decoded, self.spec)
-        return self._classified(str(path), decoded.at_rate(self.spec.sample_rate_hz), onsets)
+        samples, header, ending = decode_at_rate(path, self.spec.sample_rate_hz, _known(channel))
+        _tell_flaws(path, header, ending, self.spec)
+        return self._classified(str(path), samples, onsets)
 
     def classify_recording(
-        self, samples: ArrayLike, rate_hz: int, onsets: str | Path | ArrayLike | None = None
+        self,
+        samples: ArrayLike,
+        rate_hz: int,
+        onsets: str | Path | ArrayLike | None = None,
+        channel: str = "mix",
     ) -> Classification:
         """Name the drums struck in a recording that lies in memory.
 
@@ -90,12 +100,14 @@ class Classifier:
             samples: (n,), or (n, channels) as soundfile gives them: floats, int16 or int32.
             rate_hz: Samples per second.
             onsets: Seconds from its start, or a file of them; without any they are detected.
+            channel: What is listened to: "mix" (the mean of all channels), "left", "right", or "loudest".
 
         Raises:
             AudioError: Samples are not finite, or of another shape or kind.
             InputError: The onsets cannot be read, or do not lie within the recording.
         """
-        return self._classified("samples", as_recording(samples, rate_hz, self.spec.sample_rate_hz), onsets)
+        mono = as_recording(samples, rate_hz, self.spec.sample_rate_hz, _known(channel))
+        return self._classified("samples", mono, onsets)
 
     def classify_clips(
         self, clips: Sequence[ArrayLike] | NDArray[Any], rate_hz: int, onset_s: float | None = None
@@ -125,8 +137,8 @@ class Classifier:
     ) -> Classification:
         rate_hz = self.spec.sample_rate_hz
         times, source = _onsets(onsets, samples, rate_hz)
+        _check_within(times, len(samples), rate_hz, source)
         places = onset_samples(times, rate_hz)
-        _check_within(times, places, len(samples), rate_hz, source)
         answers = self._answers(OnsetClips.of(samples, places, self._window))
         return Classification(audio, self.name, source, times, answers, _velocities(samples, places, rate_hz))
 
@@ -143,7 +155,7 @@ def _onsets(
 ) -> tuple[NDArray[np.float64], str]:
     """(n,) seconds, and where they are from."""
     if onsets is None:
-        return detect_onsets(to_float32(samples), rate_hz), DETECTED
+        return detect_onsets(samples, rate_hz), DETECTED
     if isinstance(onsets, str | Path):
         return read_onsets(Path(onsets)), str(onsets)
     times = np.asarray(onsets, dtype=np.float64)
@@ -156,10 +168,8 @@ def _onsets(
     return times, GIVEN
 
 
-def _check_within(
-    times: NDArray[np.float64], places: NDArray[np.int64], samples: int, rate_hz: int, source: str
-) -> None:
-    beyond = times[places >= samples]
+def _check_within(times: NDArray[np.float64], samples: int, rate_hz: int, source: str) -> None:
+    beyond = times[times * rate_hz + 0.5 >= samples]  # before they become whole numbers, which have an end
     if len(beyond):
         raise InputError(
             f"{len(beyond)} of {len(times)} onsets lie beyond the recording's end at {samples / rate_hz:.3f} s, "
@@ -169,14 +179,20 @@ def _check_within(
         )
 
 
-def _tell_flaws(path: Path, decoded: Decoded, spec: FeatureSpec) -> None:
+def _known(channel: str) -> str:
+    if channel not in CHANNELS:
+        raise UsageError(f"There is no channel {channel!r}", do=f"choose from {', '.join(CHANNELS)}")
+    return channel
+
+
+def _tell_flaws(path: Path, header: Header, ending: Ending, spec: FeatureSpec) -> None:
     """Log what makes answers poorer than they could be."""
-    if decoded.is_truncated:
-        logger.warning("%s: %s", path, truncation(decoded.declared_frames, decoded.frames))
-    if decoded.rate_hz < min(spec.sample_rate_hz, 2 * spec.f_max_hz):
+    if ending.why:
+        logger.warning("%s: %s", path, ending.why)
+    if header.rate_hz < min(spec.sample_rate_hz, 2 * spec.f_max_hz):
         logger.warning(
             "%s: at %d Hz nothing above %d Hz is heard, and the model listens up to %d Hz: cymbals suffer most",
-            path, decoded.rate_hz, decoded.rate_hz // 2, min(spec.f_max_hz, spec.sample_rate_hz / 2),
+            path, header.rate_hz, header.rate_hz // 2, min(spec.f_max_hz, spec.sample_rate_hz / 2),
         )  # fmt: skip
 
 

@@ -9,7 +9,9 @@ from beatsight_core.inference.backend import Adaptation, Backend
 from beatsight_core.inference.classifier import Classifier
 from beatsight_core.inference.onnx_backend import OnnxBackend
 from beatsight_core.inference.torch_backend import TorchBackend
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import load_settings
+from beatsight_core.settings.typed_paths import typed_path
 from beatsight_core.training.records import Run
 
 BACKENDS = ("torch", "onnx")
@@ -52,7 +54,7 @@ def find(model: str | Path | None, data_root: str | Path | None = None) -> Run |
         ModelError: There is no such model, or its files are missing, altered or broken.
     """
     if model is not None and _is_folder(model):
-        return verified_folder(Path(model))
+        return verified_folder(typed_path(str(model)))
     try:
         return find_model(load_settings(data_root), None if model is None else str(model))
     except ModelError as error:
@@ -64,7 +66,7 @@ def find(model: str | Path | None, data_root: str | Path | None = None) -> Run |
 
 def _is_folder(model: str | Path) -> bool:
     """Whether a folder is meant, rather than a name: a path, or the name of a folder that holds a model."""
-    if isinstance(model, Path) or os.sep in model or "/" in model:
+    if isinstance(model, Path) or any(mark in model for mark in (os.sep, "/", "\\")):
         return True
     return (Path(model) / COMPONENTS).is_file()
 
@@ -77,6 +79,6 @@ def _backend(source: Run | Path, backend: str, device: str) -> Backend:
             f"Run {source.run_id} has no ONNX form",
             where=source.folder,
             why="only an exported model has one",
-            do=f"write one: beatsight models export {source.run_id} --to FOLDER, and load that folder",
+            do=f"write one: beatsight models export {for_shell(source.run_id)} --to FOLDER, and load that folder",
         )
     return OnnxBackend(source, device)

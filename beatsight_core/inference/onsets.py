@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from beatsight_core.audio.limits import require_rate
+
 WINDOW_S = 0.0232
 HOP_S = 0.005
 BANDS = 36
@@ -40,51 +42,70 @@ _COMPRESSION = 100.0
 _BLOCK = 4096
 
 
-def detect_onsets(audio: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
+def detect_onsets(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
     """The onsets of a recording.
 
+    Beside the recording itself this takes about 40 kB of memory a second.
+
     Args:
-        audio: (n,) mono samples.
+        audio: (n,) mono samples; how loud they are makes no difference.
         rate_hz: Samples per second.
 
     Returns:
         Seconds from the start, ascending, at least `APART_S` apart.
+
+    Raises:
+        AudioError: The rate is none of audio.
     """
+    require_rate(rate_hz)
     hop = max(1, round(HOP_S * rate_hz))
     return _peaks(spectral_flux(audio, rate_hz)).astype(np.float64) * (hop / rate_hz)
 
 
-def spectral_flux(audio: NDArray[np.float32], rate_hz: int) -> NDArray[np.float64]:
+def spectral_flux(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
     """(frames,) how much louder the bands got; frame n is centred on sample n * round(HOP_S * rate_hz)."""
-    window = 2 ** round(math.log2(WINDOW_S * rate_hz))
     hop = max(1, round(HOP_S * rate_hz))
-    frames = 1 + len(audio) // hop
-    padded = np.pad(audio.astype(np.float32), (window // 2, window // 2 + hop))
-    views = np.lib.stride_tricks.sliding_window_view(padded, window)[::hop][:frames]
-    bank = _bands(window, rate_hz)
-    taper = np.hanning(window + 1)[:-1].astype(np.float32)
-    levels = np.concatenate(
-        [np.abs(np.fft.rfft(views[at : at + _BLOCK] * taper, axis=1)) @ bank for at in range(0, frames, _BLOCK)]
-    )
+    levels = _levels(audio, rate_hz, hop)
+    flux = np.zeros(levels.shape[1])
     loudest = float(levels.max(initial=0.0))
     if loudest <= 0.0:
-        return np.zeros(frames)
-    compressed = np.log1p(_COMPRESSION * _against_own_past(levels / loudest, hop / rate_hz))
-    usual = np.median(compressed[: round(MEMORY_S / HOP_S)], axis=0)  # lies before the start: noise, not silence
-    before = np.vstack([usual, usual, compressed[:-2]])[:frames]
-    flux: NDArray[np.float64] = np.maximum(compressed - before, 0.0).mean(axis=1)
+        return flux
+    for band in levels:  # one at a time: all together take many times the memory of the recording
+        compressed = np.log1p(_COMPRESSION * _against_own_past(band / loudest, hop / rate_hz))
+        usual = np.median(compressed[: round(MEMORY_S / HOP_S)])  # lies before the start: noise, not silence
+        before = np.concatenate([[usual, usual], compressed[:-2]])[: len(flux)]
+        flux += np.maximum(compressed - before, 0.0)
+    flux /= len(levels)
     return flux
 
 
+def _levels(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int, hop: int) -> NDArray[np.float32]:
+    """(bands, frames) magnitudes; of the recording only a block is transformed at a time."""
+    window = 2 ** round(math.log2(WINDOW_S * rate_hz))
+    frames = 1 + len(audio) // hop
+    bank = _bands(window, rate_hz)
+    taper = np.hanning(window + 1)[:-1].astype(np.float32)
+    levels = np.empty((bank.shape[1], frames), np.float32)
+    for first in range(0, frames, _BLOCK):
+        following = min(first + _BLOCK, frames)
+        block = np.zeros((following - first - 1) * hop + window, np.float32)
+        begin = first * hop - window // 2
+        there = audio[max(begin, 0) : begin + len(block)]
+        block[max(-begin, 0) :][: len(there)] = there
+        views = np.lib.stride_tricks.sliding_window_view(block, window)[::hop]
+        levels[:, first:following] = (np.abs(np.fft.rfft(views * taper, axis=1)) @ bank).T
+    return levels
+
+
 def _against_own_past(levels: NDArray[np.floating[Any]], hop_s: float) -> NDArray[np.float64]:
-    """(frames, bands) in 0..1: each band over what remains of its loudest point so far.
+    """(frames,) in 0..1: a band over what remains of its loudest point so far.
 
     Before the recording its beginning is heard backwards, so that its first sound, noise perhaps, is not the loudest so
     far. max over k <= n of x(k) g^(n - k) is a running maximum of log x(k) + k log(1/g), less n log(1/g).
     """
     before = levels[: round(MEMORY_S / hop_s)][::-1]
     logarithms = np.log(np.maximum(np.concatenate([before, levels]), QUIET))
-    rise = np.arange(len(logarithms))[:, None] * (hop_s / MEMORY_S)
+    rise = np.arange(len(logarithms)) * (hop_s / MEMORY_S)
     remembered = np.exp(np.maximum.accumulate(logarithms + rise) - rise)[len(before) :]
     relative: NDArray[np.float64] = levels / np.maximum(remembered, QUIET)
     return relative
@@ -107,7 +128,8 @@ def _peaks(flux: NDArray[np.float64]) -> NDArray[np.intp]:
     if not flux.any():
         return np.zeros(0, dtype=np.intp)
     greatest = _sliding(flux, reach).max(axis=1)
-    usual = np.median(_sliding(flux, around), axis=1)
+    surroundings = _sliding(flux, around)
+    usual = np.concatenate([np.median(surroundings[at : at + _BLOCK], axis=1) for at in range(0, len(flux), _BLOCK)])
     strong = ABOVE_PEAK * float(np.quantile(flux, 0.999))
     found = np.flatnonzero((flux >= greatest) & (flux > usual + ABOVE_MEDIAN) & (flux >= strong))
     return found[np.diff(found, prepend=-reach - 1) > 1]  # of equal neighbours the first

@@ -1,7 +1,7 @@
 """Arrays of a program's own as the platform's recordings and clips: mono, at the spec's rate, 16 bit as in a dataset.
 
-Level does not matter to the features. So floats that go beyond full scale, such as 16-bit numbers kept as floats, are
-made softer as a whole instead of being clipped.
+An array gives what a file of the same samples gives, and what training heard of it: floats beyond full scale are
+clipped.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beatsight_core.audio.resample import resample, to_pcm16
+from beatsight_core.audio.frames import Frames, mean_of_channels, one_channel
+from beatsight_core.audio.limits import GREATEST_SAMPLE, require_rate
+from beatsight_core.audio.resample import Samples16, SamplesFloat, resample, to_float32, to_pcm16
 from beatsight_core.audio.slicing import Window, clip_matrix, fitted, pad
 from beatsight_core.errors import AudioError, UsageError
 from beatsight_core.units import seconds_to_samples
 
-LEAST_RATE_HZ, GREATEST_RATE_HZ = 1_000, 768_000
-MOST_CHANNELS = 64
+FEWEST_FRAMES = 64
 """An array with more columns than this, and fewer rows, was turned round."""
 
 
@@ -47,18 +48,19 @@ class OnsetClips:
         return clip_matrix(self._padded, self.places[part], self.window)
 
 
-def as_recording(samples: ArrayLike, rate_hz: int, to_hz: int) -> NDArray[np.int16]:
+def as_recording(samples: ArrayLike, rate_hz: int, to_hz: int, channel: str = "mix") -> NDArray[np.int16]:
     """A recording in mono at another rate.
 
     Args:
         samples: (n,), or (n, channels) as soundfile gives them: floats, int16 or int32.
         rate_hz: Their rate.
         to_hz: The rate wanted.
+        channel: What mono is made of, one of `settings.CHANNELS`.
 
     Raises:
         AudioError: Samples are not finite, or of another shape or kind, or the rate is none of audio.
     """
-    return _at_rate(_mono(samples, "the recording"), rate_hz, to_hz)
+    return _at_rate(_mono(samples, "the recording", channel), rate_hz, to_hz)
 
 
 def as_clips(
@@ -93,24 +95,23 @@ def as_clips(
     return np.concatenate(rows)
 
 
-def _mono(samples: ArrayLike, name: str) -> NDArray[np.float32]:
+def _mono(samples: ArrayLike, name: str, channel: str = "mix") -> Samples16 | SamplesFloat:
     """(n,) of (n,) or (n, channels)."""
     array = np.asarray(samples)
     if array.ndim not in (1, 2):
         raise AudioError(f"The shape of {name} is {array.shape}", do="give (samples,) or (samples, channels)")
-    if array.ndim == 2 and array.shape[1] > max(MOST_CHANNELS, array.shape[0]):
+    if array.ndim == 2 and array.shape[1] > max(FEWEST_FRAMES, array.shape[0]):
         raise AudioError(
             f"By its shape {array.shape}, {name} has {array.shape[1]} channels of {array.shape[0]} samples",
             why="(channels, samples) was given where (samples, channels) is meant",
             do="turn it round: samples.T",
         )
-    floats = _floats(array, name)
-    return floats if floats.ndim == 1 else floats.mean(axis=1, dtype=np.float32)
+    return one_channel(_numbers(array, name), channel)
 
 
-def _mono_clips(clips: NDArray[Any]) -> NDArray[np.float32]:
+def _mono_clips(clips: NDArray[Any]) -> SamplesFloat:
     """(clips, n) of (clips, n) or (clips, n, channels)."""
-    if clips.ndim == 1 or (clips.ndim == 2 and clips.shape[1] <= MOST_CHANNELS < clips.shape[0]):
+    if clips.ndim == 1 or (clips.ndim == 2 and clips.shape[1] <= FEWEST_FRAMES < clips.shape[0]):
         raise AudioError(
             f"An array of shape {clips.shape} holds no clips",
             why="it looks like a single one",
@@ -118,14 +119,21 @@ def _mono_clips(clips: NDArray[Any]) -> NDArray[np.float32]:
         )
     if clips.ndim not in (2, 3):
         raise AudioError(f"The shape of the clips is {clips.shape}", do="give (clips, samples[, channels]), or a list")
-    floats = _floats(clips, "the clips")
-    return floats if floats.ndim == 2 else floats.mean(axis=2, dtype=np.float32)
+    numbers = _numbers(clips, "the clips")
+    if numbers.ndim == 2:
+        return to_float32(numbers)
+    flat: Frames = numbers.reshape(-1, numbers.shape[2])
+    mono: SamplesFloat = to_float32(mean_of_channels(flat)).reshape(numbers.shape[:2])
+    return mono
 
 
-def _floats(array: NDArray[Any], name: str) -> NDArray[np.float32]:
-    """Finite float32 within full scale, in the shape given."""
-    if array.dtype in (np.int16, np.int32):
-        return array.astype(np.float32) * np.float32(-1.0 / np.iinfo(array.dtype).min)
+def _numbers(array: NDArray[Any], name: str) -> Frames:
+    """What a decoder would give of these samples, in the shape given: int16 of one or two channels, else float32."""
+    if array.dtype == np.int16:
+        few = array.ndim == 1 or array.shape[-1] <= 2
+        return array if few else to_float32(array)
+    if array.dtype == np.int32:
+        return array.astype(np.float32) * np.float32(-1.0 / np.iinfo(np.int32).min)
     if array.dtype.kind != "f":
         raise AudioError(f"Samples of type {array.dtype} were given for {name}", do="give floats, int16 or int32")
     bad = array.size - int(np.count_nonzero(np.isfinite(array)))
@@ -135,16 +143,21 @@ def _floats(array: NDArray[Any], name: str) -> NDArray[np.float32]:
             f"{bad} of {array.size} samples of {name} are not numbers, the first at {first}",
             do="look at what made them: NaN and infinity are no sound",
         )
-    peak = float(np.abs(array).max(initial=0.0))
-    floats: NDArray[np.float32] = (array / peak if peak > 1.0 else array).astype(np.float32)
-    return floats
+    if (peak := float(np.abs(array).max(initial=0.0))) >= GREATEST_SAMPLE:
+        raise AudioError(
+            f"Samples of {name} reach {peak:,.0f} times full scale",
+            why="16-bit numbers seem to have been made floats without being divided",
+            do="divide them by 32768, or give them as int16",
+        )
+    return array.astype(np.float32)
 
 
-def _at_rate(samples: NDArray[np.float32], rate_hz: int, to_hz: int) -> NDArray[np.int16]:
+def _at_rate(samples: Samples16 | SamplesFloat, rate_hz: int, to_hz: int) -> NDArray[np.int16]:
     """(m, ...) of (n, ...): resampled along the first axis."""
-    if not LEAST_RATE_HZ <= rate_hz <= GREATEST_RATE_HZ:
-        raise AudioError(f"A sample rate of {rate_hz} Hz is none of audio", do="give samples per second, as 44100")
-    return to_pcm16(samples if rate_hz == to_hz or not len(samples) else resample(samples, rate_hz, to_hz))
+    require_rate(rate_hz)
+    if rate_hz == to_hz or not len(samples):
+        return to_pcm16(samples)
+    return to_pcm16(resample(to_float32(samples), rate_hz, to_hz))
 
 
 def _fitted(clips: NDArray[np.int16], onset: int, window: Window, name: str) -> NDArray[np.int16]:

@@ -2,16 +2,18 @@
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import digest_json, json_bytes, read_json, sha256_file
+from beatsight_core.leftovers import is_temporary
+from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
 
-FORMAT = 2
+FORMAT = 3
 """Grows with any change of what a catalog holds or of how events become hits."""
 
 EVENTS, HITS, REJECTED, SUMMARY = "events.parquet", "hits.parquet", "rejected.jsonl", "summary.json"
@@ -46,6 +48,7 @@ class CatalogSummary:
         split_notes: Source sets that could not be split as they ask for.
         duplicates: Events that repeat session, onset and components of another.
         unknown_labels: Label that the taxonomy lacks -> components, those of rejected lines too.
+        corrections: What onsets were moved, by source set (`shifts.Shifts.corrections`); left out where none were.
         sizes: Bytes of each other file of the folder.
         sha256s: And the SHA-256 of each.
     """
@@ -75,10 +78,13 @@ class CatalogSummary:
     unknown_labels: dict[str, int]
     sizes: dict[str, int]
     sha256s: dict[str, str]
+    corrections: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """All of it, for `--json`, metadata and `summary.json`; `seal` covers every other value."""
         body = dataclasses.asdict(self) | {"source_sets": list(self.source_sets)}
+        if not self.corrections:
+            del body["corrections"]
         return body | {"seal": digest_json(body)}
 
     @classmethod
@@ -146,12 +152,25 @@ def open_catalog(settings: Settings, key: str) -> Catalog:
     Raises:
         DatasetError: There is none of that key, or it is not whole.
     """
-    folder = settings.catalog_dir / key
-    if not key or "/" in key or not (folder / SUMMARY).is_file():
+    folder = settings.catalog_folder(key)
+    if not (folder / SUMMARY).is_file():
         raise DatasetError(
             f"There is no catalog {key!r}", where=folder, do="run `beatsight verify` or export the manifest"
         )
     return read_catalog(folder)
+
+
+def list_catalogs(settings: Settings) -> list[Catalog]:
+    """List all catalogs that are whole, by key; one that is not hides no other."""
+    found = []
+    for summary in settings.catalog_dir.glob(f"*/{SUMMARY}"):
+        if is_temporary(summary.parent, is_catalog):
+            continue
+        try:
+            found.append(read_catalog(summary.parent))
+        except (DatasetError, OSError):
+            continue
+    return sorted(found, key=lambda catalog: catalog.key)
 
 
 def read_catalog(folder: Path) -> Catalog:
@@ -165,6 +184,14 @@ def read_catalog(folder: Path) -> Catalog:
     if sizes != summary.sizes:
         raise _not_whole(folder)
     return Catalog(summary.key, folder, summary)
+
+
+def is_catalog(folder: Path) -> bool:
+    """Return whether a folder holds the catalog of the manifest that its name says, and is no leftover of another."""
+    try:
+        return bool(read_json(folder / SUMMARY)["key"] == folder.name)
+    except (DatasetError, OSError, TypeError, KeyError):
+        return False
 
 
 def broken_files(folder: Path) -> list[Path]:
@@ -213,11 +240,18 @@ def _not_whole(folder: Path) -> DatasetError:
 
 
 def catalog_inputs(settings: Settings, sha256: str, limit: int | None, source_sets: Iterable[str]) -> str:
-    """The digest of all that determines a catalog: the manifest's content, and the settings that bear on it."""
+    """The digest of all that determines a catalog: the manifest's content, and the settings that bear on it.
+
+    Raises:
+        SettingsError: A file of shifts cannot be used.
+    """
     taxonomy, dataset = taxonomy_named(settings.taxonomy), settings.dataset
+    source_sets = sorted(set(source_sets))
+    shifts = Shifts.from_settings(settings)
+    moved = {name: identity for name in source_sets if (identity := shifts.identity(name)) is not None}
     sources = {
         name: [source.licence, source.coalesce_ms, list(source.split_by), source.unknown_labels]
-        for name, source in ((name, settings.source(name)) for name in sorted(set(source_sets)))
+        for name, source in ((name, settings.source(name)) for name in source_sets)
     }
     return digest_json(
         {
@@ -228,5 +262,6 @@ def catalog_inputs(settings: Settings, sha256: str, limit: int | None, source_se
             "val_ratio": dataset.val_ratio,
             "calibration_ratio": dataset.calibration_ratio,
             "sources": sources,
+            **({"shifts": moved} if moved else {}),
         }
     )

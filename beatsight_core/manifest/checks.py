@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from beatsight_core.manifest.repeated_keys import count_keys, line_may_repeat, repeated_key
+from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy, taxonomy_named
 
@@ -28,11 +30,16 @@ REASONS = (
     "duplicate_event_id",
     "line_too_long",
     "bad_encoding",
+    "repeated_key",
 )
 """Every reason a line can be refused for."""
 
 MAX_ONSET_S = 24 * 3600.0
 """An onset beyond this is a mistake of units: no recording of a performance is longer than a day."""
+
+ROUNDING = 1e-6
+"""A number that lies no further than this outside of its range was rounded there, and counts as the end of the range: a
+velocity of 1.0000000000000002 is 1. Steps of MIDI are 8,000 times as wide; of an onset it is a microsecond."""
 
 MAX_SHOWN = 80
 """Characters of a wrong value that a message repeats."""
@@ -56,7 +63,6 @@ LARGEST = 3.4e38
 """Numbers of these objects are kept in single precision, which holds no larger one."""
 
 _OBJECT, _NUMBER, _TEXT = "an object", "a number", "a string"
-_WHITESPACE = b" \t\r\n"
 
 
 class RejectedError(Exception):
@@ -74,16 +80,22 @@ class Rules:
     Attributes:
         taxonomy: The components and their aliases.
         ignoring: Source sets whose unknown components are dropped instead of refused.
+        shifts: Corrections of onsets.
     """
 
     taxonomy: Taxonomy
     ignoring: frozenset[str] = frozenset()
+    shifts: Shifts = field(default_factory=Shifts)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Rules":
-        """The rules of these settings."""
+        """The rules of these settings.
+
+        Raises:
+            SettingsError: A file of shifts cannot be used.
+        """
         ignoring = (name for name, source in settings.sources.items() if source.unknown_labels == "ignore")
-        return cls(taxonomy_named(settings.taxonomy), frozenset(ignoring))
+        return cls(taxonomy_named(settings.taxonomy), frozenset(ignoring), Shifts.from_settings(settings))
 
 
 @dataclass
@@ -105,11 +117,6 @@ class UnknownLabels:
         for label, count in other.counts.items():
             self.counts[label if label in self.counts or len(self.counts) < MAX_UNKNOWN else OTHERS] += count
         self.source_sets |= other.source_sets
-
-
-def is_blank(line: bytes) -> bool:
-    """Whether a line holds nothing but white space; such lines are not counted as read."""
-    return not line.strip(_WHITESPACE)
 
 
 def read_event(line: bytes, rules: Rules, unknown: UnknownLabels) -> dict[str, Any]:
@@ -147,7 +154,8 @@ def parse_object(line: bytes) -> dict[str, Any]:
     """The JSON object of a line.
 
     Raises:
-        RejectedError: bad_encoding, bad_json, not_an_object; or bad_onset where a NaN onset keeps it from being JSON.
+        RejectedError: bad_encoding, bad_json, not_an_object, repeated_key; or bad_onset where a NaN onset keeps it
+            from being JSON.
     """
     try:
         value = orjson.loads(line)
@@ -155,7 +163,16 @@ def parse_object(line: bytes) -> dict[str, Any]:
         raise _not_json(line, error) from None
     if type(value) is not dict:
         raise RejectedError("not_an_object", f"the line is JSON but not an object: {_shown(value)}")
+    if line_may_repeat(line, count_keys([value])) and (key := repeated_key(line)) is not None:
+        raise RejectedError("repeated_key", f"an object names {_shown(key)} twice, and only one value can be meant")
     return value
+
+
+def in_range(value: float, least: float, most: float) -> float | None:
+    """A number as its range holds it: one that was rounded to just outside is its end; None if it is further out."""
+    if not least - ROUNDING <= value <= most + ROUNDING:
+        return None
+    return min(max(float(value), least), most) + 0.0  # -0.0 becomes 0.0
 
 
 def normalise_path(path: str) -> str:
@@ -205,9 +222,10 @@ def _check_id(name: str, value: Any) -> None:
 def _onset(value: Any) -> float:
     if type(value) not in (int, float):
         raise _wrong("onset_time", _NUMBER, value)
-    if not math.isfinite(value) or value < 0 or value > MAX_ONSET_S:
+    onset = in_range(value, 0.0, MAX_ONSET_S)
+    if onset is None:
         raise RejectedError("bad_onset", f"onset_time must be from 0 to {MAX_ONSET_S:.0f} s, not {_shown(value)}")
-    return float(value) + 0.0  # -0.0 becomes 0.0
+    return onset
 
 
 def _check_components(event: dict[str, Any], rules: Rules, unknown: UnknownLabels) -> None:
@@ -226,7 +244,7 @@ def _check_components(event: dict[str, Any], rules: Rules, unknown: UnknownLabel
     known = [component for component in components if component["label"] in rules.taxonomy.canonical]
     if not known or source_set not in rules.ignoring:
         labels = ", ".join(_shown(component["label"]) for component in strange[:MAX_LISTED])
-        raise RejectedError("unknown_component", f"the {rules.taxonomy.name} taxonomy does not know {labels}")
+        raise RejectedError("unknown_component", f"components: the {rules.taxonomy.name} taxonomy lacks label {labels}")
     event["components"] = known
     event["ignored_components"] = strange
 
@@ -241,8 +259,11 @@ def _check_component(name: str, component: Any) -> None:
         raise _wrong(f"{name}.label", _TEXT, label)
     for key in COMPONENT_RANGES:
         value = component.get(key)
-        if value is not None and (type(value) not in (int, float) or not 0 <= value <= 1):
-            raise _wrong(f"{name}.{key}", "a number from 0 to 1", value)
+        if value is not None:
+            held = in_range(value, 0.0, 1.0) if type(value) in (int, float) else None
+            if held is None:
+                raise _wrong(f"{name}.{key}", "a number from 0 to 1", value)
+            component[key] = held
     bucket = component.get("dynamic_bucket")
     if bucket is not None and type(bucket) is not str:
         raise _wrong(f"{name}.dynamic_bucket", _TEXT, bucket)

@@ -5,7 +5,7 @@ nothing after this can tell them apart.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,6 +72,8 @@ class ParseJob:
         chunk = self.chunk
         blocks: Iterable[bytes] = () if chunk.too_long else chunk.blocks(self.path)
         result = parse_lines(blocks, chunk.offset, self.rules, self.most)
+        if self.rules.shifts:
+            result = replace(result, events=self.rules.shifts.moved(result.events))
         if chunk.too_long:
             refusal = Rejection(0, chunk.offset, "line_too_long", f"the line has {chunk.size:,} bytes")
             result = ChunkResult(1, 1, result.events, result.offsets, result.label_bits, [refusal])

@@ -195,10 +195,7 @@ def onsets(column: list[Any]) -> Floats:
     """Onsets in seconds."""
     if not set(map(type, column)) <= _NUMBERS:
         raise DoubtError
-    times = np.array(column, np.float64) + 0.0  # -0.0 becomes 0.0
-    if times.min() < 0 or times.max() > checks.MAX_ONSET_S:
-        raise DoubtError
-    return times
+    return held(np.array(column, np.float64), 0.0, checks.MAX_ONSET_S)
 
 
 def numbers(column: list[Any], least: float = -np.inf, most: float = np.inf) -> Floats:
@@ -211,9 +208,17 @@ def numbers(column: list[Any], least: float = -np.inf, most: float = np.inf) -> 
         values = np.array(column, np.float64)
     else:
         raise DoubtError
-    if np.fmin.reduce(values) < least or np.fmax.reduce(values) > most:
+    return held(values, least, most)
+
+
+def held(values: Floats, least: float, most: float) -> Floats:
+    """Numbers as their range holds them, as `checks.in_range` gives each; NaN stays."""
+    lowest, highest = np.fmin.reduce(values), np.fmax.reduce(values)
+    if lowest < least - checks.ROUNDING or highest > most + checks.ROUNDING:
         raise DoubtError
-    return values
+    if lowest < least or highest > most:
+        values = np.clip(values, least, most)
+    return values + 0.0  # -0.0 becomes 0.0
 
 
 def flags(column: list[Any]) -> npt.NDArray[np.bool_]:

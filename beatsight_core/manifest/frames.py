@@ -16,6 +16,7 @@ import numpy.typing as npt
 import orjson
 
 from beatsight_core.manifest.fields import Codes, DoubtError
+from beatsight_core.manifest.repeated_keys import count_keys, line_may_repeat, may_repeat, repeated_key
 
 MOST_FRAMES = 0.25
 """New frames per line beyond which cutting does not pay."""
@@ -151,7 +152,10 @@ class Frames:
             self.useful = False
             raise DoubtError
         marks = (*(cut.mark for cut in cuts), b"")
-        value = _loads(b"".join(itertools.chain.from_iterable(zip(parts, marks, strict=True))))
+        text = b"".join(itertools.chain.from_iterable(zip(parts, marks, strict=True)))
+        value = _loads(text)
+        if line_may_repeat(text, count_keys([value])) and repeated_key(text) is not None:
+            raise DoubtError
         if type(value) is not dict or [value.pop(field, None) for field in _ENDS] != [_MARK, _MARK, [_MARK]]:
             raise DoubtError
         frame = self._known[parts] = _Frame(len(self._sizes), parts)
@@ -195,10 +199,19 @@ def _values(pieces: list[bytes]) -> list[Any]:
 
 def _lists(pieces: list[bytes]) -> list[list[Any]]:
     """The lists of pieces that hold no closing bracket: only the brackets put between them can end one."""
-    lists: list[list[Any]] = _loads(_one_line(b"[[" + b"],[".join(pieces) + b"]]"))
-    if len(lists) != len(pieces):
+    text = _one_line(b"[[" + b"],[".join(pieces) + b"]]")
+    lists: list[list[Any]] = _loads(text)
+    if len(lists) != len(pieces) or may_repeat(text, _component_keys(text, lists)):
         raise DoubtError
     return lists
+
+
+def _component_keys(text: bytes, lists: list[list[Any]]) -> int:
+    """The keys of all components; quick where these hold no objects of their own."""
+    flat = list(itertools.chain.from_iterable(lists))
+    if set(map(type, flat)) == {dict} and text.count(b"{") == len(flat):
+        return sum(map(len, flat))
+    return count_keys(lists)
 
 
 def _one_line(text: bytes) -> bytes:

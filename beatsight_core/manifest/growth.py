@@ -17,9 +17,8 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from beatsight_core.errors import DatasetError
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.catalog import SUMMARY, Catalog, broken_files, read_catalog
+from beatsight_core.manifest.catalog import Catalog, broken_files, list_catalogs
 from beatsight_core.manifest.checks import UnknownLabels
 from beatsight_core.manifest.chunks import TakenChunk
 from beatsight_core.manifest.columns import label_bits
@@ -145,16 +144,9 @@ class Growth:
 
 def earlier_catalogs(settings: Settings, path: Path, size: int) -> list[Catalog]:
     """Catalogs of manifests that this one may have grown from, the greatest first."""
-    if is_compressed(path) or not settings.catalog_dir.is_dir():
+    if is_compressed(path):
         return []
-    found = []
-    for folder in settings.catalog_dir.iterdir():
-        try:
-            catalog = read_catalog(folder) if (folder / SUMMARY).is_file() else None
-        except (DatasetError, OSError):
-            continue
-        if catalog is not None and _may_serve(catalog, size):
-            found.append(catalog)
+    found = [catalog for catalog in list_catalogs(settings) if _may_serve(catalog, size)]
     return sorted(found, key=lambda catalog: (-catalog.summary.bytes, catalog.key))
 
 

@@ -8,9 +8,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from beatsight_core.errors import DatasetError, ManifestError
-from beatsight_core.files import read_json, storage_errors, write_json
+from beatsight_core.files import read_json, storage_errors, unless_read_only, write_json
+from beatsight_core.leftovers import fits_temporary
 from beatsight_core.manifest.lines import SUFFIXES
+from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
+from beatsight_core.settings.typed_paths import typed_path
 
 SETTLED_S = 2.0
 """A file modified less than this before it was read may change again without its time stamp showing it."""
@@ -45,9 +48,34 @@ def manifest_key(path: Path) -> str:
     """The name of a manifest everywhere: its stem and the first 8 hex digits of its SHA-256.
 
     Raises:
-        ManifestError: There is no such file.
+        ManifestError: There is no such file, or its name cannot be that of a manifest.
     """
+    require_name(path)
     return key_of(path, manifest_sha256(path))
+
+
+def require_name(path: Path) -> None:
+    """Refuse a manifest that could not be named in a table, a file or a line of text.
+
+    Raises:
+        ManifestError: Its name is not UTF-8 or holds characters that cannot be shown, or is too long.
+    """
+    problem = name_problem(path)
+    if problem:
+        raise ManifestError(f"The manifest's {problem}", where=for_terminal(str(path)), do="rename it")
+
+
+def name_problem(path: Path) -> str | None:
+    """Say why a manifest cannot be called that, or None if it can."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return "path is not UTF-8, so it cannot be shown"
+    if not path.name.isprintable():
+        return "name holds characters that cannot be shown"
+    if not fits_temporary(Path(key_of(path, "0" * 64))):
+        return "name is too long for the folders that are named by it"
+    return None
 
 
 def key_of(path: Path, sha256: str) -> str:
@@ -89,15 +117,19 @@ def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = 
     state = FileState.of(path)
     known = known_sha256(state, memory)
     if known is None:
+        began = time.monotonic()
         prefixes = _digests(path, {*marks, state.size})
         if state.size not in prefixes:
             raise ManifestError("The manifest became shorter while it was read", where=path, do="run again")
         known = prefixes[state.size]
-        settled = time.time() - state.mtime_ns / 1e9 > SETTLED_S and FileState.of(path) == state
+        # A time ahead of this clock is another machine's; then only what was seen unchanged for so long counts.
+        still_s = max(time.time() - state.mtime_ns / 1e9, time.monotonic() - began)
+        settled = still_s > SETTLED_S and FileState.of(path) == state
         if settled:
             _REMEMBERED[state], _PREFIXES[state] = known, prefixes
         if settled and memory is not None and remember:
-            write_json(_note(memory, path), asdict(state) | {"sha256": known})
+            with unless_read_only():
+                write_json(_note(memory, path), asdict(state) | {"sha256": known})
     return known
 
 
@@ -144,10 +176,10 @@ def digest_memory(settings: Settings) -> Path:
 
 
 def inbox_manifests(settings: Settings) -> list[Path]:
-    """The manifest files of the inbox, by name; hidden ones are on their way in."""
+    """The manifest files of the inbox, by name; hidden ones are on their way in. See `inbox` for those left out."""
     found = settings.manifests_dir.iterdir() if settings.manifests_dir.is_dir() else ()
     named = (path for path in found if path.name.endswith(SUFFIXES) and not path.name.startswith("."))
-    return sorted(path for path in named if path.is_file())
+    return sorted(path for path in named if _is_file(path) and not name_problem(path))
 
 
 def resolve_manifest(settings: Settings, ref: str | Path) -> Path:
@@ -159,16 +191,19 @@ def resolve_manifest(settings: Settings, ref: str | Path) -> Path:
     if not str(ref):
         raise ManifestError("No manifest was named", do="name a path, a file in the inbox, or a manifest key")
     inbox = settings.manifests_dir
-    places = [Path(ref).expanduser(), *(inbox / f"{ref}{suffix}" for suffix in ("", *SUFFIXES))]
+    places = [Path(ref), *(inbox / f"{ref}{suffix}" for suffix in ("", *SUFFIXES))]
     for place in places:
         if _is_file(place):
             return place.absolute()
     found = _by_key(settings, str(ref))
     if found is not None:
         return found
+    typed = typed_path(str(ref))
+    if _is_file(typed):
+        return typed.absolute()
     raise ManifestError(
         f"There is no manifest {str(ref)!r}",
-        where=places[0].absolute(),
+        where=typed.absolute(),
         why=f"it is neither a file, nor one in {inbox}, nor the key of a catalog or of a manifest there",
         do=f"check the name; the inbox holds {_named(inbox_manifests(settings))}",
     )
@@ -189,11 +224,9 @@ def _by_key(settings: Settings, ref: str) -> Path | None:
 
 def _recorded(settings: Settings, key: str) -> Path | None:
     """The path that a catalog was made from."""
-    if "/" in key or key.startswith("."):
-        return None
     try:
-        return Path(read_json(settings.catalog_dir / key / "summary.json")["manifest"])
-    except (DatasetError, KeyError, TypeError, OSError):
+        return Path(read_json(settings.catalog_folder(key) / "summary.json")["manifest"])
+    except (DatasetError, KeyError, TypeError, OSError, ValueError):
         return None
 
 

@@ -27,6 +27,12 @@ from beatsight_core.manifest.tally import Tally
 from beatsight_core.progress import Progress, Task
 from beatsight_core.workers import WorkerPool
 
+GIVE_UP = 1_000_000
+"""After so many refused lines, if hardly any line is an event, the rest is not looked at."""
+
+FEWEST_EVENTS = 0.01
+"""Of the lines so far: with a smaller share the file is no manifest."""
+
 SHOWN_REJECTIONS = 3
 """Rejections that the error of a manifest without any valid event repeats."""
 
@@ -69,7 +75,7 @@ class Intake:
         """Write `events.parquet`, `rejected.jsonl` and `chunks.jsonl`.
 
         Raises:
-            ManifestError: The manifest is damaged or holds no valid event.
+            ManifestError: The manifest is damaged, or holds no valid event, or hardly any among very many lines.
         """
         total = None if is_compressed(self._path) or self._limit else self._path.stat().st_size / 1e6
         with (
@@ -80,6 +86,8 @@ class Intake:
         ):
             for taken in pool.map(self._jobs()):
                 records.write(self._take(taken, table, rejected.write, task).to_line())
+                if not taken.result.whole or self._hopeless:
+                    raise self._nothing_valid()
         if not self.kept:
             raise self._nothing_valid()
         self._ids = SeenKeys()  # its memory is wanted for the hits
@@ -144,17 +152,21 @@ class Intake:
             if len(self._shown) < SHOWN_REJECTIONS:
                 self._shown.append(f"line {row['line']}: {rejection.message}")
 
+    @property
+    def _hopeless(self) -> bool:
+        refused = self.read_lines - self.kept
+        return refused > GIVE_UP and self.kept < FEWEST_EVENTS * self.read_lines
+
     def _nothing_valid(self) -> ManifestError:
-        path = self._path
         if not self.read_lines:
-            return ManifestError("The manifest holds no line", where=path, do="export it again")
-        with path.open("rb") as handle:
-            utf16 = handle.read(2) in (b"\xff\xfe", b"\xfe\xff")
+            return ManifestError("The manifest holds no line", where=self._path, do="export it again")
+        none = f"None of the manifest's {self.read_lines:,} lines is a valid event"
+        few = f"Only {self.kept:,} of the manifest's first {self.read_lines:,} lines are valid events"
         return ManifestError(
-            f"None of the manifest's {self.read_lines:,} lines is a valid event",
-            where=path,
+            few if self.kept else none,
+            where=self._path,
             why="; ".join(self._shown),
-            do="save the file as UTF-8" if utf16 else "mend the manifest, or the taxonomy and source sets in settings",
+            do="mend the manifest, or the taxonomy and source sets in settings",
         )
 
 

@@ -18,10 +18,9 @@ import pyarrow as pa
 
 from beatsight_core.errors import ManifestError, UsageError
 from beatsight_core.files import atomic_path
-from beatsight_core.manifest.checks import is_blank
 from beatsight_core.manifest.chunks import run_job
 from beatsight_core.manifest.identity import FileState
-from beatsight_core.manifest.lines import SUFFIXES, Chunk, is_compressed, read_chunks
+from beatsight_core.manifest.lines import SUFFIXES, Chunk, is_compressed, read_chunks, solid_lines
 from beatsight_core.manifest.parsing import BOM
 from beatsight_core.manifest.repeats import Keys, Mask, first_of_equal, text_keys
 from beatsight_core.progress import Progress, SilentProgress
@@ -298,7 +297,7 @@ def _lines(path: Path, chunk: Chunk) -> Iterator[bytes]:
         )
     for number, block in enumerate(chunk.blocks(path)):
         text = block.removeprefix(BOM) if number == 0 and chunk.offset == 0 else block
-        yield from (line for line in text.split(b"\n") if not is_blank(line))
+        yield from solid_lines(text).lines
 
 
 def _text_sink(path: Path, name: str) -> Any:

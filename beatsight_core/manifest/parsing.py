@@ -17,16 +17,25 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from beatsight_core.manifest import checks, fields
+from beatsight_core.manifest import checks
 from beatsight_core.manifest.checks import RejectedError, Rules, UnknownLabels
 from beatsight_core.manifest.columns import Columns
 from beatsight_core.manifest.fields import DoubtError
 from beatsight_core.manifest.frames import Frames
-from beatsight_core.manifest.lines import MAX_LINE_BYTES
+from beatsight_core.manifest.lines import MAX_LINE_BYTES, Ints, SolidLines, solid_lines
+from beatsight_core.manifest.repeated_keys import (
+    count_event_keys,
+    count_keys,
+    line_may_repeat,
+    may_repeat,
+    repeated_key,
+)
 
 BOM = b"\xef\xbb\xbf"
 
-Ints = npt.NDArray[np.int64]
+MOST_REFUSED = 200_000
+"""More lines than this are refused of no chunk of events, which have more bytes each: a chunk of shorter lines is left
+there, so that a small archive of endless nonsense fills neither memory nor drive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,7 @@ class ChunkResult:
         label_bits: Of each event, the set of its components as bits in class order.
         rejections: The others, with their reasons.
         unknown: Labels that the taxonomy lacks.
+        whole: Whether it was read to its end, or to the lines that were wanted; if not, it holds nonsense.
     """
 
     lines: int
@@ -61,6 +71,7 @@ class ChunkResult:
     label_bits: npt.NDArray[np.uint64]
     rejections: list[Rejection] = field(default_factory=list)
     unknown: UnknownLabels = field(default_factory=UnknownLabels)
+    whole: bool = True
 
 
 def parse_lines(blocks: Iterable[bytes], offset: int, rules: Rules, most: int | None = None) -> ChunkResult:
@@ -78,7 +89,7 @@ def parse_lines(blocks: Iterable[bytes], offset: int, rules: Rules, most: int | 
             start = len(BOM) if offset == 0 and block.startswith(BOM) else 0
             reader.read(block[start:], offset + start)
             offset += len(block)
-            if reader.enough:
+            if reader.enough or reader.hopeless:
                 break
     return reader.result()
 
@@ -91,21 +102,27 @@ class _Reader:
         self._columns, self._frames = Columns(rules), Frames()
         self._rejections: list[Rejection] = []
         self._unknown = UnknownLabels()
-        self._lines = self._blank = 0
+        self._lines = self._read = 0
 
     @property
     def enough(self) -> bool:
-        return self._most is not None and self._lines - self._blank >= self._most
+        """Whether all lines that are wanted were read."""
+        return self._most is not None and self._read >= self._most
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether so many lines were refused that it makes no sense to go on."""
+        return len(self._rejections) > MOST_REFUSED
 
     def read(self, block: bytes, offset: int) -> None:
         singly = self._most is not None or len(block) > MAX_LINE_BYTES
         if not singly and self._read_framed(block, offset):
             return
-        lines = block.split(b"\n")
-        if not lines[-1]:
-            lines.pop()
-        if singly or not self._read_at_once(lines, offset, escapes=b"\\" in block):
-            self._read_singly(lines, offset, cut=not block.endswith(b"\n"))
+        found = solid_lines(block)
+        if not found.lines:
+            self._lines += found.total
+        elif singly or not self._read_at_once(found, block, offset):
+            self._read_singly(found, offset, cut=not block.endswith(b"\n"))
 
     def _read_framed(self, block: bytes, offset: int) -> bool:
         """Take all lines as events that share frames; false, with nothing taken, if that is in doubt."""
@@ -118,39 +135,37 @@ class _Reader:
             self._frames.drop_fresh()
             return False
         self._lines += len(cut.ids)
+        self._read += len(cut.ids)
         return True
 
-    def _read_at_once(self, lines: list[bytes], offset: int, *, escapes: bool) -> bool:
+    def _read_at_once(self, found: SolidLines, block: bytes, offset: int) -> bool:
         """Take all lines as events; false, with nothing taken, if any of them is in doubt."""
-        places = np.arange(self._lines, self._lines + len(lines))
-        lengths = np.fromiter(map(len, lines), np.int64, len(lines))
-        offsets = offset + fields.offsets_of(lengths + 1)[:-1]
         try:
-            self._columns.add(list(map(orjson.loads, lines)), places, offsets, escapes=escapes)
+            events = list(map(orjson.loads, found.lines))
+            _require_single_keys(block, found.lines, events)
+            self._columns.add(events, self._lines + found.places, offset + found.offsets, escapes=b"\\" in block)
         except (DoubtError, orjson.JSONDecodeError):
             return False
-        self._lines += len(lines)
+        self._lines += found.total
+        self._read += len(found)
         return True
 
-    def _read_singly(self, lines: list[bytes], offset: int, *, cut: bool) -> None:
+    def _read_singly(self, found: SolidLines, offset: int, *, cut: bool) -> None:
         events, places, offsets = [], [], []
-        for position, line in enumerate(lines):
+        for line, place, begin in zip(found.lines, found.places.tolist(), found.offsets.tolist(), strict=True):
             if self.enough:
                 break
-            place, begin = self._lines, offset
-            self._lines, offset = self._lines + 1, offset + len(line) + 1
-            if checks.is_blank(line):
-                self._blank += 1
-                continue
+            self._read += 1
             try:
                 events.append(self._event(line))
-                places.append(place)
-                offsets.append(begin)
+                places.append(self._lines + place)
+                offsets.append(offset + begin)
             except RejectedError as refusal:
                 message = refusal.message
-                if cut and position == len(lines) - 1 and refusal.reason == "bad_json":
+                if cut and place == found.total - 1 and refusal.reason == "bad_json":
                     message += "; it is the last line and has no line end, so the file may have been cut"
-                self._rejections.append(Rejection(place, begin, refusal.reason, message))
+                self._rejections.append(Rejection(self._lines + place, offset + begin, refusal.reason, message))
+        self._lines += found.total
         if events:
             self._columns.add(events, np.array(places), np.array(offsets), escapes=False)
 
@@ -162,13 +177,29 @@ class _Reader:
     def result(self) -> ChunkResult:
         return ChunkResult(
             lines=self._lines,
-            read=self._lines - self._blank,
+            read=self._read,
             events=self._columns.batch(),
             offsets=self._columns.offsets(),
             label_bits=self._columns.label_bits(),
             rejections=self._rejections,
             unknown=self._unknown,
+            whole=not self.hopeless,
         )
+
+
+def _require_single_keys(block: bytes, lines: list[bytes], events: list[Any]) -> None:
+    """Make sure that no object names a key twice.
+
+    Args:
+        block: The text of the lines.
+        lines: The lines.
+        events: What they were read into.
+    """
+    if not may_repeat(block, count_event_keys(block, events)):
+        return
+    for line, event in zip(lines, events, strict=True):
+        if line_may_repeat(line, count_keys([event])) and repeated_key(line) is not None:
+            raise DoubtError
 
 
 @contextlib.contextmanager

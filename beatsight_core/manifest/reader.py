@@ -6,19 +6,13 @@ folder appears under its name when it is whole.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError, ManifestError, UsageError
-from beatsight_core.files import (
-    atomic_folder,
-    exclusive_lock,
-    find_leftovers,
-    remove_leftovers,
-    sha256_file,
-    write_json,
-)
+from beatsight_core.files import atomic_folder, exclusive_lock, sha256_file, write_json
+from beatsight_core.leftovers import find_leftovers, remove_leftovers
 from beatsight_core.manifest.assembly import Assembly
 from beatsight_core.manifest.catalog import (
     CHUNKS,
@@ -29,6 +23,7 @@ from beatsight_core.manifest.catalog import (
     Catalog,
     CatalogSummary,
     catalog_inputs,
+    is_catalog,
     open_catalog,
     read_catalog,
 )
@@ -45,6 +40,7 @@ from beatsight_core.manifest.identity import (
     manifest_sha256,
     manifest_stem,
     prefix_sha256,
+    require_name,
     resolve_manifest,
     split_limit,
 )
@@ -53,6 +49,7 @@ from beatsight_core.manifest.lines import is_compressed
 from beatsight_core.manifest.sampling import profile_of, write_sampling
 from beatsight_core.manifest.sessions import SessionParts
 from beatsight_core.manifest.splits import SPLITS
+from beatsight_core.names import file_name
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
@@ -126,25 +123,22 @@ def build_catalog(
             request = _request(settings, ref, path, limit, pool)
             return _fresh(folder, request) or _build(request, folder, pool, progress, None)
         request = _request(settings, ref, path, limit, pool, remember=True)
-        target = settings.catalog_dir / request.key
-        left = find_leftovers(settings.catalog_dir)  # a killed writer's; they go even if there is nothing to make
+        target = settings.catalog_folder(request.key)
+        left = find_leftovers(settings.catalog_dir, is_catalog)  # they go even if there is nothing to make
         return (None if left else _fresh(target, request)) or _build_locked(request, target, pool, progress)
 
 
 def _build_locked(request: _Request, target: Path, pool: _Pool, progress: Progress) -> Catalog:
     settings = request.settings
-    with exclusive_lock(settings.catalog_dir / ".locks" / request.key):
-        remove_leftovers(settings.catalog_dir)
+    with exclusive_lock(settings.catalog_dir / ".locks" / file_name(request.key)):
+        remove_leftovers(settings.catalog_dir, is_catalog)
         # Whoever held the lock before may have made it.
         return _fresh(target, request) or _build(request, target, pool, progress, _growth(request))
 
 
 def _manifest_path(settings: Settings, ref: str | Path) -> Path:
     path = resolve_manifest(settings, ref)
-    if not str(path).isprintable():
-        raise ManifestError(
-            "The manifest's path holds characters that cannot be shown", where=ascii(str(path)), do="rename it"
-        )
+    require_name(path)
     return path
 
 
@@ -210,6 +204,8 @@ def _build(request: _Request, target: Path, pool: _Pool, progress: Progress, gro
         assembly.make(pool, folder / HITS, progress)
         intake.clear()
         summary = _summary(request, intake, assembly, folder, sum(part.events - part.different for part in parts))
+        moved = rules.shifts.corrections({(part.source_set, part.session_id) for part in parts})
+        summary = replace(summary, corrections=moved)
         write_sampling(Catalog(request.key, folder, summary), parts, profile)
         write_json(folder / SUMMARY, summary.to_json())
     return Catalog(request.key, target, summary)

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.files import atomic_path, digest_json
+from beatsight_core.files import atomic_path, digest_json, unless_read_only
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.sessions import SessionPart, count_sessions
 from beatsight_core.settings import Settings
@@ -213,11 +213,19 @@ def read_sampling(settings: Settings, catalog: Catalog) -> Sampling:
     except (OSError, KeyError, TypeError, ValueError, AttributeError, pa.ArrowException):
         whole = False
     if not whole:
-        return write_sampling(catalog, count_sessions(catalog.events_path), profile)
+        return _kept_if_possible(catalog, count_sessions(catalog.events_path), profile)
     sessions = pl.DataFrame(table)
     if said["digest"] == _digest(profile):
         return Sampling(profile, sessions)
-    return write_sampling(catalog, _parts(sessions), profile)
+    return _kept_if_possible(catalog, _parts(sessions), profile)
+
+
+def _kept_if_possible(catalog: Catalog, parts: Iterable[SessionPart], profile: SamplingProfile) -> Sampling:
+    """The weights, put beside the catalog unless nothing may be written there."""
+    parts = list(parts)
+    with unless_read_only():
+        return write_sampling(catalog, parts, profile)
+    return Sampling(profile, weigh(parts, profile))
 
 
 def weigh(parts: Iterable[SessionPart], profile: SamplingProfile) -> pl.DataFrame:

@@ -1,33 +1,34 @@
-"""What others are told when the champion changes: configurations and status pages, brought in line once per change.
+"""What external files are told when the champion changes: configurations and status pages, brought in line.
 
-Like the pair and the history these derive from the pointer, so a kill is completed by the next command. But they belong
-to somebody else: what a person writes into them afterwards stays, until the champion changes again or
-settings name other files. `models/announced.json` says up to which change they were brought in line.
+Like the pair and the history these derive from the pointer, so a kill is completed by the next promote, rollback or
+`models --apply`; a listing only says what is pending. But they belong to somebody else: what a person writes into them
+afterwards stays, until the champion changes again or somebody asks for it (`external_files`).
 """
 
 import logging
-from typing import Any
+from collections.abc import Collection
 
-from beatsight_core.errors import BeatSightError, DatasetError
-from beatsight_core.evaluation.lookup import VERSION, WEIGHTS, listed_digests, version_folder
+from beatsight_core.errors import BeatSightError
+from beatsight_core.evaluation.lookup import WEIGHTS
 from beatsight_core.evaluation.roles import Champion
-from beatsight_core.files import digest_json, read_json, write_json
+from beatsight_core.files import write_json
 from beatsight_core.promotion.bundle import number_for
 from beatsight_core.promotion.configs import Standing, plan_configs
 from beatsight_core.promotion.criteria import Judgement
-from beatsight_core.promotion.foreign_file import FileChange
-from beatsight_core.promotion.status_pages import check_pages, plan_pages
+from beatsight_core.promotion.external_files import (
+    ANNOUNCED,
+    CHANGED,
+    REFUSED,
+    ExternalPlace,
+    external_places,
+    record_of,
+    standing_of,
+)
+from beatsight_core.promotion.foreign_file import FileChange, require_writable
+from beatsight_core.promotion.status_pages import check_pages, page_updates
 from beatsight_core.settings import Settings
 
 logger = logging.getLogger("beatsight")
-
-ANNOUNCED = "announced.json"
-
-
-def standing_of(settings: Settings, version: int) -> Standing:
-    """What configurations are told of a version that is there."""
-    folder = version_folder(settings, version)
-    return Standing(version, read_json(folder / VERSION)["run_id"], listed_digests(folder)[WEIGHTS])
 
 
 def standing_to_be(settings: Settings, judgement: Judgement, forced: str | None) -> Standing:
@@ -36,13 +37,31 @@ def standing_to_be(settings: Settings, judgement: Judgement, forced: str | None)
     return Standing(version, judgement.run_id, judgement.record["digests"][WEIGHTS])
 
 
-def plan_announcement(settings: Settings, champion: Champion) -> list[FileChange]:
+def plan_announcement(
+    settings: Settings, champion: Champion, places: Collection[ExternalPlace] | None = None
+) -> list[FileChange]:
     """What is to be written now that, or in case that, this is the champion. Changes nothing.
+
+    Args:
+        settings: Name the files.
+        champion: Who is, or would be, champion.
+        places: Those that are looked at; all by default.
+
+    Returns:
+        A change per file that is not as it should be.
 
     Raises:
         SettingsError: A file that settings name cannot be brought in line; says what to do.
     """
-    return [*plan_configs(settings, standing_of(settings, champion.version)), *plan_pages(settings, champion)]
+    keys = None if places is None else {each.place for each in places}
+    targets = [each for each in settings.release.configs if keys is None or (str(each.file), each.key) in keys]
+    pages = {each.key for each in places or ()} if keys is not None else {"current_status", "next_steps"}
+    changes = plan_configs(settings, standing_of(settings, champion.version), targets) if targets else []
+    changes += [update.change for update in page_updates(settings, champion, pages)]
+    changes = [change for change in changes if change.after != change.before]
+    for change in changes:
+        require_writable(change)
+    return changes
 
 
 def check_announcement(settings: Settings, standing: Standing) -> list[FileChange]:
@@ -52,26 +71,45 @@ def check_announcement(settings: Settings, standing: Standing) -> list[FileChang
         SettingsError: A file that settings name cannot be brought in line; says what to do.
     """
     check_pages(settings)
-    return plan_configs(settings, standing)
+    changes = plan_configs(settings, standing)
+    for change in changes:
+        require_writable(change)
+    return changes
 
 
-def announce(settings: Settings, champion: Champion) -> list[FileChange]:
-    """Bring in line what is not. The caller holds the lock of the models.
+def to_be_written(places: Collection[ExternalPlace], *, everything: bool = False) -> list[ExternalPlace]:
+    """The places that are brought in line: those with pending updates; with `everything` also what somebody changed."""
+    return [each for each in places if each.is_pending or (everything and each.state == CHANGED)]
+
+
+def announce(settings: Settings, champion: Champion, *, everything: bool = False) -> list[FileChange]:
+    """Bring external files in line. The caller holds the lock of the models.
+
+    Args:
+        settings: Name the files.
+        champion: Who is champion.
+        everything: Whether what somebody else wrote there is replaced too.
 
     Returns:
-        What was changed; nothing if this change had been announced before.
+        What was changed; nothing if all is in line.
 
     Raises:
-        SettingsError: A file cannot be brought in line.
+        SettingsError: A file cannot be brought in line; none is changed then.
         StorageError: The drive refused; the next command goes on.
     """
-    mark = _mark(settings, champion)
-    if mark is None or _announced(settings) == mark:
+    places = external_places(settings, champion)
+    if not places:
         return []
-    changes = [change for change in plan_announcement(settings, champion) if change.after != change.before]
+    for each in places:
+        if each.state == REFUSED and each.problem is not None:
+            raise each.problem
+    chosen = to_be_written(places, everything=everything)
+    changes = plan_announcement(settings, champion, chosen)
     for change in changes:
         change.apply()
-    write_json(settings.models_dir / ANNOUNCED, mark)
+    record = record_of(settings, champion, places, chosen)
+    if record is not None:
+        write_json(settings.models_dir / ANNOUNCED, record)
     return changes
 
 
@@ -87,24 +125,4 @@ def announce_if_possible(settings: Settings, champion: Champion) -> tuple[list[F
         return announce(settings, champion), None
     except BeatSightError as error:
         logger.warning("the change of champion is not announced everywhere: %s", error)
-        return [], f"not everybody is told of it yet; the next command tries again: {error}"
-
-
-def _mark(settings: Settings, champion: Champion) -> dict[str, Any] | None:
-    """Which change it is, and who is to be told; None if nobody is."""
-    release = settings.release
-    told = {
-        "configs": [[str(each.file), each.key, each.value] for each in release.configs],
-        "pages": [str(page) for page in (release.current_status, release.next_steps) if page],
-    }
-    if not any(told.values()):
-        return None
-    return {"change": len(champion.history), "version": champion.version, "told": digest_json(told)}
-
-
-def _announced(settings: Settings) -> Any:
-    path = settings.models_dir / ANNOUNCED
-    try:
-        return read_json(path) if path.is_file() else None
-    except DatasetError:
-        return None
+        return [], f"not everybody is told of it yet; `beatsight models --apply` tries again: {error}"

@@ -17,7 +17,6 @@ since, another folder is made beside it.
 """
 
 import datetime
-import glob
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,19 +30,19 @@ from beatsight_core.files import (
     digest_bytes,
     digest_json,
     exclusive_lock,
-    is_temporary,
     read_json,
-    remove_leftovers,
     sha256_file,
     write_json,
     write_text,
 )
-from beatsight_core.promotion.archive_check import ABOUT, SUMS, check_archive
+from beatsight_core.leftovers import remove_leftovers
+from beatsight_core.promotion.archive_check import ABOUT, SUMS, archive_folders, check_archive, is_archive
 from beatsight_core.promotion.archive_sources import found_files, made_texts
+from beatsight_core.promotion.criteria import is_version_of
 from beatsight_core.promotion.registry import champion
 from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, open_run
+from beatsight_core.training.records import Run, list_runs, open_run
 
 FORMAT = 2
 """2: with gates/, status/, and what W&B shows."""
@@ -113,18 +112,19 @@ def _champions_run(settings: Settings) -> str:
     now = champion(settings)
     if now is None:
         raise ModelError("There is no champion to archive", where=settings.models_dir, do="name a run, or promote one")
-    return str(read_json(version_folder(settings, now.version) / VERSION)["run_id"])
+    about = read_json(version_folder(settings, now.version) / VERSION)
+    put_aside = [run for run in list_runs(settings) if run.trained_as != run.run_id]
+    of_it = (run.run_id for run in put_aside if is_version_of(settings, now.version, run))
+    return next(of_it, str(about["run_id"]))
 
 
 def _archived_before(settings: Settings, trained: Run, inputs: str) -> Path | None:
     """An archive of this run that was made from the same files and is whole."""
     for day in settings.archive_dir.glob("*/"):
-        remove_leftovers(day)
-    for about in sorted(settings.archive_dir.glob(f"*/{glob.escape(trained.run_id)}*/{ABOUT}")):
-        if is_temporary(about.parent):
-            continue
-        if _names(about, trained, inputs) and check_archive(about.parent).whole:
-            return about.parent
+        remove_leftovers(day, is_archive)
+    for folder in archive_folders(settings):
+        if (folder / ABOUT).is_file() and _names(folder / ABOUT, trained, inputs) and check_archive(folder).whole:
+            return folder
     return None
 
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from beatsight_core.errors import UsageError
-from beatsight_core.files import is_temporary, sha256_file, storage_errors
+from beatsight_core.errors import DatasetError, UsageError
+from beatsight_core.files import read_json, sha256_file, storage_errors
+from beatsight_core.leftovers import is_temporary
 from beatsight_core.settings import Settings
+from beatsight_core.settings.typed_paths import typed_path
 
 ABOUT, SUMS = "archive.json", "SHA256SUMS"
 
@@ -49,6 +51,22 @@ class ArchiveCheck:
         }
 
 
+def archive_folders(settings: Settings) -> list[Path]:
+    """List the archives, by day and run, without those that are being written or never were done."""
+    found = settings.archive_dir.glob("*/*")
+    return sorted(path for path in found if path.is_dir() and not is_temporary(path, is_archive))
+
+
+def is_archive(folder: Path) -> bool:
+    """Return whether a folder is the archive of the run that its name says, and no leftover of another."""
+    try:
+        run_id = str(read_json(folder / ABOUT)["run_id"])
+    except (DatasetError, OSError, TypeError, KeyError):
+        return False
+    name, number = folder.name.removeprefix(run_id), folder.name.removeprefix(f"{run_id}-")
+    return name == "" or (number != folder.name and number.isdecimal())
+
+
 def check_archive(folder: Path) -> ArchiveCheck:
     """Compare every file of an archive with its `SHA256SUMS`.
 
@@ -83,10 +101,10 @@ def check_archives(settings: Settings, which: str | None = None) -> list[Archive
         StorageError: A file cannot be read.
     """
     with storage_errors(settings.archive_dir):
-        folders = sorted(path for path in settings.archive_dir.glob("*/*") if path.is_dir() and not is_temporary(path))
+        folders = archive_folders(settings)
     chosen = folders if which is None else [path for path in folders if _is_meant(path, which)]
     if which is not None and not chosen:
-        elsewhere = Path(which)  # a copy on another drive
+        elsewhere = typed_path(which)  # a copy on another drive
         if not any((elsewhere / name).is_file() for name in (ABOUT, SUMS)):
             raise UsageError(
                 f"There is no archive {which!r}",
@@ -99,8 +117,11 @@ def check_archives(settings: Settings, which: str | None = None) -> list[Archive
 
 def _is_meant(folder: Path, which: str) -> bool:
     """Whether an archive is the one named, or one of the day or run named."""
-    named = which and Path(which).is_dir() and Path(which).resolve() in (folder.resolve(), folder.parent.resolve())
-    return bool(named or folder.parent.name == which or (which and folder.name.startswith(which)))
+    if not which:
+        return False
+    typed = typed_path(which)
+    named = typed.is_dir() and typed.resolve() in (folder.resolve(), folder.parent.resolve())
+    return named or folder.parent.name == which or folder.name.startswith(which)
 
 
 def _is_plain_folder(path: Path) -> bool:

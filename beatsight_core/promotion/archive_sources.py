@@ -14,11 +14,14 @@ from beatsight_core.evaluation.folder import CONFUSION_PICTURE, LABEL_ERRORS
 from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, version_folder
 from beatsight_core.evaluation.report import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
 from beatsight_core.evaluation.roles import read_pointer
-from beatsight_core.files import file_name, is_temporary
 from beatsight_core.health.compare import BASELINE_FILE
+from beatsight_core.leftovers import is_temporary
+from beatsight_core.names import place_in
 from beatsight_core.promotion.bundle import CARD, INFRASTRUCTURE, about_version, versions
+from beatsight_core.promotion.criteria import is_version_of
 from beatsight_core.promotion.record import RECORD
 from beatsight_core.promotion.status_pages import written_sections
+from beatsight_core.safe_text import csv_row
 from beatsight_core.settings import Settings
 from beatsight_core.training import records
 from beatsight_core.training.mirror import flat_numbers
@@ -42,7 +45,7 @@ _WHY_ABSENT = {
 
 def found_files(settings: Settings, trained: Run) -> tuple[dict[str, Path], list[str]]:
     """Place in the archive -> file, of all that is there; and what is not, with the reason where it is known."""
-    catalog, health = settings.catalog_dir / trained.key, settings.health_dir / file_name(trained.key)
+    catalog, health = settings.catalog_folder(trained.key), place_in(settings.health_dir, trained.key)
     wanted = {f"run/{name}": trained.folder / name for name in (*_RUN_FILES, records.TRACKING)}
     wanted |= {f"run/{WAIVED}": trained.folder / WAIVED} if (trained.folder / WAIVED).is_file() else {}
     wanted["gate.json"] = trained.folder / RECORD
@@ -94,9 +97,9 @@ def history_csv(history: Sequence[Mapping[str, Any]]) -> str:
     rows = [dict(_flat(record)) for record in history]
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(csv_row(columns))
+    writer.writerows(csv_row(row.get(column, "") for column in columns) for row in rows)
     return text.getvalue()
 
 
@@ -113,7 +116,7 @@ def _of_versions(settings: Settings, trained: Run) -> dict[str, Path]:
     for version in versions(settings):
         folder = version_folder(settings, version)
         about = about_version(settings, version)
-        if about and about["run_id"] == trained.run_id:
+        if about and (about["run_id"] == trained.run_id or is_version_of(settings, version, trained)):
             names = (CARD, VERSION, CHECKSUMS, *([INFRASTRUCTURE] if (folder / INFRASTRUCTURE).is_file() else []))
             wanted |= {f"model/{version}/{name}": folder / name for name in names}
     return wanted

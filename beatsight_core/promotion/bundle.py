@@ -12,7 +12,8 @@ from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, verified_version, version_folder
 from beatsight_core.evaluation.report import METRICS, features_for, read_evaluation
 from beatsight_core.evaluation.roles import read_pointer
-from beatsight_core.files import atomic_folder, read_json, remove_leftovers, write_json, write_text
+from beatsight_core.files import atomic_folder, read_json, write_json, write_text
+from beatsight_core.leftovers import never, remove_leftovers
 from beatsight_core.promotion.card import data_by_source, model_card
 from beatsight_core.promotion.criteria import Judgement
 from beatsight_core.promotion.export import checksums
@@ -80,7 +81,7 @@ def write_version(settings: Settings, trained: Run, judgement: Judgement, force:
         StorageError: The drive refused; no version was made.
     """
     if (settings.models_dir / "versions").is_dir():
-        remove_leftovers(settings.models_dir / "versions")
+        remove_leftovers(settings.models_dir / "versions", never)
     version, is_made = number_for(settings, judgement, force)
     if is_made:
         require_fit(settings, verified_version(settings, version))

@@ -1,6 +1,7 @@
 """Which run is meant: the one named, else the newest finished one of a manifest."""
 
 from beatsight_core.errors import ModelError
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, list_runs, open_run
 
@@ -31,5 +32,5 @@ def candidate(settings: Settings, key: str, run_id: str | None = None) -> Run:
     found = open_run(settings, run_id) if run_id else newest_run(settings, key)
     if found is None or found.status != "finished":
         said = f"Run {run_id!r} is not finished" if found else f"No run of manifest {key} is finished"
-        raise ModelError(said, where=settings.run_root, do=f"train first: beatsight train {key}")
+        raise ModelError(said, where=settings.run_root, do=f"train first: beatsight train {for_shell(key)}")
     return found

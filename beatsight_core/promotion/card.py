@@ -4,16 +4,15 @@ Text that comes from data (names of source sets, licences, a reason given for fo
 links, tables or HTML of its own.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
 
 from beatsight_core.features.cache import Features
+from beatsight_core.safe_text import for_markdown
 
 WEAK_COMPONENTS = 5
-_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def data_by_source(features: Features) -> list[dict[str, Any]]:
@@ -60,19 +59,9 @@ def model_card(about: Mapping[str, Any], content: Mapping[str, Any], record: Map
     return "\n\n".join(parts) + "\n"
 
 
-def escaped(value: Any) -> str:
-    """Text from data, on one line, with everything that Markdown or HTML would read escaped.
-
-    Characters that steer a terminal or turn the direction of what follows them become U+FFFD.
-    """
-    text = _STEERING.sub("\ufffd", " ".join(str(value).split()))
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", text)
-
-
 def warning(notice: str) -> str:
     """A notice that nobody overlooks, in its own letters: a reason is quoted as it was given."""
-    return f"> **NOTICE: {escaped(notice)}**"
+    return f"> **NOTICE: {for_markdown(notice)}**"
 
 
 def _warnings(about: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
@@ -82,8 +71,8 @@ def _warnings(about: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     if about["forced"]:
         failed = ", ".join(row["title"] for row in record["criteria"] if not row["passed"]) or "none"
         warnings.append(
-            f"> **PROMOTED BY FORCE.** Reason given by {escaped(about['promoted']['user'])}: "
-            f"{escaped(about['forced'])}. Criteria not met: {escaped(failed)}."
+            f"> **PROMOTED BY FORCE.** Reason given by {for_markdown(about['promoted']['user'])}: "
+            f"{for_markdown(about['forced'])}. Criteria not met: {for_markdown(failed)}."
         )
     return warnings
 
@@ -106,7 +95,10 @@ def _data_table(rows: Sequence[Mapping[str, Any]]) -> str:
     columns = ("source_set", "licence", "hits", "sessions", "synthetic", "train", "val", "calibration")
     return _table(
         [name.replace("_", " ") for name in columns],
-        [[escaped(row[name]) if isinstance(row[name], str) else f"{row[name]:,}" for name in columns] for row in rows],
+        [
+            [for_markdown(row[name]) if isinstance(row[name], str) else f"{row[name]:,}" for name in columns]
+            for row in rows
+        ],
     )
 
 
@@ -171,10 +163,10 @@ def _criteria(record: Mapping[str, Any]) -> str:
     rows = [
         [
             "met" if row["passed"] else "**NOT MET**",
-            escaped(row["title"]),
+            for_markdown(row["title"]),
             _number(row["value"]),
             f"{row['sign']} {row['limit']:g}",
-            escaped(row["message"]),
+            for_markdown(row["message"]),
         ]
         for row in record["criteria"]
     ]
@@ -182,7 +174,7 @@ def _criteria(record: Mapping[str, Any]) -> str:
 
 
 def _facts(pairs: Iterable[tuple[str, Any]]) -> str:
-    return "\n".join(f"- {name}: {escaped(value)}" for name, value in pairs)
+    return "\n".join(f"- {name}: {for_markdown(value)}" for name, value in pairs)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -5,14 +5,13 @@ show what that one has to show, so that another name is no way around a gate.
 """
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.promotion.health_record import require_health
 from beatsight_core.promotion.probe_record import require_probe
 from beatsight_core.settings import Settings
-from beatsight_core.training.presets import preset_values
+from beatsight_core.training.presets import TrainingConfig, preset_values
 from beatsight_core.training.waivers import Waiver
 
 logger = logging.getLogger("beatsight")
@@ -22,26 +21,29 @@ HEALTH, PROBE = "health", "probe"
 REQUIRED: Mapping[str, tuple[str, ...]] = {"baseline": (HEALTH,), "long_run": (HEALTH, PROBE)}
 """Preset -> what is asked for. The warm-up probe is cheap, and often run to find out, so nothing is asked of it."""
 
-_CHECKS: Mapping[str, Callable[[Settings, str], Any]] = {HEALTH: require_health, PROBE: require_probe}
-
 
 def required(preset: str, epochs: int) -> tuple[str, ...]:
     """The gates that a run must have passed: its preset's, and those of each preset that ships with no more epochs."""
     asking = {preset, *(name for name in REQUIRED if epochs >= preset_values(name)["epochs"])}
-    return tuple(gate for gate in _CHECKS if any(gate in REQUIRED.get(name, ()) for name in asking))
+    return tuple(gate for gate in (HEALTH, PROBE) if any(gate in REQUIRED.get(name, ()) for name in asking))
 
 
 def require_clearance(
-    settings: Settings, key: str, preset: str, epochs: int, *, despite: Mapping[str, str | None] | None = None
+    settings: Settings,
+    key: str,
+    config: TrainingConfig,
+    *,
+    despite: Mapping[str, str | None] | None = None,
+    probe: str | None = None,
 ) -> dict[str, Waiver]:
     """Let a preset train on a manifest only if its records on disk say that it is worth it.
 
     Args:
         settings: Where the records lie, and by which profile they are judged.
         key: The manifest's key.
-        preset: warmup, baseline or long_run.
-        epochs: That it is to be trained in all.
+        config: Of the run, with the epochs that it is to be trained in all.
         despite: "health" or "probe" -> the reason for going on although that refuses.
+        probe: The probe to go by, by its id, where one is asked for; the newest that counts if None.
 
     Returns:
         What is gone on despite of, by "health" or "probe"; empty as a rule. Each is to be kept with the run
@@ -49,8 +51,10 @@ def require_clearance(
 
     Raises:
         GateError: The data are not healthy, or the probe is not.
+        ModelError: There is no run of the id that is given for the probe.
         UsageError: A reason is blank.
     """
+    preset, epochs = config.preset, config.epochs
     reasons = {name: reason for name, reason in (despite or {}).items() if reason is not None}
     if any(not reason.strip() for reason in reasons.values()):
         raise UsageError("A blank reason was given for going on", do="say why, in words")
@@ -60,7 +64,10 @@ def require_clearance(
         logger.info("%s with %s epochs is no small run any more: it needs %s", preset, epochs, " and ".join(beyond))
     for name in asked:
         try:
-            _CHECKS[name](settings, key)
+            if name == HEALTH:
+                require_health(settings, key)
+            else:
+                require_probe(settings, key, config, probe)
         except GateError as refusal:
             if name not in reasons:
                 raise

@@ -4,15 +4,16 @@ Only files that settings name, inside the data root or `release.roots`, are ever
 the byte as it was (`config_text`). A dated copy is left beside a file that changes.
 """
 
+import contextlib
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.evaluation.lookup import WEIGHTS, version_folder
-from beatsight_core.files import storage_errors
-from beatsight_core.promotion.config_text import ConfigTextError, format_of, with_value
-from beatsight_core.promotion.foreign_file import FileChange, allowed_file
+from beatsight_core.promotion.config_text import ConfigTextError, format_of, most_bytes, value_of, with_value
+from beatsight_core.promotion.foreign_file import FileChange, allowed_file, read_whole
 from beatsight_core.promotion.pair import CURRENT_WEIGHTS
 from beatsight_core.settings import ConfigTarget, Settings
 
@@ -46,12 +47,15 @@ class Standing:
         }
 
 
-def plan_configs(settings: Settings, standing: Standing) -> list[FileChange]:
+def plan_configs(
+    settings: Settings, standing: Standing, targets: Iterable[ConfigTarget] | None = None
+) -> list[FileChange]:
     """What the configurations are to become. Changes nothing.
 
     Args:
         settings: Name the files, and the folders in which files may be changed.
         standing: The champion that they are to name.
+        targets: Those of `release.configs` that are looked at; all by default.
 
     Returns:
         A change per file; one that is right already has the same bytes before and after.
@@ -59,43 +63,28 @@ def plan_configs(settings: Settings, standing: Standing) -> list[FileChange]:
     Raises:
         SettingsError: A file is missing, lies outside, is of no known format, or lacks the value.
     """
-    values = standing.values(settings)
     before: dict[Path, bytes] = {}
     after: dict[Path, bytes] = {}
-    for target in settings.release.configs:
-        path = allowed_file(settings, target.file, "release.configs")
+    for target in settings.release.configs if targets is None else targets:
+        path, kind = _file_of(settings, target)
         if path not in before:
-            with storage_errors(path):
-                before[path] = after[path] = path.read_bytes()
-        after[path] = _with_target(after[path], path, target, _filled(target, values))
+            before[path] = after[path] = read_whole(path, most_bytes(kind))
+        wanted = wanted_value(settings, standing, target)
+        with _refused(path, target):
+            mark, text = _text_of(after[path])
+            after[path] = (mark + with_value(text, kind, target.key, wanted)).encode("utf-8")
     return [FileChange(path, data, after[path], keep=True) for path, data in before.items()]
 
 
-def _with_target(data: bytes, path: Path, target: ConfigTarget, value: str) -> bytes:
-    kind = format_of(path.name)
-    if kind is None:
-        raise SettingsError(
-            "release.configs names a file of no known format", where=path, do="name a .json, .toml, .yaml or .env file"
-        )
-    try:
-        text = data.decode("utf-8")
-        mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
-        return (mark + with_value(text.removeprefix(mark), kind, target.key, value)).encode("utf-8")
-    except UnicodeError as error:
-        raise SettingsError(
-            "A configuration is not UTF-8", where=path, why=str(error), do="save it as UTF-8"
-        ) from error
-    except ConfigTextError as error:
-        raise SettingsError(
-            f"The value {target.key} of a configuration cannot be changed",
-            where=path,
-            why=str(error),
-            do="mend the file, or the entry of release.configs in beatsight.toml",
-        ) from error
+def wanted_value(settings: Settings, standing: Standing, target: ConfigTarget) -> str:
+    """What a configuration is to say of a champion: its template with the {names} filled in.
 
+    Plain replacement, as the text is the user's and no program.
 
-def _filled(target: ConfigTarget, values: dict[str, str]) -> str:
-    """The value with its {names} filled in; plain replacement, as the text is the user's and no program."""
+    Raises:
+        SettingsError: The template holds a name that stands for nothing.
+    """
+    values = standing.values(settings)
     named = set(re.findall(r"\{(\w*)\}", target.value))
     if unknown := named - set(values):
         raise SettingsError(
@@ -104,3 +93,58 @@ def _filled(target: ConfigTarget, values: dict[str, str]) -> str:
             do="use some of " + ", ".join(f"{{{name}}}" for name in values),
         )
     return re.sub(r"\{(\w+)\}", lambda found: values[found[1]], target.value)
+
+
+def present_value(settings: Settings, target: ConfigTarget) -> str:
+    """What a configuration says now.
+
+    Raises:
+        SettingsError: As `plan_configs`.
+    """
+    path, kind = _file_of(settings, target)
+    data = read_whole(path, most_bytes(kind))
+    with _refused(path, target):
+        return value_of(_text_of(data)[1], kind, target.key)
+
+
+def _file_of(settings: Settings, target: ConfigTarget) -> tuple[Path, str]:
+    """The file of a configuration, links resolved, and its format."""
+    path = allowed_file(settings, target.file, "release.configs")
+    kind = format_of(path.name)
+    if kind is None:
+        raise SettingsError(
+            "release.configs names a file of no known format", where=path, do="name a .json, .toml, .yaml or .env file"
+        )
+    return path, kind
+
+
+def _text_of(data: bytes) -> tuple[str, str]:
+    """The byte order mark of a file, if it has one, and its text."""
+    text = data.decode("utf-8")
+    mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
+    return mark, text.removeprefix(mark)
+
+
+@contextlib.contextmanager
+def _refused(path: Path, target: ConfigTarget) -> Iterator[None]:
+    """Turn what stands against a change into a `SettingsError` that names file and value."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            "A configuration is not UTF-8", where=path, why=str(error), do="save it as UTF-8"
+        ) from error
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"The value for {target.key} of a configuration cannot be written as UTF-8",
+            where=path,
+            why=str(error),
+            do="move the data root to a path whose name is UTF-8",
+        ) from error
+    except ConfigTextError as error:
+        raise SettingsError(
+            f"The value {target.key} of a configuration cannot be changed",
+            where=path,
+            why=str(error),
+            do="mend the file, or the entry of release.configs in beatsight.toml",
+        ) from error

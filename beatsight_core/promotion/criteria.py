@@ -30,6 +30,7 @@ from beatsight_core.promotion.record import (
 )
 from beatsight_core.promotion.rules import CRITERIA, UNFORCEABLE, Criterion
 from beatsight_core.provenance import who_and_when
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
 
@@ -186,7 +187,7 @@ def require_same_grounds(settings: Settings, trained: Run, record: Mapping[str, 
 def is_version_of(settings: Settings, version: int, trained: Run) -> bool:
     """Whether a version came of this run, with the very weights that the run has now."""
     about = read_json(version_folder(settings, version) / VERSION)
-    same_run = about["run_id"] == trained.run_id and trained.checkpoint.is_file()
+    same_run = about["run_id"] in (trained.run_id, trained.trained_as) and trained.checkpoint.is_file()
     return bool(same_run and about["digests"]["checkpoint"] == sha256_file(trained.checkpoint))
 
 
@@ -247,5 +248,5 @@ def _does_not_count(trained: Run, why: str) -> GateError:
     return GateError(
         f"The gate record of {trained.run_id} does not hold: {why}",
         where=trained.folder / RECORD,
-        do=f"find out why; then judge the run again: beatsight judge {trained.run_id}",
+        do=f"find out why; then judge the run again: beatsight judge {for_shell(trained.run_id)}",
     )

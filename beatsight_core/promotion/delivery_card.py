@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from beatsight_core.evaluation.lookup import ModelInfo
-from beatsight_core.promotion.card import escaped
+from beatsight_core.safe_text import for_markdown
 
 README = "README.md"
 
@@ -29,6 +29,7 @@ Names the drums struck in a clip of audio: several at once if several were.
 
 ```python
 from beatsight_core.inference import load
+from beatsight_core.safe_text import for_markdown
 
 heard = load("path/to/this/folder").classify_file("groove.wav")
 for hit in heard.hits:
@@ -59,9 +60,12 @@ def delivery_card(info: ModelInfo, figures: Mapping[str, Any] | None, *, promote
         promoted: Whether the model is a version, whose own card lies beside this one.
     """
     spec = info.spec
-    rows = [f"| {name} | {value:.3f} |" for name, value in zip(info.classes, info.thresholds.tolist(), strict=True)]
+    rows = [
+        f"| {for_markdown(name)} | {value:.3f} |"
+        for name, value in zip(info.classes, info.thresholds.tolist(), strict=True)
+    ]
     return _CARD.format(
-        name=escaped(info.name),
+        name=for_markdown(info.name),
         notice="Promoted: `card.md` says what it learned from, how good it is, and what it is bad at."
         if promoted
         else "> **NOT PROMOTED.** Nobody has held this model against the criteria.",

@@ -21,7 +21,9 @@ from beatsight_core.evaluation.report import (
     read_evaluation,
 )
 from beatsight_core.features.cache import Features
-from beatsight_core.files import sha256_file
+from beatsight_core.files import read_json, sha256_file
+from beatsight_core.manifest.catalog import SUMMARY
+from beatsight_core.manifest.shifts import corrections_notice
 from beatsight_core.progress import Progress, Task
 from beatsight_core.promotion import rules
 from beatsight_core.promotion.champion_comparison import against_champion
@@ -138,13 +140,21 @@ def first_grounds(settings: Settings, trained: Run, features: Features) -> dict[
         "key": trained.key,
         "preset": trained.preset,
         "profile": settings.gates.profile,
-        "notice": joined_notices(profile_notice(settings), waiver_notice(trained.folder)),
+        "notice": joined_notices(
+            profile_notice(settings), waiver_notice(trained.folder), _moved_notice(settings, trained.key)
+        ),
         "digests": {**current_digests(trained, features), "health": health_digest(settings, trained.key)},
         "limits": {
             **{name: limit.value for name, limit in limits.items()},
             **{f"slice_{name}": value for name, value in asked.to_json().items()},
         },
     }
+
+
+def _moved_notice(settings: Settings, key: str) -> str | None:
+    """What is said of onsets that were moved before the run learned from them."""
+    path = settings.catalog_folder(key) / SUMMARY
+    return corrections_notice(read_json(path).get("corrections", {})) if path.is_file() else None
 
 
 def grounds(settings: Settings, found: Evidence) -> dict[str, Any]:

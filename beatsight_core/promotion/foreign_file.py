@@ -5,6 +5,7 @@ import datetime
 import difflib
 import os
 import shutil
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from beatsight_core.promotion.shown_lines import without_other_values
 from beatsight_core.settings import Settings
 
 PRIVATE = 0o600
+MOST_BYTES = 2**24
+"""Of a file that is read whole. A page or a configuration of more is none."""
+
 _WRITABLE = 0o222
 
 
@@ -60,9 +64,7 @@ class FileChange:
         """
         if self.after == self.before:
             return
-        with storage_errors(self.path):
-            found = self.path.read_bytes()
-        if found != self.before:
+        if read_whole(self.path) != self.before:
             raise SettingsError("A file changed while it was brought in line", where=self.path, do="run it again")
         if self.keep:
             put_if_absent(self.backup, lambda path: self._write(path, self.before))
@@ -87,10 +89,10 @@ def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
         setting: What names it, for messages.
 
     Raises:
-        SettingsError: It is not there, may not be written, or lies outside the data root and `release.roots`.
+        SettingsError: It is not there, is no plain file, or lies outside the data root and `release.roots`.
     """
     with storage_errors(path):
-        actual = path.resolve()
+        actual = _resolved(path, setting)
         roots = [root.resolve() for root in (settings.data_root, *settings.release.roots)]
         if not any(actual.is_relative_to(root) for root in roots):
             raise SettingsError(
@@ -99,12 +101,77 @@ def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
                 why=f"it is {actual}" if actual != path else None,
                 do="add its folder to release.roots, or name another file",
             )
-        if not actual.is_file():
+        if not actual.exists():
             raise SettingsError(f"{setting} names a file that is not there", where=path, do="make it, or take it out")
-        if not actual.stat().st_mode & _WRITABLE or not os.access(actual.parent, os.W_OK):
+        if not actual.is_file():
             raise SettingsError(
-                f"{setting} names a file that is read-only, or lies in a folder that is",
-                where=actual,
-                do="let it be written, or take it out",
+                f"{setting} names something that is no plain file",
+                where=path,
+                why=f"it is a {_kind(actual)}",
+                do="name a file, or take it out",
             )
     return actual
+
+
+def _resolved(path: Path, setting: str) -> Path:
+    try:
+        return path.resolve()
+    except (RuntimeError, ValueError) as error:  # links that lead in a circle; a name that no system knows
+        raise SettingsError(
+            f"{setting} names a file that cannot be found",
+            where=repr(str(path)),
+            why=str(error),
+            do="name another file",
+        ) from error
+
+
+def _kind(path: Path) -> str:
+    mode = path.stat().st_mode
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+    return kinds.get(stat.S_IFMT(mode), "device")
+
+
+def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
+    """The bytes of a file that somebody else writes.
+
+    Args:
+        path: The file.
+        most: Bytes that are read; a file of more is not opened.
+
+    Raises:
+        SettingsError: The file is larger.
+        StorageError: The drive refused.
+    """
+    with storage_errors(path):
+        size = path.stat().st_size
+        if size <= most:
+            with path.open("rb") as handle:
+                data = handle.read(most + 1)  # it may grow meanwhile
+            size = len(data)
+    if size > most:
+        raise SettingsError(
+            "A file is too large to be changed safely",
+            where=path,
+            why=f"it has {size:,} bytes, and {most:,} are the most that are read",
+            do="name another file in [release], or take it out",
+        )
+    return data
+
+
+def require_writable(change: FileChange) -> None:
+    """Make sure that a file can be changed, before anything is.
+
+    Raises:
+        SettingsError: It is read-only, or lies in a folder that is.
+    """
+    path = change.path
+    if change.after == change.before:
+        return
+    with storage_errors(path):
+        writable = path.stat().st_mode & _WRITABLE and os.access(path.parent, os.W_OK)
+    if not writable:
+        raise SettingsError(
+            "A file that is to be changed is read-only, or lies in a folder that is",
+            where=path,
+            do="let it be written, or take it out of [release]",
+        )

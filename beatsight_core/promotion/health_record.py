@@ -13,17 +13,21 @@ import orjson
 
 from beatsight_core.dataset.index import dataset_digest, index_paths, read_index
 from beatsight_core.errors import DatasetError, GateError
-from beatsight_core.files import digest_json, file_name, json_bytes, read_json
+from beatsight_core.files import digest_json, json_bytes, read_json
 from beatsight_core.health.compare import read_baseline
 from beatsight_core.health.gate import Gate
 from beatsight_core.health.profiles import profile_of
 from beatsight_core.health.seal import SEAL, is_sealed
 from beatsight_core.health.verdict import judge_figures
 from beatsight_core.manifest.catalog import SUMMARY
+from beatsight_core.names import place_in
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 
 BASELINE = "baseline"
 """Group of the gates that a blessed baseline makes possible."""
+
+GO_ON = "go on all the same with --despite-health REASON (despite_health in the UI)"
 
 NAMED = 4
 """Failed gates that the refusal quotes; the report has them all."""
@@ -45,17 +49,17 @@ def require_health(settings: Settings, key: str) -> list[dict[str, Any]]:
         DatasetError: The baseline cannot be used.
     """
     path = _report_path(settings, key)
-    again = f"judge the data: beatsight health {key}"
+    again = f"judge the data: beatsight health {for_shell(key)}"
     baseline = read_baseline(settings.health_dir)
     if not path.is_file():
-        raise GateError("There is no health report of this manifest", where=key, do=again)
+        raise GateError("There is no health report of this manifest", where=key, do=f"{again}, or {GO_ON}")
     try:
         report = read_json(path)
         wrong, gates = _looked_at(settings, key, report, baseline)
     except (DatasetError, KeyError, TypeError, AttributeError) as error:
         raise GateError("The health report cannot be read", where=path, why=repr(error), do=again) from error
     if wrong:
-        raise GateError(wrong, where=path, do=again)
+        raise GateError(wrong, where=path, do=f"{again}, or {GO_ON}")
     failed = [gate for gate in gates if not gate["passed"]]
     if failed:
         quoted = [f"{gate['name']} ({gate['message']})" for gate in failed[:NAMED]]
@@ -63,7 +67,7 @@ def require_health(settings: Settings, key: str) -> list[dict[str, Any]]:
         raise GateError(
             f"{len(failed)} of {len(gates)} health gates failed: " + "; ".join(quoted + more),
             where=path,
-            do="mend the data as each gate says and judge them again",
+            do=f"mend the data as each gate says and judge them again, or {GO_ON}",
         )
     return list(gates)
 
@@ -92,7 +96,7 @@ def _of_another(settings: Settings, key: str, report: Mapping[str, Any]) -> str 
     if report["profile"] != settings.gates.profile:
         theirs, ours = report["profile"], settings.gates.profile
         return f"The health report was judged by the {theirs!r} profile, and {ours!r} holds"
-    catalog = settings.catalog_dir / key / SUMMARY
+    catalog = settings.catalog_folder(key) / SUMMARY
     if report["key"] != key or (catalog.is_file() and report["sha256"] != read_json(catalog)["sha256"]):
         return "The health report is of another manifest"
     judged = (report["statistics"]["export"] or {}).get("digest")
@@ -152,4 +156,4 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _report_path(settings: Settings, key: str) -> Path:
-    return settings.health_dir / file_name(key) / "report.json"
+    return place_in(settings.health_dir, key) / "report.json"

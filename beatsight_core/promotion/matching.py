@@ -17,6 +17,7 @@ from beatsight_core.evaluation.report import current_digests
 from beatsight_core.evaluation.slices import chosen_rows
 from beatsight_core.features.cache import Features
 from beatsight_core.files import json_bytes
+from beatsight_core.safe_text import for_shell
 from beatsight_core.training.records import Run
 
 SLICE = 0.3
@@ -45,7 +46,7 @@ def mismatches(trained: Run, features: Features, whole: Named, part: Named) -> l
         found.append("the dataset on disk is another than the run learned from")
     if not found:
         found += _answers(trained, features, whole[1], part[1])
-    return [f"{sentence} (beatsight evaluate {trained.run_id})" for sentence in found]
+    return [f"{sentence} (beatsight evaluate {for_shell(trained.run_id)})" for sentence in found]
 
 
 def compared_digests(trained: Run, features: Features, content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -1,35 +1,32 @@
 """The list of models: versions, which is the champion, how good each is, and who was champion when."""
 
-import logging
 from typing import Any
 
-from beatsight_core.errors import DatasetError, ModelError
+from beatsight_core.errors import BeatSightError, DatasetError
 from beatsight_core.evaluation.lookup import VERSION, version_folder
 from beatsight_core.evaluation.report import METRICS
 from beatsight_core.evaluation.roles import CHAMPION, PREVIOUS, find_challenger
 from beatsight_core.files import read_json
 from beatsight_core.promotion.bundle import versions
+from beatsight_core.promotion.external_files import places_to_tell
 from beatsight_core.promotion.model_notices import version_notice
-from beatsight_core.promotion.pointer import Champion, read_pointer
-from beatsight_core.promotion.registry import champion
+from beatsight_core.promotion.pointer import Champion, is_aligned, read_pointer
 from beatsight_core.promotion.results import ModelList
 from beatsight_core.settings import Settings
-
-logger = logging.getLogger("beatsight")
 
 _SHOWN = ("accuracy", "exact_match", "macro_f1", "loss")
 
 
 def list_models(settings: Settings) -> ModelList:
-    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each.
+    """All versions, newest first: role, run, figures, when promoted, and what is to be known of each. Writes nothing.
 
-    Beside them the challenger, if a run stands that was judged and is no version.
+    Beside them the challenger, if a run stands that was judged and is no version, and those external files that do not
+    say what they should.
+
+    Raises:
+        ModelError: The pointer to the champion is broken.
     """
-    try:
-        now = champion(settings)
-    except ModelError as error:  # a list is what one looks at then
-        logger.warning("%s", error)
-        now = read_pointer(settings)
+    now = read_pointer(settings)
     challenger = find_challenger(settings)
     return ModelList(
         champion=now.version if now else None,
@@ -37,7 +34,18 @@ def list_models(settings: Settings) -> ModelList:
         challenger=challenger.to_json() if challenger else None,
         models=tuple(_listed(settings, version, now) for version in reversed(versions(settings))),
         history=now.history if now else (),
+        external=tuple(each.to_json() for each in places_to_tell(settings)),
+        interrupted=_interrupted(settings, now) if now else None,
     )
+
+
+def _interrupted(settings: Settings, now: Champion) -> str | None:
+    try:
+        aligned = is_aligned(settings, now)
+    except BeatSightError as error:  # the champion's version is damaged
+        return str(error)
+    names = "the files that applications load are not those of the champion, as a command was interrupted"
+    return None if aligned else f"{names}: beatsight models --apply completes it"
 
 
 def _listed(settings: Settings, version: int, now: Champion | None) -> dict[str, Any]:

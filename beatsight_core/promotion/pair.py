@@ -18,16 +18,8 @@ import errno
 import shutil
 from pathlib import Path
 
-from beatsight_core.files import (
-    atomic_folder,
-    digest_bytes,
-    remove_leftovers,
-    replace_link,
-    sha256_file,
-    storage_errors,
-    temporary_path,
-    write_bytes,
-)
+from beatsight_core.files import atomic_folder, digest_bytes, replace_link, sha256_file, storage_errors, write_bytes
+from beatsight_core.leftovers import never, remove_leftovers, temporary_path
 
 CURRENT_WEIGHTS = "current_drum_classifier.pth"
 CURRENT_SIDECAR = "current_drum_classifier.json"
@@ -100,7 +92,7 @@ def _pair(models: Path, weights: Path, digest: str, sidecar: bytes) -> Path:
     """The folder of a pair, made unless it is there."""
     folder = models / PAIRS / digest_bytes(digest.encode(), sidecar)[:16]
     if folder.parent.is_dir():
-        remove_leftovers(folder.parent)
+        remove_leftovers(folder.parent, never)
     if not holds_pair(folder, digest, sidecar):
         with atomic_folder(folder, replace=True) as temporary:
             # A copy, as someone who writes through the name would else write into the version.

@@ -6,9 +6,9 @@ Derived from it, and from the version that it names, are the files that others l
     models/current_drum_classifier.json  its sidecar: version, digest of the .pth, components, thresholds, feature spec
     models/history.jsonl                 who was champion when and why, one line each
 
-They are compared with the truth whenever the champion is asked for, and written again if they differ. The first two
-change together (`pair`). So a kill between the pointer and the derived files leaves an old pair, whole; the next
-command, whichever it is, completes them.
+They are compared with the truth by every command that releases or archives, and written again if they differ; a listing
+only tells. The first two change together (`pair`). So a kill between the pointer and the derived files leaves an old
+pair, whole; the next such command, or `beatsight models --apply`, completes them.
 """
 
 import functools
@@ -23,19 +23,19 @@ import orjson
 from beatsight_core.errors import StorageError
 from beatsight_core.evaluation.lookup import COMPONENTS, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
 from beatsight_core.evaluation.roles import POINTER, Champion, read_pointer
-from beatsight_core.files import (
-    json_bytes,
-    put_if_absent,
-    read_json,
-    remove_leftovers,
-    sha256_file,
-    write_bytes,
-    write_json,
+from beatsight_core.files import json_bytes, put_if_absent, read_json, sha256_file, write_bytes, write_json
+from beatsight_core.leftovers import never, remove_leftovers
+from beatsight_core.promotion.pair import (
+    CURRENT_SIDECAR,
+    CURRENT_WEIGHTS,
+    PAIRS,
+    holds_pair,
+    prepare_pair,
+    put_pair,
 )
-from beatsight_core.promotion.pair import CURRENT_SIDECAR, CURRENT_WEIGHTS, PAIRS, prepare_pair, put_pair
 from beatsight_core.settings import Settings
 
-__all__ = ["HISTORY", "LOCK", "Champion", "align", "move_pointer", "read_pointer"]
+__all__ = ["HISTORY", "LOCK", "Champion", "align", "is_aligned", "move_pointer", "read_pointer"]
 
 logger = logging.getLogger("beatsight")
 
@@ -69,7 +69,7 @@ def move_pointer(settings: Settings, after: Champion) -> None:
             f"Version {after.version} is the champion now, but not under the names that applications load",
             where=error.where,
             why=error.what,
-            do="do not repeat the command: see to the drive, then beatsight models completes it",
+            do="do not repeat the command: see to the drive, then beatsight models --apply completes it",
         ) from error
 
 
@@ -81,10 +81,26 @@ def align(settings: Settings, champion: Champion) -> None:
     """
     folder = verified_version(settings, champion.version)
     models = settings.models_dir
-    for place in (models, models / PAIRS):
-        remove_leftovers(place)
+    remove_leftovers(models)
+    remove_leftovers(models / PAIRS, never)
     put_pair(models, folder / WEIGHTS, _sidecar(folder, champion))
     _write_if_other(models / HISTORY, _lines(champion.history))
+
+
+def is_aligned(settings: Settings, champion: Champion) -> bool:
+    """Whether all derived files are what `align` would write. Changes nothing.
+
+    Raises:
+        ModelError: The champion's version is missing or broken.
+    """
+    folder = verified_version(settings, champion.version)
+    models = settings.models_dir
+    history = models / HISTORY
+    return (
+        holds_pair(models, sha256_file(folder / WEIGHTS), _sidecar(folder, champion))
+        and history.is_file()
+        and history.read_bytes() == _lines(champion.history)
+    )
 
 
 def _keep_foreign(models: Path) -> None:

@@ -15,6 +15,9 @@ from beatsight_core.taxonomy import GROUPS
 WATCHED_GROUPS = ("cymbals", "toms")
 """Groups whose components must each be heard: a recall of zero says that the data are still too sparse."""
 
+SETTINGS = "gates.probe"
+"""The table of settings that holds the limits."""
+
 CHANCE = 2.0
 """Standard errors by which the difference of two rates of confusion may stray without meaning anything."""
 
@@ -30,6 +33,9 @@ class ProbeGate:
         passed: Whether it did.
         margin: Distance to the limit, positive on the good side.
         message: The same in words.
+        sign: How the value must stand to the limit.
+        format: How both are written, a name in `pages.formats.FORMATS`.
+        setting: Name of the setting that holds the limit.
     """
 
     name: str
@@ -38,6 +44,9 @@ class ProbeGate:
     passed: bool
     margin: float | None
     message: str
+    sign: str
+    format: str
+    setting: str
 
     def to_json(self) -> dict[str, Any]:
         """All attributes."""
@@ -91,13 +100,14 @@ def confusion_gates(
 
 def _confusion(name: str, before: Mapping[str, Any] | None, after: Mapping[str, Any], limits: ProbeLimits) -> ProbeGate:
     gate, allowed = f"confusion_{name.replace(' ', '_')}", limits.max_confusion_growth
+    shape = ("≤", "share", f"{SETTINGS}.max_confusion_growth")
     said = f"{name}: taken for each other in {_share(after['rate'])} of {after['struck']:,} strokes"
     if before is None or before["rate"] is None or after["rate"] is None:
-        return ProbeGate(gate, 0.0, allowed, True, allowed, f"{said}; nothing earlier to compare with")
+        return ProbeGate(gate, 0.0, allowed, True, allowed, f"{said}; nothing earlier to compare with", *shape)
     error = math.sqrt(sum(pair["rate"] * (1 - pair["rate"]) / pair["struck"] for pair in (before, after)))
     growth, limit = after["rate"] - before["rate"], allowed + CHANCE * error
     message = f"{said}, before in {_share(before['rate'])}; may grow by {limit:.2%}, as chance and settings allow"
-    return ProbeGate(gate, growth, limit, growth <= limit, limit - growth, message)
+    return ProbeGate(gate, growth, limit, growth <= limit, limit - growth, message, *shape)
 
 
 def _share(rate: float | None) -> str:
@@ -108,4 +118,6 @@ def _judge(name: str, value: float | None, limit: float, *, may_equal: bool) -> 
     passed = value is not None and (value >= limit if may_equal else value > limit)
     said = "was not measured" if value is None else f"is {value:.3f}"
     message = f"{name.replace('_', ' ', 1)} {said}, must be {'at least' if may_equal else 'above'} {limit:g}"
-    return ProbeGate(name, value, limit, passed, None if value is None else value - limit, message)
+    margin = None if value is None else value - limit
+    setting = f"{SETTINGS}.{name.partition('_')[0]}"
+    return ProbeGate(name, value, limit, passed, margin, message, "≥" if may_equal else ">", "decimal", setting)

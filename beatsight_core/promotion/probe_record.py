@@ -5,6 +5,7 @@ the gate record of a promotion, everything is measured again before it is believ
 history; a record that is altered or stale is refused with what differs.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,20 +28,29 @@ from beatsight_core.evaluation.report import (
 from beatsight_core.files import read_json, sha256_file, write_json
 from beatsight_core.health.seal import is_sealed
 from beatsight_core.progress import Progress
-from beatsight_core.promotion.candidate import newest_run
 from beatsight_core.promotion.limits import DEMO_NOTICE, probe_limits, probe_notice
 from beatsight_core.promotion.matching import not_of_candidate
 from beatsight_core.promotion.probe import confusion_gates, figure_gates, too_rare
+from beatsight_core.promotion.recipe import PROBE_PRESET, Wanted, is_of_manifest
 from beatsight_core.promotion.record import DIGEST, differences, judging_environment, row_differences, seal
 from beatsight_core.provenance import who_and_when
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.training.curve_checks import check_curves
+from beatsight_core.training.presets import TrainingConfig, load_preset
 from beatsight_core.training.records import CURVES, HISTORY, Run, list_runs, open_run
 
-FORMAT = 2
-"""2: sealed as health reports are."""
+__all__ = ["PROBE_PRESET", "judge_probe", "previous_probe", "require_probe"]
+
+logger = logging.getLogger("beatsight")
+
+FORMAT = 3
+"""2: sealed as health reports are. 3: gates say how they are held against their limit, and which setting that is."""
+EARLIER_FORMATS = (2,)
+"""A record of these is judged anew without being asked for: it may have held, and lacks only what is shown."""
 PROBE_RECORD = Path("gates") / "probe.json"
-PROBE_PRESET = "warmup"
+NAMED = 3
+"""Probes that do not count, named with the reason."""
 
 Pairs = Mapping[str, Mapping[str, Any]]
 
@@ -74,7 +84,7 @@ def judge_probe(
     trained = require_finished(open_run(settings, run))
     if trained.preset != PROBE_PRESET:
         said = f"Run {trained.run_id} is of preset {trained.preset}, and only a {PROBE_PRESET} is judged as a probe"
-        raise UsageError(said, do=f"judge it as a candidate: beatsight judge {trained.run_id}")
+        raise UsageError(said, do=f"judge it as a candidate: beatsight judge {for_shell(trained.run_id)}")
     present, gates = _measured(settings, trained, device, progress)
     record = seal(
         {
@@ -90,42 +100,99 @@ def judge_probe(
     return record
 
 
-def require_probe(settings: Settings, key: str) -> list[dict[str, Any]]:
-    """Let a long run pass only behind a healthy probe of the same manifest; one that nobody judged is judged now.
+def require_probe(
+    settings: Settings, key: str, config: TrainingConfig, probe: str | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    """Let a long run pass only behind a healthy probe of its recipe on the same data; one not judged is judged now.
 
     Args:
         settings: Whose limits hold.
         key: The manifest's key.
+        config: Of the long run.
+        probe: The probe to go by, by its id; the newest that counts if None.
 
     Returns:
-        The gates of the newest finished probe, all passed.
+        The id of the probe that was consulted, and its gates, all passed.
 
     Raises:
-        GateError: There is no finished probe, its record does not hold, or its gates failed; the message lists them.
+        GateError: No probe counts, its record does not hold, or its gates failed; the message says which was consulted,
+            why others do not count, and lists the gates.
+        ModelError: There is no run of the id that was given.
     """
-    run = newest_run(settings, key, preset=PROBE_PRESET)
-    if run is None:
-        raise GateError(
-            "There is no finished warm-up probe of this manifest", where=key, do="run the probe first (job `probe`)"
-        )
+    wanted = Wanted.of(settings, key, config)
+    run, others = _consulted(settings, wanted, probe)
+    passed_over = f"; not by {others}" if others else ""
     record = _standing_record(settings, run)
-    failed = [gate["message"] for gate in record["gates"] if not gate["passed"]]
+    failed = [gate for gate in record["gates"] if not gate["passed"]]
     if failed or not record["passed"]:
+        limits = ", ".join(dict.fromkeys(gate["setting"] for gate in failed if gate.get("setting")))
         raise GateError(
-            "The warm-up probe is not healthy: " + "; ".join(failed),
+            f"The warm-up probe is not healthy: {'; '.join(gate['message'] for gate in failed)}",
             where=run.run_id,
-            do="look at its evaluation report and at the data's health; a long run would not mend it",
+            why=f"it went by the newest probe that counts{passed_over}" if probe is None else None,
+            do="look at its evaluation report and at the data's health; a long run would not mend it. "
+            + (f"Limits are {limits}, which loosen only with a reason. " if limits else "")
+            + "--probe RUN names another probe, --despite-probe REASON goes on all the same (in the UI probe and "
+            "despite_probe)",
         )
-    return list(record["gates"])
+    logger.info("%s goes by the probe %s, which passed %s gates%s", config.preset, run.run_id, len(record["gates"]),
+                passed_over)  # fmt: skip
+    return run.run_id, list(record["gates"])
+
+
+def _consulted(settings: Settings, wanted: Wanted, probe: str | None) -> tuple[Run, str]:
+    """The probe that is gone by, and those that were passed over for it, with the reasons.
+
+    Raises:
+        GateError: None counts.
+        ModelError: There is no run of the id that was given.
+    """
+    if probe is not None:
+        named = open_run(settings, probe)
+        if wrong := wanted.why_not(named):
+            raise _none_counts(wanted, f"{named.run_id}: {wrong}")
+        return named, ""
+    reasons: list[str] = []
+    for run in list_runs(settings):
+        if run.preset != PROBE_PRESET or not is_of_manifest(run, wanted.key):
+            continue
+        wrong = wanted.why_not(run)
+        if wrong is None:
+            return run, _told(reasons)
+        reasons.append(f"{run.run_id}: {wrong}")
+    raise _none_counts(wanted, _told(reasons))
+
+
+def _told(reasons: list[str]) -> str:
+    more = [f"{len(reasons) - NAMED} more"] if len(reasons) > NAMED else []
+    return "; ".join(reasons[:NAMED] + more)
+
+
+def _none_counts(wanted: Wanted, reasons: str) -> GateError:
+    """No probe stands behind a run: what there is, why it does not count, and which one would."""
+    values = " ".join(f"--set {name}={value}" for name, value in wanted.asked_of_probe().items())
+    command = f"beatsight train {for_shell(wanted.key)} --preset {PROBE_PRESET}{values and f' {values}'}"
+    return GateError(
+        "There is no finished warm-up probe of this recipe and this manifest's data",
+        where=wanted.key,
+        why=f"these do not count: {reasons}" if reasons else "no probe of this manifest was trained",
+        do=f"run the probe first (job `probe`, or {command}), or go on all the same with --despite-probe REASON "
+        "(despite_probe in the UI)",
+    )
 
 
 def previous_probe(settings: Settings, trained: Run) -> Run | None:
-    """The finished probe before this one: of the same manifest's name, whatever its state then."""
+    """The finished probe before this one: of the same manifest's name, whatever its state then.
+
+    One that was trained for fewer epochs than this one and than the preset has confuses more, and hides what has grown.
+    """
     name = trained.key.rpartition("-")[0]
     runs = [run for run in list_runs(settings) if run.preset == PROBE_PRESET and run.status == "finished"]
     ids = [run.run_id for run in runs]
     older = runs[ids.index(trained.run_id) + 1 :] if trained.run_id in ids else []
-    return next((run for run in older if run.key.rpartition("-")[0] == name), None)
+    fewest = min(trained.config.epochs, load_preset(settings, PROBE_PRESET).epochs)
+    alike = (run for run in older if run.key.rpartition("-")[0] == name and run.config.epochs >= fewest)
+    return next(alike, None)
 
 
 def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
@@ -136,6 +203,8 @@ def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
         record = read_json(path)
     except DatasetError as error:
         raise _does_not_count(run, error.what) from error
+    if isinstance(record, dict) and record.get("format") in EARLIER_FORMATS:
+        return judge_probe(settings, run.run_id)
     needed = {"format", "gates", "passed", "digests", "limits"}
     if not isinstance(record, dict) or not set(record) >= needed or record["format"] != FORMAT:
         raise _does_not_count(run, "it has another format")
@@ -159,7 +228,7 @@ def _measured(
     folder = evaluate(settings, trained.run_id, device=device, progress=progress).folder
     predictions, digest = load_predictions(folder / PREDICTIONS), sha256_file(folder / PREDICTIONS)
     if wrong := not_of_candidate(trained, features, (read_evaluation(folder), predictions, digest), "evaluation", None):
-        do = f"remove {folder} and evaluate again: beatsight evaluate {trained.run_id}"
+        do = f"remove {folder} and evaluate again: beatsight evaluate {for_shell(trained.run_id)}"
         raise GateError("The probe's evaluation is not its own: " + "; ".join(wrong), where=folder, do=do)
     earlier = previous_probe(settings, trained)
     before, source = _pairs_of(settings, earlier) if earlier else (None, None)
@@ -209,5 +278,5 @@ def _does_not_count(run: Run, why: str) -> GateError:
     return GateError(
         f"The gate record of the probe {run.run_id} does not hold: {why}",
         where=run.folder / PROBE_RECORD,
-        do=f"find out why; then judge it again: beatsight judge --probe {run.run_id}",
+        do=f"find out why; then judge it again: beatsight judge --probe {for_shell(run.run_id)}",
     )

@@ -1,5 +1,6 @@
 """Promotion and rollback: each one command, each one move of the pointer."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -8,21 +9,28 @@ from beatsight_core.evaluation.lookup import VERSION, verified_version, version_
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.announce import (
+    announce,
     announce_if_possible,
     check_announcement,
     plan_announcement,
     standing_to_be,
+    to_be_written,
 )
 from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, write_version
 from beatsight_core.promotion.criteria import Judgement, is_version_of, judged, require_same_grounds
+from beatsight_core.promotion.external_files import external_places
+from beatsight_core.promotion.foreign_file import FileChange
 from beatsight_core.promotion.model_notices import joined_notices, version_notice
 from beatsight_core.promotion.pair import CURRENT_WEIGHTS
 from beatsight_core.promotion.pointer import LOCK, Champion, align, move_pointer, read_pointer
-from beatsight_core.promotion.results import PromotionResult, RollbackResult
-from beatsight_core.promotion.rules import UNFORCEABLE
+from beatsight_core.promotion.results import AppliedUpdates, PromotionResult, RollbackResult
+from beatsight_core.promotion.rules import UNFORCEABLE, setting_of
 from beatsight_core.provenance import who_and_when
 from beatsight_core.settings import Settings
 from beatsight_core.training.records import Run, open_run
+
+MOST_DIGITS = 18
+"""Of a version's number; nobody has made so many."""
 
 _WAITED_FOR = "the folder of models"
 """What a command that waits for another one says."""
@@ -60,7 +68,7 @@ def promote(
     while True:
         standing = champion(settings)
         if standing is not None and is_version_of(settings, standing.version, trained):
-            return _already(settings, standing, trained)
+            return _already(settings, trained)
         if judgement is None:
             judgement = judged(settings, trained.run_id, device=device, progress=progress)
         if not judgement.may_pass(reason):
@@ -95,7 +103,8 @@ def rollback(
     asked_of = read_pointer(settings)
     if asked_of is None:
         raise ModelError("There is no champion to roll back from", where=settings.models_dir, do="promote a run first")
-    with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
+    # A look needs no lock: on a drive that is read-only there can be none.
+    with contextlib.nullcontext() if dry_run else exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
         now = read_pointer(settings)
         assert now is not None  # the pointer is only ever replaced
         if wanted is None and now != asked_of:
@@ -104,7 +113,7 @@ def rollback(
         about = read_json(verified_version(settings, target) / VERSION)
         entry = _entry("rollback", about, why or f"rolled back from version {now.version}")
         after = now if target == now.version else now.succeeded_by(target, entry)
-        changes, untold = plan_announcement(settings, after), None
+        changes, untold = _planned(settings, now, after), None
         if not dry_run:
             if after is now:
                 align(settings, now)
@@ -124,7 +133,9 @@ def rollback(
 
 
 def champion(settings: Settings) -> Champion | None:
-    """Who is champion, with all that derives from the pointer brought in line; None before the first promotion.
+    """Who is champion, with the platform's own files that derive from the pointer in line; None before the first.
+
+    External files are left as they are: promote, rollback and `apply_pending` write them, and nothing else does.
 
     Raises:
         ModelError: The pointer or the version it names is broken.
@@ -135,8 +146,27 @@ def champion(settings: Settings) -> Champion | None:
         now = read_pointer(settings)
         if now is not None:
             align(settings, now)
-            announce_if_possible(settings, now)
         return now
+
+
+def apply_pending(settings: Settings) -> AppliedUpdates:
+    """Bring in line all that follows the champion: the platform's own files, and every external file.
+
+    What somebody else wrote into those is replaced too: that is what is asked for here, and a copy stays.
+
+    Raises:
+        ModelError: There is no champion, or its files are broken.
+        SettingsError: An external file cannot be brought in line; none is changed then.
+        StorageError: The drive refused.
+    """
+    if read_pointer(settings) is None:
+        raise ModelError("There is no champion to tell of", where=settings.models_dir, do="promote a run first")
+    with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
+        now = read_pointer(settings)
+        assert now is not None  # the pointer is only ever replaced
+        align(settings, now)
+        changes = announce(settings, now, everything=True)
+    return AppliedUpdates(now.version, tuple(change.to_json() for change in changes))
 
 
 def _publish(
@@ -168,7 +198,12 @@ def _publish(
     )
 
 
-def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionResult:
+def _already(settings: Settings, trained: Run) -> PromotionResult:
+    """Nothing to promote; what an interrupted promotion, or a move of the data root, left pending is completed."""
+    with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
+        standing = read_pointer(settings)
+        assert standing is not None  # the pointer is only ever replaced
+        changes, untold = announce_if_possible(settings, standing)
     folder = version_folder(settings, standing.version)
     about = read_json(folder / VERSION)
     return PromotionResult(
@@ -181,9 +216,17 @@ def _already(settings: Settings, standing: Champion, trained: Run) -> PromotionR
         folder=folder,
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=True,
-        changes=(),
+        changes=tuple(change.to_json() for change in changes),
+        untold=untold,
         notice=joined_notices("it is the champion already", version_notice(about)),
     )
+
+
+def _planned(settings: Settings, now: Champion, after: Champion) -> list[FileChange]:
+    """What external files become: all of them when the champion changes, else those with pending updates."""
+    if after is not now:
+        return plan_announcement(settings, after)
+    return plan_announcement(settings, now, to_be_written(external_places(settings, now)))
 
 
 def _target(settings: Settings, now: Champion, wanted: int | None) -> int:
@@ -231,7 +274,9 @@ def _refusal(judgement: Judgement) -> GateError:
 
 def _told(row: dict[str, Any]) -> str:
     value = "not measured" if row["value"] is None else f"{row['value']:.4g}"
-    return f"{row['name']} {value}, limit {row['sign']} {row['limit']:g} ({row['message']})"
+    setting = setting_of(row["name"])
+    by = f", set by {setting}" if setting else ""
+    return f"{row['name']} {value}, limit {row['sign']} {row['limit']:g}{by} ({row['message']})"
 
 
 def _entry(action: str, about: dict[str, Any], why: str) -> dict[str, Any]:
@@ -260,6 +305,6 @@ def reason_given(force: str | None) -> str | None:
 
 def _number(version: str | int) -> int:
     text = str(version).removeprefix("v")
-    if not text.isdigit():
+    if not (text.isascii() and text.isdecimal() and len(text) <= MOST_DIGITS):
         raise UsageError(f"{version!r} is not a version", do="give its number, as beatsight models lists it")
     return int(text)

@@ -98,6 +98,23 @@ class RollbackResult:
 
 
 @dataclass(frozen=True, slots=True)
+class AppliedUpdates:
+    """What `models --apply` brought in line.
+
+    Attributes:
+        version: The champion's.
+        changes: External files that were changed: file, diff, backup.
+    """
+
+    version: int
+    changes: tuple[dict[str, str | None], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, JSON-safe."""
+        return {"version": self.version, "changes": list(self.changes)}
+
+
+@dataclass(frozen=True, slots=True)
 class ModelList:
     """All versions, newest first, who has which role, and the history of champions.
 
@@ -107,6 +124,8 @@ class ModelList:
         challenger: The run that was judged last and is no version (`evaluation.roles`).
         models: A table row per version.
         history: Every change of champion, oldest first.
+        external: External files that do not say what they should: file, key, state, why, diff (`external_files`).
+        interrupted: What `models --apply` has to complete of the platform's own files, if a command was killed.
     """
 
     champion: int | None
@@ -114,6 +133,8 @@ class ModelList:
     challenger: dict[str, Any] | None
     models: tuple[dict[str, Any], ...]
     history: tuple[dict[str, Any], ...]
+    external: tuple[dict[str, Any], ...] = ()
+    interrupted: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-safe."""
@@ -123,4 +144,6 @@ class ModelList:
             "challenger": self.challenger,
             "models": list(self.models),
             "history": list(self.history),
+            "external": list(self.external),
+            "interrupted": self.interrupted,
         }

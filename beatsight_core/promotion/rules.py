@@ -34,6 +34,13 @@ _TITLES = {
 }
 
 
+def setting_of(name: str) -> str:
+    """The setting that holds the limit of a criterion; empty for those that no setting moves."""
+    if name == "slice_0.3":
+        return "gates.probe"
+    return f"gates.promotion.{name}" if name in _TITLES else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Criterion:
     """One criterion as judged.

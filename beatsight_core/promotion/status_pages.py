@@ -5,7 +5,8 @@ are; a page without them, or with several, is an error, as nobody can know then 
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -14,16 +15,20 @@ from beatsight_core.errors import ModelError, SettingsError
 from beatsight_core.evaluation.lookup import VERSION, verified_version, version_folder
 from beatsight_core.evaluation.report import METRICS, PAGE
 from beatsight_core.evaluation.roles import Champion
-from beatsight_core.files import read_json, storage_errors
+from beatsight_core.files import read_json
 from beatsight_core.promotion.bundle import CARD, GATE, INFRASTRUCTURE
-from beatsight_core.promotion.card import escaped, warning, weaknesses
-from beatsight_core.promotion.foreign_file import FileChange, allowed_file
+from beatsight_core.promotion.card import warning, weaknesses
+from beatsight_core.promotion.foreign_file import FileChange, allowed_file, read_whole, require_writable
 from beatsight_core.promotion.limits import PROTECTED
 from beatsight_core.promotion.rules import protected_label
+from beatsight_core.safe_text import for_markdown, for_shell
 from beatsight_core.settings import Settings
 
 BEGIN = "<!-- beatsight: begin, written anew at each change of champion -->"
 END = "<!-- beatsight: end -->"
+
+PAGES = ("current_status", "next_steps")
+"""The settings that name pages."""
 
 _FIGURES = (
     ("accuracy", "accuracy"), ("exact_match", "exact match"), ("macro_f1", "macro-F1"), ("loss", "loss"),
@@ -39,33 +44,54 @@ _REMARK = {
 """Below the figures, by whether both versions were measured on the same dataset; None if nobody can tell."""
 
 
-def plan_pages(settings: Settings, champion: Champion) -> list[FileChange]:
+@dataclass(frozen=True, slots=True)
+class PageUpdate:
+    """What the section of a page is, and is to become.
+
+    Attributes:
+        setting: What names the page: "current_status" or "next_steps".
+        now: Between its markers.
+        wanted: What is to be there.
+        change: The same of the whole file.
+    """
+
+    setting: str
+    now: bytes
+    wanted: bytes
+    change: FileChange
+
+
+def page_updates(settings: Settings, champion: Champion, only: Container[str] = PAGES) -> list[PageUpdate]:
     """What the pages are to become. Changes nothing.
 
     Args:
         settings: Name the pages.
         champion: Who is champion, with the history that led there.
+        only: Settings that name the pages that are looked at.
 
     Raises:
         SettingsError: A page is missing, lies outside, or lacks its markers.
         DatasetError: A version's files are gone.
     """
     written = {"current_status": _current_status, "next_steps": _next_steps}
-    changes = []
+    updates = []
     for setting, path, data in _pages(settings):
-        text = "\n\n".join(written[setting](settings, path.parent, champion))
-        changes.append(FileChange(path, data, _between_markers(data, path, text)))
-    return changes
+        if setting in only:
+            start, stop = _places(data, path)
+            section = _section(data[start : start + 2], "\n\n".join(written[setting](settings, path.parent, champion)))
+            change = FileChange(path, data, data[:start] + section + data[stop:])
+            updates.append(PageUpdate(setting, data[start:stop], section, change))
+    return updates
 
 
 def check_pages(settings: Settings) -> None:
     """Make sure that the pages can be written, before anything is changed.
 
     Raises:
-        SettingsError: A page is missing, lies outside, or lacks its markers.
+        SettingsError: A page is missing, lies outside, may not be written, or lacks its markers.
     """
     for _, path, data in _pages(settings):
-        _between_markers(data, path, "")
+        require_writable(FileChange(path, data, _between_markers(data, path, "")))
 
 
 def written_sections(settings: Settings) -> dict[str, str]:
@@ -84,7 +110,7 @@ def written_sections(settings: Settings) -> dict[str, str]:
 
 def _pages(settings: Settings) -> Iterator[tuple[str, Path, bytes]]:
     seen: set[Path] = set()
-    for setting in ("current_status", "next_steps"):
+    for setting in PAGES:
         named: Path | None = getattr(settings.release, setting)
         if named is not None:
             path = allowed_file(settings, named, f"release.{setting}")
@@ -96,15 +122,17 @@ def _pages(settings: Settings) -> Iterator[tuple[str, Path, bytes]]:
                     do="name two pages, or take one setting out",
                 )
             seen.add(path)
-            with storage_errors(path):
-                yield setting, path, path.read_bytes()
+            yield setting, path, read_whole(path)
 
 
 def _between_markers(data: bytes, path: Path, text: str) -> bytes:
     start, stop = _places(data, path)
-    newline = "\r\n" if data[start : start + 2] == b"\r\n" else "\n"
-    section = f"\n{text}\n".replace("\n", newline)
-    return data[:start] + section.encode() + data[stop:]
+    return data[:start] + _section(data[start : start + 2], text) + data[stop:]
+
+
+def _section(begins: bytes, text: str) -> bytes:
+    """A section as bytes, its lines ended as the page's are, by which it begins."""
+    return f"\n{text}\n".replace("\n", "\r\n" if begins == b"\r\n" else "\n").encode()
 
 
 def _places(data: bytes, path: Path) -> tuple[int, int]:
@@ -125,7 +153,8 @@ def _current_status(settings: Settings, folder: Path, champion: Champion) -> Ite
     since, about = champion.since, _about(settings, champion.version)
     done = {"promote": "Promoted", "rollback": "Rolled back"}.get(since["action"], since["action"])
     yield f"## {since['at'][:10]}: version {champion.version} is in use"
-    yield f"{done} by {escaped(since['by'])} at {since['at']}: {escaped(since['why'])}. Run {escaped(about['run_id'])}."
+    by, why, run = (for_markdown(said) for said in (since["by"], since["why"], about["run_id"]))
+    yield f"{done} by {by} at {since['at']}: {why}. Run {run}."
     for notice in filter(None, (since["notice"], since["forced"] and f"promoted by force: {since['forced']}")):
         yield warning(notice)
     yield _figures(settings, champion)
@@ -138,19 +167,19 @@ def _next_steps(settings: Settings, folder: Path, champion: Champion) -> Iterato
     yield f"## {champion.since['at'][:10]}: after version {champion.version}"
     lines = weaknesses(read_json(version / METRICS))
     lines += [
-        f"- Not met, and promoted all the same: {escaped(row['title'])} ({escaped(row['message'])})."
+        f"- Not met, and promoted all the same: {for_markdown(row['title'])} ({for_markdown(row['message'])})."
         for row in rows
         if not row["passed"]
     ]
     if near := _nearest(rows):
         lines.append(f"- Nearest to their limits: {near}.")
     if champion.since["action"] == "rollback":
-        back = int(champion.history[-2]["version"])
+        back, why = int(champion.history[-2]["version"]), for_markdown(champion.since["why"])
         lines.append(
-            f"- Find out why version {back} was taken back ({escaped(champion.since['why'])}). It is kept: `beatsight "
-            f"rollback {back}` makes it champion again."
+            f"- Find out why version {back} was taken back ({why}). It is kept: `beatsight rollback {back}` makes it "
+            "champion again."
         )
-    command = _command(f"beatsight archive {champion.since['run_id']}")
+    command = _command(f"beatsight archive {for_shell(champion.since['run_id'])}")
     lines.append(f"- Keep what led here: {command}.")
     if champion.previous is not None:
         lines.append(f'- The way back to version {champion.previous}: `beatsight rollback --why "..."`.')
@@ -214,7 +243,9 @@ def _nearest(rows: Iterable[Mapping[str, Any]]) -> str:
         row for row in rows if row["passed"] and row["limit"] and row["margin"] is not None and row["limit"] > 0.01
     ]
     nearest = sorted(figures, key=lambda row: row["margin"] / row["limit"])[:_NEAR]
-    return ", ".join(f"{escaped(row['title'])} {row['value']:.4g} ({row['sign']} {row['limit']:g})" for row in nearest)
+    return ", ".join(
+        f"{for_markdown(row['title'])} {row['value']:.4g} ({row['sign']} {row['limit']:g})" for row in nearest
+    )
 
 
 def _about(settings: Settings, version: int) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Environment beats file; the command line, which passes its own `data_root` and o
 from beatsight_core.settings.layout import LAYOUT_VARIABLES, SETTINGS_FILE, Settings, resolve_path
 from beatsight_core.settings.reading import load_settings
 from beatsight_core.settings.sections import (
+    CHANNELS,
     PRESETS,
     PROBE_FIGURES,
     PROMOTION_FIGURES,
@@ -17,9 +18,11 @@ from beatsight_core.settings.sections import (
     ReleaseSettings,
     SourceSet,
     TrackingSettings,
+    WebSettings,
 )
 
 __all__ = [
+    "CHANNELS",
     "LAYOUT_VARIABLES",
     "PRESETS",
     "PROBE_FIGURES",
@@ -33,6 +36,7 @@ __all__ = [
     "Settings",
     "SourceSet",
     "TrackingSettings",
+    "WebSettings",
     "load_settings",
     "resolve_path",
 ]

@@ -1,8 +1,21 @@
 """What settings say that cannot be: names that nothing reads, and values that contradict each other."""
 
+import re
+
 from beatsight_core.settings.layout import Settings
-from beatsight_core.settings.sections import PRESETS, PROBE_FIGURES, PROMOTION_FIGURES
+from beatsight_core.settings.sections import (
+    CHANNELS,
+    MOST_SHIFT_MS,
+    PRESETS,
+    PROBE_FIGURES,
+    PROMOTION_FIGURES,
+    SourceSet,
+)
 from beatsight_core.toml import unknown
+from beatsight_core.units import GREATEST_RATE_HZ
+
+HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:\d{1,5})?")
+"""A name, or an address of IPv4, with or without a port."""
 
 
 def unknown_names(settings: Settings) -> list[str]:
@@ -19,7 +32,8 @@ def contradictions(settings: Settings) -> list[str]:
     """Values that are impossible, by themselves or together."""
     data, mel = settings.dataset, settings.features
     checks = [
-        (data.sample_rate_hz < 8000, "dataset.sample_rate_hz must be at least 8000"),
+        (not 8000 <= data.sample_rate_hz <= GREATEST_RATE_HZ,
+         f"dataset.sample_rate_hz must be at least 8000 and at most {GREATEST_RATE_HZ}"),
         (data.pre_ms < 0 or data.tail_ms <= 0, "dataset.pre_ms must not be negative and dataset.tail_ms not zero"),
         (data.encoding not in ("wav", "flac"), f"dataset.encoding must be wav or flac, not {data.encoding!r}"),
         (not 0 < data.val_ratio < 1, "dataset.val_ratio must lie between 0 and 1"),
@@ -37,11 +51,26 @@ def contradictions(settings: Settings) -> list[str]:
          f"{settings.tracking.mode!r}"),
     ]  # fmt: skip
     problems = [problem for wrong, problem in checks if wrong]
-    for source in settings.sources.values():
-        if source.unknown_labels not in ("reject", "ignore"):
-            problems.append(f"sources.{source.name}.unknown_labels must be reject or ignore")
-        if source.coalesce_ms < 0:
-            problems.append(f"sources.{source.name}.coalesce_ms must not be negative")
-        if wrong := set(source.split_by) - {"drummer_id", "kit_id", "room_id"}:
-            problems.append(f"sources.{source.name}.split_by knows drummer_id, kit_id, room_id, not {sorted(wrong)}")
+    problems += [
+        f"web.hosts, or the variable BEATSIGHT_WEB_HOSTS, must name hosts as drums.example.org or "
+        f"drums.example.org:8443, without http:// or *, not {host!r}"
+        for host in settings.web.hosts
+        if not HOST.fullmatch(host)
+    ]
+    return problems + [problem for source in settings.sources.values() for problem in _wrong_in(source)]
+
+
+def _wrong_in(source: SourceSet) -> list[str]:
+    """Values of a source set that are impossible."""
+    problems = []
+    if source.unknown_labels not in ("reject", "ignore"):
+        problems.append(f"sources.{source.name}.unknown_labels must be reject or ignore")
+    if source.channel not in CHANNELS:
+        problems.append(f"sources.{source.name}.channel must be {', '.join(CHANNELS)}, not {source.channel!r}")
+    if source.coalesce_ms < 0:
+        problems.append(f"sources.{source.name}.coalesce_ms must not be negative")
+    if abs(source.shift_ms) > MOST_SHIFT_MS:
+        problems.append(f"sources.{source.name}.shift_ms must lie within {MOST_SHIFT_MS:,.0f} ms")
+    if wrong := set(source.split_by) - {"drummer_id", "kit_id", "room_id"}:
+        problems.append(f"sources.{source.name}.split_by knows drummer_id, kit_id, room_id, not {sorted(wrong)}")
     return problems

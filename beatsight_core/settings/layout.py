@@ -2,13 +2,12 @@
 
 import dataclasses
 import os
-import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from beatsight_core.names import file_name
 from beatsight_core.settings.sections import (
     DatasetSettings,
     FeatureSettings,
@@ -16,7 +15,9 @@ from beatsight_core.settings.sections import (
     ReleaseSettings,
     SourceSet,
     TrackingSettings,
+    WebSettings,
 )
+from beatsight_core.settings.typed_paths import typed_path
 
 SETTINGS_FILE = "beatsight.toml"
 
@@ -60,6 +61,7 @@ class Settings:
         tracking: `[tracking]`.
         training: `[training.<preset>]`: overrides of a preset's values.
         release: `[release]`.
+        web: `[web]`.
         file: The settings file that was read, if there is one.
     """
 
@@ -79,6 +81,7 @@ class Settings:
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
     training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     release: ReleaseSettings = field(default_factory=ReleaseSettings)
+    web: WebSettings = field(default_factory=WebSettings)
     file: Path | None = None
 
     @property
@@ -90,6 +93,11 @@ class Settings:
     def catalog_dir(self) -> Path:
         """One folder per manifest, and the probe cache of the audio."""
         return self.data_root / "catalog"
+
+    def catalog_folder(self, key: str) -> Path:
+        """The catalog of a manifest: a folder of the manifest's key, never a hidden one."""
+        plain = key[:1] not in ("", ".") and "/" not in key and "\0" not in key
+        return self.catalog_dir / (key if plain else file_name(key))
 
     @property
     def shards_dir(self) -> Path:
@@ -116,30 +124,47 @@ class Settings:
         """Dagster's state."""
         return self.data_root / "dagster"
 
+    def recast_folder(self, name: str) -> Path:
+        """Where the platform keeps what it plays for a source set, apart from all recordings."""
+        return self.data_root / "recast" / file_name(name)
+
     def source(self, name: str) -> SourceSet:
-        """The source set of that name with its roots filled in; an unconfigured one gets the defaults."""
+        """The source set of that name with its roots filled in; an unconfigured one gets the defaults.
+
+        What the platform played for it comes first, if anything was: its paths are the platform's own.
+        """
         known = self.sources.get(name) or SourceSet(name)
-        if known.roots:
-            return known
+        played = self.recast_folder(name)
+        first = (played,) if played.is_dir() and not (played.is_symlink() or played.parent.is_symlink()) else ()
+        return dataclasses.replace(known, roots=(*first, *(known.roots or self._usual_roots(name))))
+
+    def _usual_roots(self, name: str) -> tuple[Path, ...]:
         bases = [self.data_root] + ([self.secondary_root] if self.secondary_root else [])
         roots = [base / "raw" for base in bases]
         # A manifest's word never leads out of raw/, and a name that no folder can have is no error.
-        if Path(name).name == name and name != ".." and len(os.fsencode(name)) <= NAME_BYTES:
+        if _can_be_a_folder(name):
             roots = [base / "raw" / name for base in bases] + roots
-        return dataclasses.replace(known, roots=tuple(roots))
+        return tuple(roots)
 
 
-def resolve_path(text: str, base: Path) -> Path:
+def _can_be_a_folder(name: str) -> bool:
+    """Whether a folder can have a name, and is then below the one it is looked for in."""
+    try:
+        length = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
+    return Path(name).name == name and name != ".." and "\0" not in name and length <= NAME_BYTES
+
+
+def resolve_path(text: str, base: Path, *, written: bool = False) -> Path:
     r"""An absolute path from what a person typed: `~`, `C:\folder` and `/mnt/c/folder` work on Windows and in WSL.
 
     Args:
         text: The path as typed.
         base: What a relative path is relative to.
+        written: Whether something is to be written there, so that its drive must be mounted.
+
+    Raises:
+        UsageError: It means nothing on this system, or is to be written where no drive is.
     """
-    drive = re.match(r"^([A-Za-z]):[\\/](.*)$", text)
-    mounted = re.match(r"^/mnt/([A-Za-z])(?:/(.*))?$", text)
-    if drive and sys.platform != "win32":
-        text = f"/mnt/{drive[1].lower()}/{drive[2]}".replace("\\", "/")
-    elif mounted and sys.platform == "win32":
-        text = f"{mounted[1].upper()}:/{mounted[2] or ''}"
-    return Path(os.path.abspath(base / Path(text).expanduser()))  # noqa: PTH100 - keeps symbolic links as typed
+    return Path(os.path.abspath(base / typed_path(text, written=written)))  # noqa: PTH100 - keeps symbolic links as typed

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from beatsight_core.errors import SettingsError
 from beatsight_core.settings.contradictions import contradictions, unknown_names
 from beatsight_core.settings.layout import ENVIRONMENT_FOLDERS, SETTINGS_FILE, Settings, resolve_path
+from beatsight_core.settings.paths import path_problem
 from beatsight_core.settings.sections import (
     LOOSENED,
     ConfigTarget,
@@ -19,8 +19,12 @@ from beatsight_core.settings.sections import (
     ReleaseSettings,
     SourceSet,
     TrackingSettings,
+    WebSettings,
 )
-from beatsight_core.toml import section, unknown, values_of
+from beatsight_core.toml import parsed, section, unknown, values_of
+
+MOST_BYTES = 2**20
+"""Of a settings file."""
 
 
 def load_settings(data_root: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
@@ -35,14 +39,16 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
     """
     env = os.environ if environment is None else environment
     given = str(data_root) if data_root is not None else env.get("BEATSIGHT_DATA_ROOT") or "data"
-    root = resolve_path(given, Path.cwd())
+    root = resolve_path(given, Path.cwd(), written=True)
+    if problem := path_problem(root):
+        raise SettingsError("A data root cannot lie there", where=ascii(str(root)), why=problem, do="choose another")
     file = root / SETTINGS_FILE
     table = _read_toml(file)
     problems: list[str] = []
     written = table.pop("secondary_root", None)  # taken out also where the environment beats it
     secondary = env.get("BEATSIGHT_SECONDARY_ROOT") or written
     folders = {
-        name: resolve_path(env.get(variable) or str(root / place), root)
+        name: resolve_path(env.get(variable) or str(root / place), root, written=True)
         for name, (variable, place) in ENVIRONMENT_FOLDERS.items()
     }
     settings = Settings(
@@ -56,6 +62,7 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
         tracking=_tracking(table.pop("tracking", {}), env, problems),
         training=_training(table.pop("training", {}), problems),
         release=_release(table.pop("release", {}), root, problems),
+        web=_web(table.pop("web", {}), env, problems),
         file=file if file.exists() else None,
         **folders,
     )
@@ -69,12 +76,15 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+        if file.exists() and (not file.is_file() or file.stat().st_size > MOST_BYTES):
+            why = f"that is no plain file, or one of more than {MOST_BYTES:,} bytes"
+            raise SettingsError("The settings file cannot be read", where=file, why=why, do="move it away")
+        return parsed(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except NotADirectoryError as error:
         raise SettingsError("The data root is not a folder", where=file.parent, do="name a folder") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise SettingsError(
             "The settings file is not valid TOML",
             where=file,
@@ -100,7 +110,8 @@ def _sources(table: Any, root: Path, problems: list[str]) -> dict[str, SourceSet
     for name, entry in table.items():
         source = section(SourceSet, entry, f"sources.{name}", problems, name=name)
         roots = tuple(resolve_path(str(path), root) for path in source.roots)
-        sources[name] = dataclasses.replace(source, roots=roots)
+        shifts = resolve_path(str(source.session_shifts), root) if source.session_shifts else None
+        sources[name] = dataclasses.replace(source, roots=roots, session_shifts=shifts)
     return sources
 
 
@@ -131,6 +142,13 @@ def _tracking(table: Any, env: Mapping[str, str], problems: list[str]) -> Tracki
     )
 
 
+def _web(table: Any, env: Mapping[str, str], problems: list[str]) -> WebSettings:
+    """`[web]`, whose `hosts` the variable BEATSIGHT_WEB_HOSTS replaces: names with commas between."""
+    web: WebSettings = section(WebSettings, table, "web", problems)
+    named = env.get("BEATSIGHT_WEB_HOSTS")
+    return web if named is None else WebSettings(tuple(filter(None, map(str.strip, named.split(",")))))
+
+
 def _training(table: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
     if isinstance(table, dict) and all(isinstance(entry, dict) for entry in table.values()):
         return {name: dict(entry) for name, entry in table.items()}
@@ -156,7 +174,7 @@ def _configs(listed: Any, root: Path, problems: list[str]) -> tuple[ConfigTarget
     if not isinstance(listed, list):
         problems.append("[[release.configs]] must be a list of tables")
         return ()
-    targets = []
+    targets: list[ConfigTarget] = []
     for number, entry in enumerate(listed):
         where = f"release.configs[{number}]"
         values = entry if isinstance(entry, dict) else {}
@@ -165,5 +183,8 @@ def _configs(listed: Any, root: Path, problems: list[str]) -> tuple[ConfigTarget
             continue
         known = values_of(ConfigTarget, values, f"{where}.", problems)
         if {"file", "key"} <= set(known):
-            targets.append(ConfigTarget(**{**known, "file": resolve_path(str(known["file"]), root)}))
+            target = ConfigTarget(**{**known, "file": resolve_path(str(known["file"]), root)})
+            if any((each.file, each.key) == (target.file, target.key) for each in targets):
+                problems.append(f"{where} names {target.key} of {target.file} once more")
+            targets.append(target)
     return tuple(targets)

@@ -13,8 +13,15 @@ PROMOTION_FIGURES = ("accuracy", "f1", "f1_kick", "f1_snare", "f1_crash", "loss"
 PROBE_FIGURES = ("accuracy", "recall", "min_positives", "max_confusion_growth")
 """What `[gates.probe]` may set."""
 
+MOST_SHIFT_MS = 10_000.0
+"""No correction of onsets is greater: labels that are further off belong to other audio."""
+
 LOOSENED = "loosened"
 """Key of a reason in `[gates.promotion]` and `[gates.probe]`; without one their limits can only be tightened."""
+
+
+CHANNELS = ("mix", "left", "right", "loudest")
+"""What mono can be made of: the mean of all channels, the first, the second, or the one with the greatest RMS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +36,15 @@ class SourceSet:
         coalesce_ms: Onsets of one file at most this far after a hit's first onset belong to that hit.
         expected_sample_rate_hz: Another rate in a file is reported.
         split_by: Fields of which sessions must not share a value across splits: drummer_id, kit_id, room_id.
+        channel: What a clip is made of: "mix" (the mean of all channels), "left", "right", or "loudest" (the one with
+            the greatest RMS over the whole file).
         unknown_labels: "reject" an event with a component that the taxonomy lacks, or "ignore" that component.
         sampling: Values that replace those of the sampling profile: exponent, least, most, events_per_session,
             events_per_file.
+        shift_ms: Every onset is moved by so much, later above 0. For labels that are early or late by a known time;
+            reports and cards say so.
+        session_shifts: A file with a shift for each session that has one of its own, which counts instead: a CSV with
+            the heading session_id,shift_ms, or JSON lines.
     """
 
     name: str
@@ -40,8 +53,11 @@ class SourceSet:
     coalesce_ms: float = 30.0
     expected_sample_rate_hz: int | None = None
     split_by: tuple[str, ...] = ()
+    channel: str = "mix"
     unknown_labels: str = "reject"
     sampling: Mapping[str, float] = field(default_factory=dict)
+    shift_ms: float = 0.0
+    session_shifts: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +112,8 @@ class GateSettings:
         profile: "production" (the shipped figures) or "demo" (small data; reports say so).
         min_counts: Component -> least hits, over the profile's.
         required_techniques: Over the profile's, where given.
+        max_reject_rate: Lines of the manifest that are refused, of those read; over the profile's, where given, and
+            where it is not, as `max_missing_rate`.
         max_duplication_rate: Over the profile's, where given.
         max_unknown_labels: Over the profile's, where given.
         max_missing_rate: Events without audio, of all; over the profile's, where given.
@@ -107,7 +125,8 @@ class GateSettings:
         max_clipped_rate: Clips of a source set that are clipped, of those measured.
         max_offset_rate: Clips of a source set with a DC offset, of those measured.
         max_silent_rate: Clips of a source set that have a label and hardly sound.
-        max_misalignment_ms: Attack minus onset in a source set, late or early.
+        max_misalignment_ms: Attack minus onset in a source set, or in a session, late or early.
+        max_misaligned_share: Sessions of a source set that are further out of time, of those that could be judged.
         promotion: Criterion -> limit, tighter than the profile's; a looser one needs a reason.
         probe: Figure of the warm-up probe -> limit; the same holds.
         loosened: "promotion" or "probe" -> the reason for limits looser than the profile's, shown wherever they count.
@@ -116,6 +135,7 @@ class GateSettings:
     profile: str = "production"
     min_counts: Mapping[str, int] = field(default_factory=dict)
     required_techniques: tuple[str, ...] | None = None
+    max_reject_rate: float | None = None
     max_duplication_rate: float | None = None
     max_unknown_labels: int | None = None
     max_missing_rate: float | None = None
@@ -127,6 +147,7 @@ class GateSettings:
     max_offset_rate: float | None = None
     max_silent_rate: float | None = None
     max_misalignment_ms: float | None = None
+    max_misaligned_share: float | None = None
     promotion: Mapping[str, float] = field(default_factory=dict)
     probe: Mapping[str, float] = field(default_factory=dict)
     loosened: Mapping[str, str] = field(default_factory=dict)
@@ -152,6 +173,18 @@ class TrackingSettings:
     group: str | None = None
     tags: tuple[str, ...] = ()
     sync: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The web server of `beatsight dev`: `[web]`.
+
+    Attributes:
+        hosts: Names, beside those of this machine itself, under which a browser may call it, as a reverse proxy shows
+            it: "drums.example.org", or "drums.example.org:8443" where the browser's address has a port.
+    """
+
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

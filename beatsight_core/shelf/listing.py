@@ -84,7 +84,7 @@ def disk_use(settings: Settings) -> Listing:
         "features": _sum(file.bytes for file in shelf.features),
         "shards_unnamed": _sum(unnamed),
         "features_unnamed": _sum(file.bytes for file in shelf.features if file.shard not in shelf.users),
-        "measured_unnamed": _sum(size for shard, size in shelf.measured.values() if shard not in shelf.users),
+        "measured_unnamed": _sum(size for digest, size in shelf.measured.values() if digest not in shelf.measurable),
         "features_of_other_specs": _sum(file.bytes for file in shelf.features if file.spec != spec),
         "leftovers": _sum(shelf.leftovers.values()),
         "free_bytes": free_bytes(settings.shards_dir),
@@ -98,8 +98,8 @@ def _state(settings: Settings, shelf: Shelf, dataset: ShelvedDataset) -> str:
         return "damaged index"
     if missing := sum(digest not in shelf.shards for digest in dataset.shards):
         return f"{missing} shards missing"
-    wanted = ClipSpec.of(settings).to_json()
-    return READY if all(index.settings == wanted for index in dataset.indexes) else "other settings"
+    made = ((index.settings, ClipSpec.of(settings, index.source_set).to_json()) for index in dataset.indexes)
+    return READY if all(found == wanted for found, wanted in made) else "other settings"
 
 
 def _covered(shards: Mapping[str, Any], warm: set[str]) -> float | None:

@@ -87,7 +87,7 @@ def prune(
         raise DatasetError(
             "There is no folder of datasets", where=settings.dataset_dir, do="mount its drive, or export something"
         )
-    with shards_at_rest(settings):
+    with shards_at_rest(settings, to_remove=really):
         shelf = survey(settings)
         _require_whole(shelf)
         items = tuple(_prunable(settings, shelf, specs))
@@ -118,8 +118,8 @@ def _prunable(settings: Settings, shelf: Shelf, specs: bool) -> Iterator[Prunabl
             yield Prunable("features", file.path, file.bytes)
         elif asked is not None and file.spec not in asked:
             yield Prunable("specs", file.path, file.bytes)
-    for path, (shard, size) in sorted(shelf.measured.items()):
-        if shard not in shelf.users:
+    for path, (digest, size) in sorted(shelf.measured.items()):
+        if digest not in shelf.measurable:
             yield Prunable("measured", path, size)
     for path, size in sorted(shelf.leftovers.items()):
         yield Prunable("leftovers", path, size)
@@ -135,7 +135,7 @@ def _remove(items: Iterable[Prunable], progress: Progress) -> None:
     with progress.task("prune", total=len(listed), unit="files") as task:
         for item in listed:
             with storage_errors(item.path):
-                if item.path.is_dir():
+                if item.path.is_dir() and not item.path.is_symlink():
                     shutil.rmtree(item.path)
                 else:
                     item.path.unlink(missing_ok=True)

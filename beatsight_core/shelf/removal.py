@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.dataset.in_use import shards_at_rest
+from beatsight_core.dataset.index import index_files
 from beatsight_core.dataset.page import page_paths
 from beatsight_core.errors import UsageError
 from beatsight_core.files import storage_errors
@@ -58,7 +59,7 @@ def remove_dataset(settings: Settings, ref: str, *, used: bool = False, really: 
     """
     shelf = survey(settings)
     key = find_dataset(settings, shelf, ref).key
-    with shards_at_rest(settings):
+    with shards_at_rest(settings, to_remove=really):
         shelf = survey(settings)
         dataset = find_dataset(settings, shelf, key)
         used_by = tuple(learner.run for learner in learners_of(dataset, learners(settings)))
@@ -68,7 +69,7 @@ def remove_dataset(settings: Settings, ref: str, *, used: bool = False, really: 
                 why="without it they can be neither continued nor evaluated until it is exported again",
                 do="add --used to remove it all the same",
             )
-        files = (*sorted(dataset.folder.glob("*.json")), *page_paths(settings, key))
+        files = (*index_files(dataset.folder), *page_paths(settings, key))
         paths = tuple(path for path in files if path.exists())
         alone = [digest for digest in dataset.shards if len(shelf.users[digest]) == 1]
         frees = sum(shelf.shards.get(digest, 0) + shelf.feature_bytes.get(digest, 0) for digest in alone)

@@ -10,17 +10,19 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote
 
-from beatsight_core.dataset.index import Index, ShardEntry, dataset_digest, read_index
+from beatsight_core.dataset.index import Index, ShardEntry, dataset_digest, index_files, read_index
 from beatsight_core.errors import DatasetError
-from beatsight_core.files import DIGEST_HEX, find_leftovers, storage_errors
+from beatsight_core.files import DIGEST_HEX, storage_errors
 from beatsight_core.health.measured_shards import FOLDER as MEASURED
+from beatsight_core.leftovers import find_leftovers, is_temporary
 from beatsight_core.manifest.identity import manifest_key, resolve_manifest
+from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 
 _DIGEST = re.compile(rf"[0-9a-f]{{{DIGEST_HEX}}}")
 _SHARD_FILE = re.compile(rf"({_DIGEST.pattern})\.parquet")
-_MEASURED_FILE = re.compile(rf"({_DIGEST.pattern})-[-0-9]+\.parquet")
-_FEATURE_FILE = re.compile(rf"({_DIGEST.pattern})\.(?!.*\.tmp-).+")
+_MEASURED_FILE = re.compile(rf"({_DIGEST.pattern})-[-0-9a-z]+\.parquet")
+_FEATURE_FILE = re.compile(rf"({_DIGEST.pattern})\..+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class Shelf:
         shards: Digest -> bytes of every shard's file.
         features: Every file of the cache.
         leftovers: What killed writers left -> its bytes.
-        measured: File of what was measured of a shard -> the shard and the file's bytes.
+        measured: File of what was measured -> the shard or index that it is of, and the file's bytes.
     """
 
     datasets: tuple[ShelvedDataset, ...]
@@ -88,6 +90,11 @@ class Shelf:
             for digest in dataset.shards:
                 named.setdefault(digest, set()).add(dataset.key)
         return {digest: frozenset(keys) for digest, keys in named.items()}
+
+    @cached_property
+    def measurable(self) -> frozenset[str]:
+        """What measurements may be of: the shards that datasets name, and each source set as a whole."""
+        return frozenset(self.users) | {index.digest for dataset in self.datasets for index in dataset.indexes}
 
     @cached_property
     def feature_bytes(self) -> dict[str, int]:
@@ -121,7 +128,7 @@ def survey(settings: Settings) -> Shelf:
             FeatureFile(path, folder.name, match[1], size)
             for folder in spec_folders
             for path, size in _files(folder)
-            if (match := _FEATURE_FILE.fullmatch(path.name))
+            if (match := _FEATURE_FILE.fullmatch(path.name)) and not is_temporary(path)
         ),
         leftovers={path: _size(path) for folder in looked_into for path in sorted(find_leftovers(folder))},
         measured={
@@ -153,14 +160,14 @@ def find_dataset(settings: Settings, shelf: Shelf, ref: str) -> ShelvedDataset:
         f"There is no dataset of {key}",
         where=settings.dataset_dir,
         why=f"there are {', '.join(known)}" if known else "nothing was exported yet",
-        do=f"beatsight export {key}",
+        do=f"beatsight export {for_shell(key)}",
     )
 
 
 def _datasets(settings: Settings) -> Iterator[ShelvedDataset]:
     for entry in sorted(_entries(settings.dataset_dir), key=lambda entry: entry.name):
         folder = Path(entry.path)
-        paths = sorted(folder.glob("*.json")) if entry.is_dir() and folder != settings.shards_dir else []
+        paths = index_files(folder) if entry.is_dir() and folder != settings.shards_dir else []
         if not paths:
             continue
         indexes, damaged = [], []
@@ -193,8 +200,8 @@ def _files(folder: Path) -> Iterator[tuple[Path, int]]:
 
 
 def _size(path: Path) -> int:
-    """Bytes of a file, or of all files of a folder."""
-    if path.is_dir():
+    """Bytes of a file, or of all files of a folder; of a link those of the link."""
+    if path.is_dir() and not path.is_symlink():
         return sum(_size(child) for child in path.iterdir())
     with contextlib.suppress(FileNotFoundError):
         return path.lstat().st_size

@@ -6,6 +6,7 @@ from typing import Any
 
 from beatsight_core.dataset.index import dataset_digest, read_index
 from beatsight_core.errors import DatasetError, InputError
+from beatsight_core.leftovers import is_temporary
 from beatsight_core.settings import Settings
 from beatsight_core.shelf.survey import ShelvedDataset
 from beatsight_core.training.records import CONFIG, Run, list_runs, read_run
@@ -58,6 +59,8 @@ def archived_shards(settings: Settings) -> Mapping[str, str]:
     """Shard -> a run whose archive names it. An archive remembers shards, and does not hold them."""
     named: dict[str, str] = {}
     for path in sorted(settings.archive_dir.glob("*/*/dataset/*.json")):
+        if is_temporary(path.parent.parent):
+            continue
         try:
             index = read_index(path)
         except DatasetError:
@@ -68,6 +71,8 @@ def archived_shards(settings: Settings) -> Mapping[str, str]:
 
 def _archived(settings: Settings) -> Iterator[Run]:
     for path in sorted(settings.archive_dir.glob(f"*/*/run/{CONFIG}")):
+        if is_temporary(path.parent.parent):
+            continue
         try:
             yield read_run(path.parent)
         except InputError:

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 
+from beatsight_core.compute.trouble import device_trouble
 from beatsight_core.errors import ModelError
 from beatsight_core.files import sha256_file, storage_errors, write_bytes, write_text
 
@@ -45,6 +46,8 @@ PARTS = (
     "kept",
 )
 """What a run needs to go on."""
+
+_OF_BEST = ("model", "step", "metrics")
 
 _NAME = re.compile(r"^epoch-(\d+)-step-(\d+)\.pt$")
 
@@ -125,10 +128,29 @@ def load(path: Path, device: str = "cpu") -> State:
         expected = _sidecar(path).read_text(encoding="utf-8", errors="replace").split()
     if sha256_file(path) not in expected:
         raise ModelError("A checkpoint is broken", where=path, why="its digest differs", do=_DO)
-    state = torch.load(path, map_location=device, weights_only=True)
+    state = _unpacked(path, device)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ModelError("A checkpoint has another format", where=path, why=f"{FORMAT} is expected", do=_DO)
+    needed = _OF_BEST if path.name == BEST else ("model",)
+    if lacking := [name for name in needed if name not in state]:
+        raise ModelError("A checkpoint is not complete", where=path, why=f"it lacks {', '.join(lacking)}", do=_DO)
     return state
+
+
+def _unpacked(path: Path, device: str) -> Any:
+    """What a file of torch holds.
+
+    Raises:
+        ModelError: It is no such file, though its digest agrees.
+    """
+    try:
+        return torch.load(path, map_location=device, weights_only=True)
+    except Exception as error:
+        if isinstance(error, OSError | MemoryError) or device_trouble(error):
+            raise
+        # A file that is none of torch's fails in any way: as a bad archive, a bad pickle, an unknown class.
+        why = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        raise ModelError("A checkpoint is no file of torch", where=path, why=why, do=_DO) from error
 
 
 def check_belongs(state: State, identity: Mapping[str, Any], path: Path) -> None:

@@ -20,7 +20,7 @@ A run shorter than `EARLY_EPOCHS` is judged by the same rules over the epochs th
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -47,6 +47,8 @@ class CurveCheck:
         passed: The verdict.
         margin: Distance to the limit, positive on the good side.
         says: The finding in words.
+        sign: How the value must stand to the limit.
+        format: How both are written, a name in `pages.formats.FORMATS`.
     """
 
     name: str
@@ -55,6 +57,8 @@ class CurveCheck:
     passed: bool
     margin: float
     says: str
+    sign: str = "≤"
+    format: str = "share"
 
     def to_json(self) -> dict[str, Any]:
         """As gates are shown: `says` is their `message`."""
@@ -77,7 +81,7 @@ def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> 
     broken = sum(not math.isfinite(loss) for loss in [*train, *val])
     said = f"{broken} losses are not numbers" if history else "there is no epoch"
     wrong = broken + (not history)
-    finite = _at_most("finite", wrong, 0.0, said if wrong else "every loss is a number")
+    finite = replace(_at_most("finite", wrong, 0.0, said if wrong else "every loss is a number"), format="count")
     if not finite.passed:
         return [finite]
     early = [loss for epoch, loss in zip(epochs, val, strict=True) if epoch <= EARLY_EPOCHS]
@@ -89,10 +93,10 @@ def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> 
 def _training(train: Sequence[float]) -> list[CurveCheck]:
     if len(train) == 1:
         said = "one epoch alone shows no course"
-        return [_untold("training_falls", 0.0, said), _untold("training_smooth", MAX_RELAPSE, said)]
+        return [_falls(0.0, said, told=False), _untold("training_smooth", MAX_RELAPSE, said)]
     fall = train[0] - train[-1]
     went = f"training loss went from {train[0]:.4f} to {train[-1]:.4f}"
-    falls = CurveCheck("training_falls", fall, 0.0, fall > 0, fall, went)
+    falls = _falls(fall, went)
     best, climb = train[0], 0.0
     for loss in train[1:]:
         climb, best = max(climb, loss - best), min(best, loss)
@@ -102,16 +106,21 @@ def _training(train: Sequence[float]) -> list[CurveCheck]:
     return [falls, _at_most("training_smooth", min(climb / whole, 99.0), MAX_RELAPSE, said)]
 
 
+def _falls(fall: float, says: str, *, told: bool = True) -> CurveCheck:
+    return CurveCheck("training_falls", fall, 0.0, fall > 0 or not told, fall, says, ">", "decimal")
+
+
 def _flat(early: Sequence[float]) -> CurveCheck:
     if len(early) < FEWEST_EPOCHS:
-        return _untold("validation_flat", LEAST_FALL, _too_few(len(early)))
+        return replace(_untold("validation_flat", LEAST_FALL, _too_few(len(early))), sign="≥")
     middle = len(early) // 2
     before, later = min(early[:middle]), statistics.median(early[middle:])
     if before < LEARNED:
-        return _untold("validation_flat", LEAST_FALL, f"validation loss was {before:.2g} already: nothing left to fall")
+        said = f"validation loss was {before:.2g} already: nothing left to fall"
+        return replace(_untold("validation_flat", LEAST_FALL, said), sign="≥")
     fall = 1.0 - later / before
     said = f"validation loss {_moved(fall)} from the earlier to the later half of the first {len(early)} epochs"
-    return CurveCheck("validation_flat", fall, LEAST_FALL, fall >= LEAST_FALL, fall - LEAST_FALL, said)
+    return CurveCheck("validation_flat", fall, LEAST_FALL, fall >= LEAST_FALL, fall - LEAST_FALL, said, "≥")
 
 
 def _rising(early: Sequence[float]) -> CurveCheck:

@@ -9,10 +9,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.settings import PRESETS, Settings
+from beatsight_core.settings import PRESETS, Settings, load_settings
 from beatsight_core.toml import nearest, values_of
 
 MODELS = ("cnn_pair", "cnn", "cnn_small")
@@ -23,6 +24,11 @@ ENLARGE_MODES = ("auto", "always", "never")
 BALANCES = ("none", "sessions", "classes")
 RESIDENCES = ("auto", "device", "host", "map")
 LOSSES = ("cross_entropy", "focal", "asymmetric")
+
+MOST = 2**31 - 1
+"""Of every whole number but the seed."""
+MOST_SEED = 2**63 - 1
+"""Generators take 64 bits, with a sign."""
 
 MEANS = ("residence", "processes")
 """Values that say how a run is carried out and not what it is: it may go on with others."""
@@ -175,6 +181,26 @@ def load_preset(settings: Settings, name: str, overrides: Mapping[str, Any] | No
     return config
 
 
+def load_checked_settings(data_root: str | Path | None = None) -> Settings:
+    """The settings of a data root, with every value of every `[training.<preset>]` checked too.
+
+    Whoever begins work that ends in training reads its settings by this, so that a misspelt value is told at once.
+
+    Raises:
+        SettingsError: The file, a variable, or a value of a preset is wrong.
+    """
+    settings = load_settings(data_root)
+    problems = []
+    for name in settings.training:
+        try:
+            load_preset(settings, name)
+        except SettingsError as error:
+            problems.append(error.what)
+    if problems:
+        raise SettingsError("; ".join(problems), where=settings.file, do="mend these values")
+    return settings
+
+
 def preset_values(name: str) -> dict[str, Any]:
     """What the file of a preset says."""
     text = resources.files("beatsight_core.training").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
@@ -200,10 +226,13 @@ def _contradictions(config: TrainingConfig) -> list[str]:
                     "augment_shift_frames", "augment_eq_db", "augment_bands", "augment_frames", "augment_mix_db",
                     "loss_gamma", "positive_weight")  # fmt: skip
     positive = ("lr", "clip_norm", "checkpoint_minutes")
+    whole = [name for name, value in config.to_json().items() if isinstance(value, int) and name != "seed"]
     problems = [f"{name} must be at least 1" for name in counts if getattr(config, name) < 1]
     problems += [f"{name} must lie in [0, 1]" for name in shares if not 0 <= getattr(config, name) <= 1]
     problems += [f"{name} must not be negative" for name in not_negative if not getattr(config, name) >= 0]
     problems += [f"{name} must be positive" for name in positive if not getattr(config, name) > 0]
+    problems += [f"{name} must be at most {MOST:,}" for name in whole if getattr(config, name) > MOST]
+    problems += [f"seed must be at most {MOST_SEED:,}"] if config.seed > MOST_SEED else []
     checks = [
         (config.schedule not in ("cosine", "plateau"), f"schedule must be cosine or plateau, not {config.schedule!r}"),
         *(_not_one_of(config, name, words) for name, words in _WORDS.items()),

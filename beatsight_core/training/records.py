@@ -11,11 +11,13 @@
                  launch              who began it afresh, if anybody did
                  waived.jsonl        gates that refused it, and why somebody went on; `waivers.py`
                  checkpoints/        a ring of three, best.pt, and the name of the latest
+    runs/<run id>-earlier-<n>/       the same of a run that was put aside when its id was begun afresh; `afresh.py`
 
 Training writes it, and all that comes after reads it by `open_run`.
 """
 
 import logging
+import re
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,7 @@ import orjson
 
 from beatsight_core.errors import InputError, ModelError
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.files import read_json, storage_errors, write_bytes
+from beatsight_core.files import Record, read_json, storage_errors, write_bytes
 from beatsight_core.settings import Settings
 from beatsight_core.training.presets import TrainingConfig, preset_values
 
@@ -35,6 +37,10 @@ CONFIG, HISTORY, METRICS, THRESHOLDS = "config.json", "history.jsonl", "metrics.
 ENVIRONMENT, FAILURE, LAUNCH, CHECKPOINTS = "environment.json", "failure.json", "launch", "checkpoints"
 TRACKING, CURVES = "tracking.json", "curves.json"
 LATEST_RUN = "latest"
+
+EARLIER = "-earlier-"
+"""Between the id of a run and a number: the name of one that was put aside."""
+_PUT_ASIDE = re.compile(rf"(.+-[0-9a-f]{{8}}){EARLIER}(\d+)")
 
 logger = logging.getLogger("beatsight")
 
@@ -44,7 +50,7 @@ class Run:
     """One training run on disk.
 
     Attributes:
-        run_id: Its name.
+        run_id: Its name, which is that of its folder.
         folder: Where it lies.
         preset: Name of the preset.
         key: Of the manifest it learned from.
@@ -64,6 +70,12 @@ class Run:
     spec: FeatureSpec
     dataset_digest: str
     source_sets: tuple[str, ...]
+
+    @property
+    def trained_as(self) -> str:
+        """The id that it was trained under: its own, unless it was put aside since."""
+        put_aside = _PUT_ASIDE.fullmatch(self.run_id)
+        return put_aside[1] if put_aside else self.run_id
 
     @property
     def status(self) -> str:
@@ -126,6 +138,7 @@ def open_run(settings: Settings, run_id: str) -> Run:
     if run_id == LATEST_RUN and runs:
         return runs[0]
     fitting = [run for run in runs if run_id and run.run_id.startswith(run_id)]
+    fitting = [run for run in fitting if run.trained_as == run.run_id] or fitting  # put aside is not what is meant
     if len(fitting) == 1:
         return fitting[0]
     what = f"{run_id!r} fits {len(fitting)} runs" if fitting else f"There is no run {run_id!r}"
@@ -157,9 +170,10 @@ def read_run(folder: Path) -> Run:
         ModelError: Its `config.json` is not one of this program.
     """
     value = read_json(folder / CONFIG)
+    put_aside = _PUT_ASIDE.fullmatch(folder.name)
     try:
         return Run(
-            run_id=value["run_id"],
+            run_id=folder.name if put_aside and put_aside[1] == value["run_id"] else value["run_id"],
             folder=folder,
             preset=value["preset"],
             key=value["key"],
@@ -169,17 +183,44 @@ def read_run(folder: Path) -> Run:
             dataset_digest=value["digests"]["dataset"],
             source_sets=tuple(value["source_sets"]),
         )
-    except (KeyError, TypeError) as error:
-        raise ModelError("A run's configuration is broken", where=folder / CONFIG, why=repr(error)) from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        do = "restore it, or train the run afresh"
+        raise ModelError("A run's configuration is broken", where=folder / CONFIG, why=str(error), do=do) from error
+
+
+def earlier_runs(folder: Path) -> list[int]:
+    """The numbers of runs that were put aside when the run of a folder was begun afresh."""
+    found = (_PUT_ASIDE.fullmatch(path.name) for path in folder.parent.glob(f"*{EARLIER}*"))
+    return sorted(int(name[2]) for name in found if name and name[1] == folder.name)
 
 
 def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The records of `history.jsonl`; a last line that was cut off does not count."""
+    """The records of `history.jsonl`; a last line that was cut off does not count.
+
+    Raises:
+        ModelError: A line is none of this program.
+    """
+    path = folder / HISTORY
     try:
-        lines = (folder / HISTORY).read_bytes().split(b"\n")[:-1]
+        lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return []
-    return [orjson.loads(line) for line in lines]
+    records = []
+    for number, line in enumerate(lines, 1):
+        try:
+            record = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise _broken_history(path, number, str(error)) from error
+        if not isinstance(record, dict):
+            raise _broken_history(path, number, "it is no record of an epoch")
+        records.append(Record.of(record, path))
+    return records
+
+
+def _broken_history(path: Path, line: int, why: str) -> ModelError:
+    return ModelError(
+        "A run's history is broken", where=f"{path}, line {line}", why=why, do="restore it, or train the run afresh"
+    )
 
 
 def write_history(folder: Path, records: list[dict[str, Any]]) -> None:
@@ -195,12 +236,14 @@ def _last_change(folder: Path) -> int:
 
 def how_to_finish(run: Run) -> str:
     """The command that goes on with a run: its preset and whatever differs from that."""
+    if run.trained_as != run.run_id:
+        return f"it was put aside; it goes on once its folder is {run.trained_as} again"
     said = read_json(run.folder / CONFIG)
     plain = TrainingConfig(preset=run.preset, **preset_values(run.preset)).to_json()
     words = [f"--set {name}={_typed(value)}" for name, value in said["config"].items() if plain.get(name) != value]
     if "extends" in said:
         words.append(f"--extend {said['extends']['run_id']}")
-    return " ".join(["finish it: beatsight train", run.key, "--preset", run.preset, *words])
+    return " ".join(["finish it: beatsight train", shlex.quote(run.key), "--preset", run.preset, *words])
 
 
 def _typed(value: Any) -> str:

@@ -7,7 +7,6 @@ same run: a finished one is returned at once, an unfinished one goes on.
 import dataclasses
 import functools
 import logging
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,20 +16,15 @@ from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import DeviceError, TrainingError, UsageError
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.device import torch_device
-from beatsight_core.files import (
-    digest_bytes,
-    digest_json,
-    read_json,
-    remove_leftovers,
-    storage_errors,
-    write_json,
-    write_text,
-)
+from beatsight_core.files import digest_bytes, digest_json, read_json, write_json, write_text
+from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 from beatsight_core.training import records
+from beatsight_core.training.afresh import begin_afresh, discard, settle_evaluations
 from beatsight_core.training.distributed import process_count, share_run
 from beatsight_core.training.environment import record_environment
+from beatsight_core.training.filled_splits import require_filled_splits
 from beatsight_core.training.presets import TrainingConfig, load_preset
 from beatsight_core.training.records import Run, list_runs, open_run
 from beatsight_core.training.time_limit import TimeLimit
@@ -64,7 +58,7 @@ class TrainResult:
         metrics: On val with tuned thresholds: `loss`, `accuracy`, `exact_match`, `macro_f1`, ..., and `f1` per class.
         seconds: Training and validation, of all sittings.
         clips_per_second: While training.
-        resumed: Whether this call went on with, or found, what an earlier one had begun.
+        resumed: Whether this call went on from a checkpoint of an earlier one, or found the run finished.
         was_finished: Whether there was nothing left to do.
     """
 
@@ -89,11 +83,13 @@ class Terms:
     """How a run is begun and carried out.
 
     Attributes:
-        fresh: Throw away what is there of it and start again.
+        fresh: Put aside what is there of it, under another name, and start again.
         extend: A run whose newest checkpoint it goes on from, as a new run with more epochs.
         max_seconds: How long the call may take; before that it ends with a checkpoint.
         launch: Who asks, if the same may ask again after a crash: what it has begun afresh, it then goes on with.
         waived: Gates that refused it, and why it goes on; kept with the run.
+        despite_version: Reason for starting again although a model version came of the run that is there; kept with
+            that run.
     """
 
     fresh: bool = False
@@ -101,6 +97,7 @@ class Terms:
     max_seconds: float | None = None
     launch: str = ""
     waived: tuple[Waiver, ...] = ()
+    despite_version: str | None = None
 
     @property
     def again(self) -> str:
@@ -152,6 +149,7 @@ def train(
         SettingsError: Preset or overrides are wrong.
         DatasetError: Features are missing or incomplete, or a split is empty.
         DeviceError: The device is not there.
+        GateError: It is to start again, and a model version came of the run that is there.
         ModelError: The run to extend has no whole checkpoint, or differs in more than the number of epochs.
         TrainingError: Training diverged; says at which step and where the last good checkpoint is.
         TimeLimitError: The limit is near; a checkpoint has been written, and the same call goes on from it.
@@ -164,14 +162,17 @@ def train(
     processes = process_count(config.processes, device, place.type == "cuda")
     key = dataset_key(settings, ref)
     features = open_features(settings, key)
+    require_filled_splits(settings, key, features)
     identity = run_identity(config, key, features, extension_of(settings, terms.extend))
     folder = settings.run_root / identity["run_id"]
     with limit.waiting_for(folder.name, settings.run_root / ".locks" / folder.name):
         if terms.fresh and not (terms.launch and _launched_by(folder) == terms.launch):
-            _discard(folder)
+            begin_afresh(settings, folder, terms.despite_version)
             write_text(folder / records.LAUNCH, terms.launch)
-        begun = (folder / records.CONFIG).exists()
+        settle_evaluations(settings, folder)
         was_finished = (folder / records.METRICS).exists()
+        # Without a checkpoint there is nothing to go on from: the run starts anew, whoever began it.
+        begun = was_finished or any((folder / records.CHECKPOINTS).glob("epoch-*.pt"))
         if not was_finished:
             identity = _begun(settings, folder, identity)
             note_waivers(folder, terms.waived)
@@ -210,7 +211,8 @@ def _begun(settings: Settings, folder: Path, identity: dict[str, Any]) -> dict[s
         extends = read_json(folder / records.CONFIG).get("extends")
         return {**identity, **({"extends": extends} if extends else {})}
     if "extends" in identity:
-        _discard(folder)  # of a call that was killed before it had written what the run is
+        if (folder / records.CHECKPOINTS).exists():  # of a call that was killed before it had written what the run is
+            discard(folder / records.CHECKPOINTS)
         return extension.begin(settings, identity, folder)
     if other := extension.shorter(settings, identity):
         logger.info("run %s is the same with fewer epochs; --extend %s would go on from there", other, other)
@@ -294,16 +296,6 @@ def _launched_by(folder: Path) -> str | None:
     """The launch that began a run afresh, if one did."""
     path = folder / records.LAUNCH
     return path.read_text(encoding="utf-8") if path.is_file() else None
-
-
-def _discard(folder: Path) -> None:
-    """Delete a run. It is renamed first, so that no reader sees a part of it."""
-    if folder.exists():
-        aside = folder.with_name(f".discarded-{folder.name}")
-        with storage_errors(folder):
-            shutil.rmtree(aside, ignore_errors=True)
-            folder.rename(aside)
-            shutil.rmtree(aside)
 
 
 def _result(folder: Path, *, resumed: bool, was_finished: bool) -> TrainResult:

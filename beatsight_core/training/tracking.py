@@ -142,15 +142,15 @@ def run_tags(key: str, preset: str, began: datetime.date, more: tuple[str, ...] 
 
 def _order(settings: Settings, folder: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What the mirror has to know."""
-    tracking = settings.tracking
+    tracking, name = settings.tracking, _tracked_as(folder, identity["run_id"])
     first = read_json(folder / records.ENVIRONMENT)["first_sitting"]
     return {
         "folder": str(folder),
         "wandb_root": str(settings.wandb_root),
-        "lock": str(mirror_lock(settings, wandb_id(identity["run_id"]))),
+        "lock": str(mirror_lock(settings, wandb_id(name))),
         "online": tracking.mode in ("online", "shared"),
-        "id": wandb_id(identity["run_id"]),
-        "name": identity["run_id"],
+        "id": wandb_id(name),
+        "name": name,
         "project": tracking.project,
         "entity": tracking.entity,
         "group": tracking.group,
@@ -158,6 +158,12 @@ def _order(settings: Settings, folder: Path, identity: Mapping[str, Any]) -> dic
             identity["key"], identity["preset"], datetime.datetime.fromisoformat(first).date(), tracking.tags
         ),
     }
+
+
+def _tracked_as(folder: Path, run_id: str) -> str:
+    """The name that W&B knows a run by: one that was begun afresh has another than the one that was put aside."""
+    earlier = records.earlier_runs(folder)
+    return f"{run_id}-afresh-{earlier[-1]}" if earlier else run_id
 
 
 def mirror_lock(settings: Settings, name: str) -> Path:

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks.evaluations import evaluate_partitions
@@ -69,7 +70,7 @@ class SourceResults:
             yield from evaluate_partitions(self._context, spec, results)
 
     def _add_absent(self, manifest: str, source_set: str) -> None:
-        self._context.log.info(f"{manifest} has no source set {source_set}: skipped")
+        self._context.log.info(for_terminal(f"{manifest} has no source set {source_set}: skipped"))
         empty: Metadata = {ROW_COUNT: dg.MetadataValue.int(0), "empty": dg.MetadataValue.text(ABSENT)}
         names = [spec.name for spec in self._context.assets_def.check_specs]
         self.add(manifest, source_set, empty, [check_result(name, True, ABSENT) for name in names])

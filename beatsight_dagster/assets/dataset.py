@@ -10,6 +10,7 @@ from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.assets.by_source import SourceResults, source_asset
 from beatsight_dagster.checks import dataset as checks
+from beatsight_dagster.failures import plain_failures
 from beatsight_dagster.live import live_progress
 from beatsight_dagster.metadata import dataset_metadata, health_metadata
 from beatsight_dagster.partitions import BY_MANIFEST, MANIFESTS, from_partition
@@ -29,6 +30,7 @@ class ExportConfig(dg.Config):
     kinds={"python", "parquet"},
     check_specs=checks.SPECS,
 )
+@plain_failures
 def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: SettingsResource) -> Iterator[Any]:
     """The clips of a source set: onset-aligned, multi-label, as Parquet shards with an index.
 
@@ -70,6 +72,7 @@ def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: S
     code_version="1",
     check_specs=checks.HEALTH_SPECS,
 )
+@plain_failures
 def dataset_health(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult:
     """Whether a manifest's data are worth training on: every gate, with its figures, as a report.
 

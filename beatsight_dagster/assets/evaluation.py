@@ -7,6 +7,7 @@ from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import evaluation as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.failures import plain_failures
 from beatsight_dagster.lineage import TRAINED, upstream_run
 from beatsight_dagster.metadata import evaluation_metadata
 from beatsight_dagster.partitions import MANIFESTS, from_partition
@@ -38,6 +39,7 @@ class EvaluationConfig(dg.Config):
     op_tags={GPU_TAG: "1"},
     check_specs=checks.SPECS,
 )
+@plain_failures
 def evaluation_report(
     context: dg.AssetExecutionContext, config: EvaluationConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:

@@ -10,6 +10,7 @@ from beatsight_core.progress import Progress
 from beatsight_dagster.assets.by_source import SourceResults, source_asset
 from beatsight_dagster.checks import features as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.failures import plain_failures
 from beatsight_dagster.metadata import features_metadata
 from beatsight_dagster.resources.settings import SettingsResource
 
@@ -39,6 +40,7 @@ class FeatureConfig(dg.Config):
     automation_condition=WARM,
     check_specs=checks.SPECS,
 )
+@plain_failures
 def feature_cache(
     context: dg.AssetExecutionContext, config: FeatureConfig, settings: SettingsResource
 ) -> Iterator[Any]:

@@ -6,6 +6,7 @@ from pydantic import Field
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import manifest as checks
+from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.metadata import manifest_metadata
 from beatsight_dagster.partitions import MANIFESTS, from_partition, register
 from beatsight_dagster.resources.settings import SettingsResource
@@ -25,6 +26,7 @@ class ManifestConfig(dg.Config):
     code_version="1",
     check_specs=checks.SPECS,
 )
+@plain_failures
 def manifest(
     context: dg.AssetExecutionContext, config: ManifestConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
@@ -42,7 +44,7 @@ def manifest(
     current, key = settings.load(), from_partition(context.partition_key)
     catalog = build_catalog(current, config.path or key, progress=Progress())
     if catalog.key != key:
-        raise dg.Failure(f"{config.path} has the key {catalog.key}, not that of partition {key}", allow_retries=False)
+        raise failure(f"{config.path} has the key {catalog.key}, not that of partition {key}")
     register(context.instance, source_sets=catalog.source_sets)
     summary = catalog.summary.to_json()
     return dg.MaterializeResult(

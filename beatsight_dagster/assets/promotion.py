@@ -11,6 +11,7 @@ from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import promotion as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.lineage import EVALUATED, RELEASED, upstream_run
 from beatsight_dagster.metadata import archive_metadata, promotion_metadata
 from beatsight_dagster.partitions import MANIFESTS, from_partition
@@ -50,6 +51,7 @@ class ArchiveConfig(dg.Config):
     op_tags={GPU_TAG: "1"},
     check_specs=checks.SPECS,
 )
+@plain_failures
 def promoted_model(
     context: dg.AssetExecutionContext, config: PromotionConfig, settings: SettingsResource
 ) -> Iterator[Any]:
@@ -75,19 +77,19 @@ def promoted_model(
     try:
         judgement = verdict(current, run.run_id, device=config.device, progress=Progress(), dagster_run=asked_by)
     except GateError as error:
-        raise dg.Failure(f"{error} Or launch again with judge_again: true.", allow_retries=False) from error
+        raise failure(f"{error} Or launch again with judge_again: true.") from None
     results = checks.results(judgement.to_json(), forced=config.force)
     if not judgement.may_pass(config.force):
         yield from results
         refused = "; ".join(row["message"] for row in judgement.failed)
-        raise dg.Failure(f"{run.run_id} is refused: {refused}", allow_retries=False)
+        raise failure(f"{run.run_id} is refused: {refused}. All criteria: {judgement.path}")
     try:
         result = promote(
             current, run.run_id, force=config.force, device=config.device, judgement=judgement, progress=Progress()
         ).to_json()
     except GateError as error:  # its files are not fit for use, which no reason helps; or its record was overtaken
         yield from [*results, *([checks.fitness(error.rows)] if isinstance(error, UnfitError) else [])]
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise
     yield dg.MaterializeResult(
         metadata=promotion_metadata(result, judgement.path),
         check_results=[*results, checks.fitness(result["infrastructure"])],
@@ -103,6 +105,7 @@ def promoted_model(
     owners=OWNERS,
     code_version="1",
 )
+@plain_failures
 def run_archive(
     context: dg.AssetExecutionContext, config: ArchiveConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:

@@ -10,6 +10,7 @@ from beatsight_core.training.waivers import Waiver
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import training as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.live import live_progress
 from beatsight_dagster.partitions import BY_MANIFEST, MANIFESTS, from_partition
 from beatsight_dagster.preset_config import PresetValues, given
@@ -29,7 +30,9 @@ class TrainingConfig(dg.Config):
         default_factory=PresetValues, description="Values of the preset to change, as epochs: 4; all others stay."
     )
     device: str = Field(default="auto", description="auto, cpu, cuda or cuda:N among the devices leased to this step.")
-    fresh: bool = Field(default=False, description="Start again instead of going on with, or keeping, this run.")
+    fresh: bool = Field(
+        default=False, description="Start again instead of going on with this run, which is put aside and stays."
+    )
     extend: str | None = Field(
         default=None, description="A run whose newest checkpoint a new run, with more epochs, goes on from."
     )
@@ -47,6 +50,13 @@ class TrainingConfig(dg.Config):
     despite_probe: str | None = Field(
         default=None, description="Go on without a probe that passed, where one is asked for; kept with the run."
     )
+    probe: str | None = Field(
+        default=None, description="The probe that a long run goes by; by default the newest of its recipe and data."
+    )
+    despite_version: str | None = Field(
+        default=None,
+        description="With fresh, although a model version came of the run: why. Kept with the run that is put aside.",
+    )
 
 
 def training_asset(**options: Any) -> Any:
@@ -59,6 +69,7 @@ def training_asset(**options: Any) -> Any:
 
 
 @training_asset(deps=DATA, check_specs=checks.specs("warmup_probe", probe=True))
+@plain_failures
 def warmup_probe(
     context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
@@ -75,6 +86,7 @@ def warmup_probe(
 
 
 @training_asset(deps=DATA, check_specs=checks.specs("baseline_model"))
+@plain_failures
 def baseline_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
@@ -90,13 +102,14 @@ def baseline_model(
 
 
 @training_asset(deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"))
+@plain_failures
 def long_run_model(
     context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
     """The long run (preset `long_run`, 220 epochs), behind healthy data and a healthy probe of the same manifest.
 
-    **Grain**: one manifest, all source sets. **Reads** the feature cache, the health report, and the newest finished
-    probe's record. **Writes** `runs/<run id>/`.
+    **Grain**: one manifest, all source sets. **Reads** the feature cache, the health report, and the record of
+    the newest finished probe of the same recipe and data (or of `probe`). **Writes** `runs/<run id>/`.
 
     **When it fails**: without healthy data or a healthy probe it refuses and says why (`despite_health` and
     `despite_probe`, reasons, go on without). Otherwise launch it again; it goes on from its last checkpoint.
@@ -105,23 +118,23 @@ def long_run_model(
 
 
 def _cleared(preset: str, key: str, config: TrainingConfig, settings: Settings) -> dict[str, Waiver]:
-    """What the preset goes on despite of; a failure if it may not."""
-    from beatsight_core.errors import BeatSightError
+    """What the preset goes on despite of.
+
+    Raises:
+        GateError: It may not.
+    """
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.training.presets import load_preset
 
     despite = {HEALTH: config.despite_health, PROBE: config.despite_probe}
-    try:
-        epochs = load_preset(settings, preset, given(config.overrides)).epochs
-        return require_clearance(settings, key, preset, epochs, despite=despite)
-    except BeatSightError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    asked = load_preset(settings, preset, given(config.overrides))
+    return require_clearance(settings, key, asked, despite=despite, probe=config.probe)
 
 
 def _train(
     preset: str, context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
 ) -> dg.MaterializeResult:
-    from beatsight_core.errors import BeatSightError, TimeLimitError
+    from beatsight_core.errors import TimeLimitError
     from beatsight_core.training.run import Terms, open_run, train
 
     current, key = settings.load(), from_partition(context.partition_key)
@@ -133,7 +146,7 @@ def _train(
             # A retry, of the step or of the run, goes on with what the first of these runs began.
             terms=Terms(
                 config.fresh, config.extend, config.max_seconds, context.run.root_run_id or context.run.run_id,
-                tuple(waived.values()),
+                tuple(waived.values()), config.despite_version,
             ),
         )  # fmt: skip
     except TimeLimitError as error:
@@ -142,9 +155,7 @@ def _train(
             raise dg.RetryRequested(max_retries=config.sittings - 1) from None
         used = f"{config.sittings} sitting(s) of {config.max_seconds:g} s are used up"
         said = f"{used}: {error.why}. Materialize it again to go on, or give the launch more sittings"
-        raise dg.Failure(said, allow_retries=False) from None
-    except BeatSightError as error:  # it would end the same way again
-        raise dg.Failure(str(error), allow_retries=False) from error
+        raise failure(said) from None
     run = open_run(current, result.run_id)
     probe = _judged(current, run.run_id, context, config) if preset == "warmup" else None
     return dg.MaterializeResult(
@@ -165,6 +176,9 @@ def _judged(
     from beatsight_core.promotion.probe_record import judge_probe
 
     try:
-        return judge_probe(settings, run_id, device=config.device, dagster_run=context.run.run_id)
+        record = judge_probe(settings, run_id, device=config.device, dagster_run=context.run.run_id)
     except BeatSightError as error:
-        raise dg.Failure(f"The probe is trained, and cannot be judged: {error}", allow_retries=False) from error
+        raise failure(f"The probe is trained, and cannot be judged: {error}") from None
+    said = "passed every gate: a long run may follow" if record["passed"] else "is not healthy: no long run may follow"
+    context.log.info(f"Probe {run_id} {said}")
+    return record

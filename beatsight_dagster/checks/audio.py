@@ -1,6 +1,6 @@
 """Checks of `audio_inventory`: the audio is there before hours are spent on it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import dagster as dg
@@ -20,18 +20,32 @@ SPECS = [
 ]
 
 
+SHOWN = ("roots", "by source set", "files that cost events")
+"""Metadata of the inventory that its failure shows, too."""
+
+
 def results(inventory: Mapping[str, Any], settings: Settings) -> list[dg.AssetCheckResult]:
-    """Judge an inventory by the limits that the health report uses, too."""
+    """Judge an inventory by the limits that the health report uses, too. A failed check says where it was looked."""
+    from beatsight_core.audio.absence import describe_absence, sources_without_root
     from beatsight_core.health.gates import profile_of
 
     limits = profile_of(settings.gates)
     gates = [_gate("all events", inventory, limits.max_missing_rate)]
     for name, source in inventory["by_source"].items():
         gates.append(_gate(f"events of {name}", source, limits.max_missing_rate_per_source))
-    mounted = {root["source_set"] for root in inventory["roots"] if root["mounted"]}
-    absent = sorted({root["source_set"] for root in inventory["roots"]} - mounted)
-    said = f"no root is mounted of {', '.join(absent)}" if absent else "each source set has a mounted root"
-    return [gates_result("missing_rate", gates), check_result("roots_mounted", not absent, said)]
+    missing = gates_result("missing_rate", gates)
+    absence = describe_absence(inventory, settings, short=True)
+    if not missing.passed:
+        missing = missing._replace(description=f"{absence} {missing.description}.")
+    gone = sources_without_root(inventory)
+    said = absence if gone and absence else "each source set has a mounted root"
+    return [missing, check_result("roots_mounted", not gone, said)]
+
+
+def blocks(results: Iterable[dg.AssetCheckResult]) -> bool:
+    """Return whether a check that blocks has failed."""
+    blocking = {spec.name for spec in SPECS if spec.blocking}
+    return any(not result.passed and result.check_name in blocking for result in results)
 
 
 def _gate(name: str, audio: Mapping[str, Any], limit: float) -> dict[str, Any]:

@@ -18,11 +18,12 @@ COVERAGE = source_check(
 SPECS = [RECONCILIATION, COVERAGE]
 
 HEALTH_GROUPS = {
+    "rejects": "Few lines of the manifest were refused.",
     "counts": "Every component has enough hits.",
     "techniques": "The required techniques occur.",
     "labels": "Few duplicated events, no unknown labels.",
     "audio": "Few events lack usable audio, in all and per source set.",
-    "sound": "Few clips are clipped, offset or silent, and strokes begin where their labels say.",
+    "sound": "Few clips are clipped, offset or silent, and strokes begin where their labels say, in every session.",
     "reconciliation": "All counts agree, from the manifest's lines to the exported clips.",
     "leakage": "No session and no audio file lies in two splits.",
     "baseline": "No component has dropped and no source set has drifted much against the blessed report, and no gate "
@@ -51,7 +52,8 @@ def results(counted: Mapping[str, Any], rejected: Mapping[str, int], settings: S
         check_result(
             COVERAGE.name,
             share <= limit,
-            f"{lost:,} of {hits:,} hits ({share:.2%}) have no clip, limit {limit:.1%}",
+            f"{lost:,} of {hits:,} hits ({share:.2%}) have no clip, limit {limit:.1%} "
+            "(gates.max_missing_rate_per_source)",
             reasons,
         ),
     ]

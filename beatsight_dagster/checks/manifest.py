@@ -6,33 +6,30 @@ from typing import Any
 import dagster as dg
 
 from beatsight_core.settings import Settings
-from beatsight_dagster.checks.specs import check_result, manifest_check
+from beatsight_dagster.checks.specs import check_result, gates_result, manifest_check
 from beatsight_dagster.metadata import counts
 
 SPECS = [
     manifest_check("manifest", "lines_reconcile", "Every line read is an event kept or a line rejected."),
-    manifest_check(
-        "manifest", "reject_rate", "No more lines are rejected than events may be without audio: both are lost."
-    ),
+    manifest_check("manifest", "reject_rate", "No more lines are refused than gates.max_reject_rate lets."),
 ]
 
 
 def results(summary: Mapping[str, Any], settings: Settings) -> list[dg.AssetCheckResult]:
-    """Judge a catalog's summary."""
+    """Judge a catalog's summary by the gate that the health report has, too."""
     from beatsight_core.health.gates import profile_of
+    from beatsight_core.health.reject_gate import reject_gate
+    from beatsight_core.manifest.catalog import REJECTED
+    from beatsight_core.manifest.refused import refused_figures
 
     read, kept, rejected = summary["read"], summary["kept"], summary["rejected"]
-    rate, limit = rejected / max(read, 1), profile_of(settings.gates).max_missing_rate
+    refused = refused_figures(summary, settings.catalog_folder(summary["key"]) / REJECTED)
+    gate = reject_gate(refused, profile_of(settings.gates).max_reject_rate).to_json()
+    judged = gates_result("reject_rate", [gate])
     reasons = {"rejected for": counts(summary["rejects_by_reason"], "reason", "lines")}
     return [
         check_result(
             "lines_reconcile", read == kept + rejected, f"{read:,} read = {kept:,} kept + {rejected:,} rejected"
         ),
-        check_result(
-            "reject_rate",
-            rate <= limit,
-            f"{rejected:,} of {read:,} lines ({rate:.3%}) are rejected, limit {limit:.1%}; "
-            "rejected.jsonl in the catalog's folder has each with its reason",
-            {"rate": rate, "limit": limit, **reasons},
-        ),
+        judged._replace(metadata={**(judged.metadata or {}), "rate": gate["value"], **reasons}),
     ]

@@ -64,5 +64,7 @@ def fitness(rows: Iterable[Mapping[str, Any]]) -> dg.AssetCheckResult:
 
 
 def _result(name: str, row: Mapping[str, Any]) -> dg.AssetCheckResult:
-    judged = gates_result(name, [row])
+    from beatsight_core.promotion.rules import setting_of
+
+    judged = gates_result(name, [{**row, "setting": setting_of(name)}])
     return judged._replace(metadata={**(judged.metadata or {}), "made of": table(row["details"])})

@@ -5,6 +5,8 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.safe_text import for_terminal
+from beatsight_dagster.checks.told import FAILED_GATES, gate_line
 from beatsight_dagster.metadata import gates_table, numbers, picture
 from beatsight_dagster.partitions import MANIFEST_SOURCES, MANIFESTS
 from beatsight_dagster.previews import accepted_previews
@@ -30,7 +32,8 @@ def check_result(
     name: str, passed: bool, description: str, metadata: Mapping[str, Any] | None = None
 ) -> dg.AssetCheckResult:
     """The result of one check."""
-    return dg.AssetCheckResult(check_name=name, passed=bool(passed), description=description, metadata=metadata or {})
+    said = for_terminal(description, lines=True)
+    return dg.AssetCheckResult(check_name=name, passed=bool(passed), description=said, metadata=metadata or {})
 
 
 def pictured(result: dg.AssetCheckResult, gates: Iterable[Mapping[str, Any]], title: str) -> dg.AssetCheckResult:
@@ -55,10 +58,12 @@ def gates_result(
         none: What to say where there is no gate.
     """
     judged = list(gates)
+    failed = [gate for gate in judged if not gate["passed"]]
+    told = {FAILED_GATES: "\n".join(map(gate_line, failed))} if failed else {}
     if len(judged) == 1:  # its figures as numbers, which the UI plots
         (gate,) = judged
-        return check_result(name, gate["passed"], gate["message"], numbers(gate, ("value", "limit", "margin")))
-    failed = [gate["message"] for gate in judged if not gate["passed"]]
+        figures = {**numbers(gate, ("value", "limit", "margin")), **told}
+        return check_result(name, gate["passed"], gate["message"], figures)
     passed = f"{len(judged)} of {len(judged)} passed" if judged else none
-    said = "; ".join(failed) or passed
-    return check_result(name, not failed, said, {"gates": gates_table(judged)} if judged else None)
+    said = "; ".join(gate["message"] for gate in failed) or passed
+    return check_result(name, not failed, said, {"gates": gates_table(judged), **told} if judged else None)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -14,7 +13,7 @@ DEFINITIONS = "beatsight_dagster.definitions"
 
 def asset_graph_job() -> ReconstructableJob:
     """The job of all assets, of which a run takes a selection, in a form that step processes find again."""
-    repository = ReconstructableRepository.for_module(DEFINITIONS, "defs", str(Path.cwd()))
+    repository = ReconstructableRepository.for_module(DEFINITIONS, "defs")  # without a folder to import it from
     return repository.get_reconstructable_job(repository.get_definition().get_implicit_global_asset_job_def().name)
 
 

@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 
+from beatsight_core.sockets import restore_temporary_folder
 from beatsight_dagster.executor.step_processes import receive_order
 
 NEEDED_BY_ALL = (
@@ -43,6 +44,7 @@ def main() -> None:
         return
     os.environ.clear()
     os.environ.update(environment)
+    restore_temporary_folder()
     from dagster._cli.api import api_cli
 
     try:

@@ -3,7 +3,8 @@
 import dagster as dg
 from pydantic import Field
 
-from beatsight_core.settings import Settings, load_settings
+from beatsight_core.settings import Settings
+from beatsight_core.training.presets import load_checked_settings
 
 
 class SettingsResource(dg.ConfigurableResource):
@@ -17,6 +18,6 @@ class SettingsResource(dg.ConfigurableResource):
         """The settings.
 
         Raises:
-            SettingsError: The file or a variable is wrong.
+            SettingsError: The file, a variable, or a value of any preset is wrong.
         """
-        return load_settings(self.data_root)
+        return load_checked_settings(self.data_root)

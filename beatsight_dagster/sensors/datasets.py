@@ -5,22 +5,29 @@ last materialized as, and asks for a run of `record_dataset` over each: it expor
 with its checks. `feature_warming` sees no difference between that and an export, and starts `feature_cache` by its
 condition. Indexes of smoke runs (`--limit`) are left alone.
 
-What was seen is remembered in the cursor, as JSON: path under the datasets' folder -> size and time of change.
+What was seen is remembered in the cursor, as JSON: path under the datasets' folder -> size and time of change; of an
+index that may still change also since when it was seen like that; of one that is not recorded yet also zero and the
+settings for which that was asked for. A record that failed is asked for again when index or settings changed.
 """
 
 import json
 import logging
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 
 from beatsight_core.dataset.index import Index
 from beatsight_core.errors import BeatSightError
+from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_dagster.jobs import STAGE_TAG, record_dataset
 from beatsight_dagster.partitions import MANIFESTS, SOURCE_SETS, pair_partition, to_partition
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.sensors.preparation import settings_digest
+from beatsight_dagster.sensors.settling import is_settled, still_since
+from beatsight_dagster.sensors.standing import STATE_TAG
 
 SETTLE_S = 5.0
 """An index is looked at once it has been still for so long: the run that wrote it may be about to say so itself."""
@@ -28,6 +35,8 @@ SETTLE_S = 5.0
 DATASET = dg.AssetKey("dataset")
 
 Seen = dict[str, list[int]]
+_CHANGING = 3
+"""Numbers that are remembered of an index that may still change."""
 
 feature_warming = dg.AutomationConditionSensorDefinition(
     "feature_warming",
@@ -49,51 +58,81 @@ def dataset_indexes(context: dg.SensorEvaluationContext, settings: SettingsResou
     """Ask for a record of each index that is new, or new in content."""
     if _export_under_way(context.instance):
         return dg.SensorResult(skip_reason="an export is under way", cursor=context.cursor)
-    seen, changed = _look(settings.load(), json.loads(context.cursor) if context.cursor else {}, context.log)
-    fresh = [index for index in changed if not _is_known(context.instance, index)]
+    current, remembered = settings.load(), json.loads(context.cursor) if context.cursor else {}
+    seen, changed = _look(current, remembered, context.log)
+    bearing, requests = int(settings_digest(current), 16), []
+    unknown = {name: index for name, index in changed.items() if not _is_known(context.instance, index)}
+    for name, index in unknown.items():
+        state = [*seen[name][:2], 0, bearing]
+        if remembered.get(name) != state and (request := _request(context.instance, index, state)):
+            requests.append(request)
+        seen[name] = state
     return dg.SensorResult(
-        run_requests=[_request(index) for index in fresh],
-        skip_reason=None if fresh else f"{len(seen)} indexes, none new",
+        run_requests=requests,
+        skip_reason=None if requests else _summary(seen, unknown),
         dynamic_partitions_requests=[
-            MANIFESTS.build_add_request(sorted({to_partition(index.manifest) for index in fresh})),
-            SOURCE_SETS.build_add_request(sorted({to_partition(index.source_set) for index in fresh})),
+            MANIFESTS.build_add_request(sorted({to_partition(index.manifest) for index in changed.values()})),
+            SOURCE_SETS.build_add_request(sorted({to_partition(index.source_set) for index in changed.values()})),
         ],
         cursor=json.dumps(seen),
     )
 
 
-def _request(index: Index) -> dg.RunRequest:
-    partition = pair_partition(index.manifest, index.source_set)
-    content = f"{index.digest[:12]}:{index.counts['hits']}"
+def _summary(seen: Seen, unknown: Mapping[str, Index]) -> str:
+    waiting = f"; not recorded yet, see the runs of record_dataset: {', '.join(sorted(unknown))}" if unknown else ""
+    return for_terminal(f"{len(seen)} indexes, none new{waiting}")
+
+
+def _request(instance: dg.DagsterInstance, index: Index, state: list[int]) -> dg.RunRequest | None:
+    """A request for the record of an index; none if a run was asked for the same index and settings before."""
+    partition, asked = pair_partition(index.manifest, index.source_set), f"{state[1]:x}.{state[3]:08x}"
+    run_key = f"dataset:{partition}:{index.digest[:12]}:{index.counts['hits']}"
+    tags = {"dagster/partition": partition, STATE_TAG: asked}
+    if instance.get_runs(filters=dg.RunsFilter(job_name=record_dataset.name, tags=tags), limit=1):
+        return None
+    spent = instance.get_runs(filters=dg.RunsFilter(tags={"dagster/run_key": run_key}), limit=1)
     return dg.RunRequest(
-        run_key=f"dataset:{partition}:{content}",  # Dagster drops a key that it has had before
+        run_key=f"{run_key}:{asked}" if spent else run_key,  # Dagster drops a key that it has had before
         partition_key=partition,
         run_config={"ops": {"dataset": {"config": {"record": True}}}},
+        tags={STATE_TAG: asked},
     )
 
 
-def _look(settings: Settings, remembered: Seen, log: logging.Logger) -> tuple[Seen, list[Index]]:
-    """What lies in the datasets' folder now, and the indexes of whole manifests that changed since the last look."""
+def _look(settings: Settings, remembered: Seen, log: logging.Logger) -> tuple[Seen, dict[str, Index]]:
+    """What lies in the datasets' folder now, and the indexes of whole manifests that changed or are not recorded."""
     from beatsight_core.dataset.index import read_index
     from beatsight_core.manifest.identity import split_limit
 
     seen: Seen = {}
-    changed = []
+    changed: dict[str, Index] = {}
     for path in sorted(settings.dataset_dir.glob("*/*.json")):
         name, state = str(path.relative_to(settings.dataset_dir)), _state(path)
-        if state is None or (remembered.get(name) != state and time.time_ns() - state[1] < SETTLE_S * 1e9):
+        if state is None or path.name.startswith("."):
             continue
-        seen[name] = state
-        if remembered.get(name) == state:
+        seen[name], before = state, remembered.get(name, [])
+        if before == state:
+            continue
+        if (before[:2] != state or len(before) == _CHANGING) and (since := _still_changing(before, state)):
+            seen[name] = [*state, since]
             continue
         try:
             index = read_index(path)
-        except BeatSightError as error:
-            log.warning(f"{path} is left out: {error}")
+        except (BeatSightError, OSError) as error:
+            log.warning(for_terminal(f"{path} is left out: {error}"))
             continue
         if split_limit(index.manifest)[1] is None:
-            changed.append(index)
+            changed[name] = index
     return seen, changed
+
+
+def _still_changing(before: list[int], state: list[int]) -> int | None:
+    """Since when an index was seen like this, in seconds, if whoever wrote it may be about to say so itself."""
+    now = time.time()
+    known = dict(zip(("size", "mtime_ns", "since"), before, strict=False))
+    current = {"size": state[0], "mtime_ns": state[1]}
+    old = now - state[1] / 1e9 >= SETTLE_S
+    return None if old or is_settled(known, current, now, SETTLE_S) else int(still_since(known, current, now))
 
 
 def _is_known(instance: dg.DagsterInstance, index: Index) -> bool:

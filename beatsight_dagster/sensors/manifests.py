@@ -1,22 +1,23 @@
 """New manifests in the inbox become partitions and a run of `prepare_data`; `prepare_data` goes on to its next steps.
 
-What the inbox held is remembered in the cursor, as JSON: file name -> size, time of change, key. A file is looked into
-only when size or time differ, and asked for again only when its content does: touching a file, or a restart, starts
-nothing. A file still being written is left until it has been still for `SETTLE_S` and looked the same twice. A file
-that cannot be read is logged once and tried again at every look; the others do not wait for it.
+What the inbox held is remembered in the cursor, as JSON: file name -> size, times, key, and what was asked for. A file
+is looked into only when it changed, and asked for again only when its content did: touching a file that is prepared, or
+a restart, starts nothing. When a file is complete is told in `settling`, when a manifest that was not prepared is asked
+for again in `preparation`. A file that cannot be read is logged once and tried again at every look; the others do not
+wait for it. A tick that starts nothing says of each manifest that waits what it waits for.
 """
 
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from beatsight_core.errors import BeatSightError
-from beatsight_dagster.jobs import STAGE_TAG, export_data, judge_data, prepare_data
+from beatsight_core.safe_text import for_terminal
+from beatsight_dagster.jobs import export_data, judge_data, prepare_data
 from beatsight_dagster.partitions import (
     MANIFESTS,
     from_partition,
@@ -25,15 +26,26 @@ from beatsight_dagster.partitions import (
     to_partition,
 )
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.sensors.digesting import KEYS, key_or_why, work_name
+from beatsight_dagster.sensors.preparation import Preparation
+from beatsight_dagster.sensors.settling import (
+    SETTLE_S,
+    UNFILLED_S,
+    State,
+    file_state,
+    is_replaced,
+    is_same,
+    is_settled,
+    still_since,
+)
+from beatsight_dagster.sensors.standing import CHAIN_TAG, STATE_TAG
 
-SETTLE_S = 5.0
 BUDGET_S = 20.0
-"""Hashing goes on at the next look after so long; Dagster gives a look 60 s."""
-
-CHAIN_TAG = "beatsight/chain"
-"""Run tag: the manifest partition whose preparation the run belongs to."""
+"""Digesting goes on beside the looks after so long; Dagster gives a look 60 s."""
 
 RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+_MOST_NOTES, _NOTE_CHARACTERS = 5, 400
 
 
 @dg.sensor(
@@ -43,69 +55,98 @@ RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster
     description="Watches manifests/ in the data root: each new content is registered as a partition and prepared once.",
 )
 def manifest_inbox(context: dg.SensorEvaluationContext, settings: SettingsResource) -> dg.SensorResult:
-    """Register and prepare manifests that are new, or new in content."""
-    from beatsight_core.manifest.identity import inbox_manifests
+    """Register and prepare manifests that are new, new in content, or no longer held back by what held them back."""
+    from beatsight_core.manifest.identity import digest_memory
+    from beatsight_core.manifest.inbox import inbox_entries
 
-    remembered = json.loads(context.cursor) if context.cursor else {}
-    seen, fresh = _look(inbox_manifests(settings.load()), remembered, context.log)
-    partitions = [to_partition(key) for key in fresh]
-    requests = [
-        dg.RunRequest(run_key=f"manifest:{partition}", partition_key=partition, tags={CHAIN_TAG: partition})
-        for partition in partitions
-        if not _is_read(context.instance, partition)
-    ]
-    waiting = sum(entry["pending"] for entry in seen.values())
+    current, remembered = settings.load(), json.loads(context.cursor) if context.cursor else {}
+    entries = inbox_entries(current)
+    files = [entry.path for entry in entries if not entry.problem]
+    seen, fresh = _look(files, remembered, context.log, digest_memory(current))
+    if not context.cursor:  # nobody knows when they came
+        for known in seen.values():
+            known["arrived"] = None
+    preparation = Preparation(context.instance, current)
+    requests = preparation.requests(seen.values())
+    notes = [f"{entry.path.name}: left out: {entry.problem}" for entry in entries if entry.problem]
+    notes += [f"{name}: {entry['says']}" for name, entry in seen.items() if entry.get("says")]
+    _log_news(seen, remembered, context.log)
+    asked = {str(request.partition_key) for request in requests}
+    partitions = sorted(asked | {to_partition(key) for key in fresh if not preparation.is_forgotten(key)})
     return dg.SensorResult(
         run_requests=requests,
-        skip_reason=None if requests else f"nothing new in the inbox: {len(seen)} manifests, {waiting} being written",
+        skip_reason=None if requests else _summary(seen, notes),
         dynamic_partitions_requests=[MANIFESTS.build_add_request(partitions)] if partitions else [],
         cursor=json.dumps(seen),
     )
 
 
-def _is_read(instance: dg.DagsterInstance, partition: str) -> bool:
-    """Whether a manifest was materialized before, by hand or from a terminal."""
-    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("manifest"), asset_partitions=[partition])
-    return bool(instance.fetch_materializations(wanted, limit=1).records)
+def _log_news(seen: Mapping[str, Any], remembered: Mapping[str, Any], log: logging.Logger) -> None:
+    """Log what a manifest waits for, once."""
+    for name, entry in seen.items():
+        said = entry.get("says")
+        if said and not entry["error"] and said != remembered.get(name, {}).get("says"):
+            log.info(for_terminal(f"{name}: {said}"))
 
 
-def _look(files: list[Path], remembered: Mapping[str, Any], log: logging.Logger) -> tuple[dict[str, Any], list[str]]:
+def _summary(seen: Mapping[str, Any], notes: Sequence[str]) -> str:
+    """What a tick that starts nothing says."""
+    writing = sum(entry["pending"] and not entry["error"] for entry in seen.values())
+    said = [f"nothing new in the inbox: {len(seen)} manifests, {writing} being written"]
+    said += [note if len(note) <= _NOTE_CHARACTERS else f"{note[:_NOTE_CHARACTERS]}…" for note in notes[:_MOST_NOTES]]
+    if len(notes) > _MOST_NOTES:
+        said.append(f"and {len(notes) - _MOST_NOTES} more")
+    return for_terminal("; ".join(said))
+
+
+def _look(
+    files: list[Path], remembered: Mapping[str, Any], log: logging.Logger, memory: Path | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """What the inbox holds now, and the keys of contents not seen before."""
-    deadline = time.monotonic() + BUDGET_S
+    now, deadline = time.time(), time.monotonic() + BUDGET_S
     known = {entry["key"] for entry in remembered.values() if entry["key"]}
     seen: dict[str, Any] = {}
     fresh: list[str] = []
     for file in files:
-        before = remembered.get(file.name, {})
-        try:
-            status = file.stat()
-        except OSError:  # moved away meanwhile
+        before, state = remembered.get(file.name, {}), file_state(file)
+        if state is None:  # moved away meanwhile
             continue
-        entry = {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "key": before.get("key"), "error": None}
-        same = all(before.get(name) == entry[name] for name in ("size", "mtime_ns"))
-        settled = same and time.time() - status.st_mtime >= SETTLE_S
-        pending = not same or before.get("pending", True)
-        if settled and pending and time.monotonic() < deadline:
-            key, entry["error"] = _key_or_error(file, before.get("error"), log)
-            entry["key"] = key or entry["key"]
-            pending = key is None
-            if key and key not in known:
-                known.add(key)
-                fresh.append(key)
-        seen[file.name] = {**entry, "pending": pending}
+        entry = seen[file.name] = _entry(before, state, now)
+        if not entry["pending"] or not is_settled(before, state, now, SETTLE_S):
+            continue
+        patient, wait_s = now - entry["since"] < UNFILLED_S, deadline - time.monotonic()
+        found = key_or_why(file, state, before, wait_s, patient=patient, memory=memory)
+        if found["error"] and found["error"] != before.get("error"):
+            log.error(for_terminal(f"{file.name} is left out: {found['error']}"))
+        key = found.pop("key")
+        entry |= found
+        if key:
+            _take(entry, key)
+            fresh += [key] if key not in known else []
+            known.add(key)
+    KEYS.forget_others({work_name(file, seen[file.name]) for file in files if file.name in seen})
     return seen, fresh
 
 
-def _key_or_error(file: Path, said: str | None, log: logging.Logger) -> tuple[str | None, str | None]:
-    """The key of a manifest, or why it cannot be read; logged unless it was `said` before."""
-    from beatsight_core.manifest.reader import manifest_key
+def _entry(before: Mapping[str, Any], state: State, now: float) -> dict[str, Any]:
+    """What is known of a file before it is looked into: what was known of it, and its state now."""
+    same = is_same(before, state)
+    entry = {"key": None, **before, **state, "since": still_since(before, state, now), "error": None}
+    entry["pending"] = not same or is_replaced(before, state) or before.get("pending", True)
+    entry["says"] = None if entry["pending"] else before.get("says")
+    if not same:
+        entry |= {"arrived": time.time_ns(), "reading": False, "lost": 0}
+    entry.setdefault("arrived", None)
+    return entry
 
-    try:
-        return manifest_key(file), None
-    except (BeatSightError, OSError) as error:
-        if str(error) != said:
-            log.error(f"{file.name} is left out: {error}")
-        return None, str(error)
+
+def _take(entry: dict[str, Any], key: str) -> None:
+    """Note the key of a file that was digested; another content is another manifest, of which nothing was asked yet."""
+    entry["pending"] = False
+    if entry["key"] not in (None, key):
+        for name in ("came", "retries", "asked", "mounted", "done", "failed"):
+            entry.pop(name, None)
+    entry["key"] = key
 
 
 @dg.run_status_sensor(
@@ -121,26 +162,29 @@ def prepare_data_continues(
 ) -> dg.RunRequest | dg.SkipReason:
     """Start the next step of a manifest's preparation."""
     run = context.dagster_run
+    state = {STATE_TAG: run.tags[STATE_TAG]} if STATE_TAG in run.tags else {}
     if run.job_name == prepare_data.name:
         partition = run.tags["dagster/partition"]
-        return _export_request(context.instance, settings, partition, run.run_id)
+        return _export_request(context.instance, settings, partition, run.run_id, state)
     if partition := run.tags.get(CHAIN_TAG):
-        tags = {CHAIN_TAG: partition}
+        tags = {CHAIN_TAG: partition, **state}
         return dg.RunRequest(f"health:{run.run_id}", job_name=judge_data.name, partition_key=partition, tags=tags)
     return dg.SkipReason(f"run {run.run_id} was started by itself, not by {prepare_data.name}")
 
 
 def _export_request(
-    instance: dg.DagsterInstance, settings: SettingsResource, partition: str, run_id: str
+    instance: dg.DagsterInstance, settings: SettingsResource, partition: str, run_id: str, state: Mapping[str, str]
 ) -> dg.RunRequest | dg.SkipReason:
     from beatsight_core.manifest.reader import open_catalog
+    from beatsight_dagster.jobs import STAGE_TAG
 
     key = from_partition(partition)
     source_sets = open_catalog(settings.load(), key).source_sets
     register(instance, source_sets=source_sets)
     first, last = source_range(instance, key, source_sets)
+    chain = {CHAIN_TAG: partition, STAGE_TAG: "export", **state}
     return dg.RunRequest(
         f"export:{run_id}",
         job_name=export_data.name,
-        tags={RANGE_START_TAG: first, RANGE_END_TAG: last, CHAIN_TAG: partition, STAGE_TAG: "export"},
+        tags={RANGE_START_TAG: first, RANGE_END_TAG: last, **chain},
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from beatsight_core.errors import StorageError
-from beatsight_core.files import atomic_folder, remove_leftovers
+from beatsight_core.files import atomic_folder
+from beatsight_core.leftovers import remove_leftovers
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path):

@@ -1,9 +1,12 @@
+import json
 import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -123,30 +126,43 @@ def test_a_wait_for_a_lock_names_who_holds_it_and_ends_in_time(tmp_path, caplog)
         pass
 
 
-def test_leftovers_of_dead_writers_go_and_those_of_the_living_stay(tmp_path):
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (tmp_path / f"a.parquet.tmp-{files.host_mark()}-{dead.pid}-12345678").write_text("half")
-    alive = files.temporary_path(tmp_path / "b.parquet")
-    alive.write_text("half")
-    assert files.remove_leftovers(tmp_path) == 1
-    assert list(tmp_path.iterdir()) == [alive]
+def test_a_path_that_is_not_utf8_is_written_as_an_escape(tmp_path):
+    files.write_json(tmp_path / "a.json", {"b": Path("no\udcff"), "a": np.float32(0.5), "c": {"y", "x"}})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": 0.5, "b": "no\udcff", "c": ["x", "y"]}
+    with pytest.raises(TypeError):
+        files.json_bytes({"no\udcff": object()})
 
 
-def test_what_another_machine_writes_is_left_alone_until_it_is_a_day_old(tmp_path):
-    """Its process ids mean nothing here: 999999999 is nobody, and may be at work there."""
-    young, old = tmp_path / "a.tmp-00000000-999999999-12345678", tmp_path / "b.tmp-00000000-999999999-12345678"
-    young.write_text("half")
-    old.mkdir()
-    (old / "part").write_text("half")
-    yesterday = time.time() - files.FOREIGN_SECONDS - 60
-    os.utime(old, (yesterday, yesterday))
-    assert files.remove_leftovers(tmp_path) == 1
-    assert list(tmp_path.iterdir()) == [young]
+def test_a_lock_is_not_taken_through_a_link_into_somebodys_file(tmp_path):
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine, and longer than a process id")
+    (tmp_path / "lock").symlink_to(notes)
+    with pytest.raises(StorageError), files.exclusive_lock(tmp_path / "lock"):
+        pass
+    assert notes.read_text() == "mine, and longer than a process id"
 
 
-def test_names_that_only_look_temporary_stay(tmp_path):
-    for name in ("a.tmp-notes", "b.tmp-12345678", "c.tmp-00000000-x-1"):
-        (tmp_path / name).write_text("mine")
-    assert files.remove_leftovers(tmp_path) == 0
-    assert len(list(tmp_path.iterdir())) == 3
+def test_a_name_as_long_as_names_may_be_is_written_too(tmp_path):
+    for name in ("x" * 255, "é" * 127, "録" * 85):
+        files.write_text(tmp_path / name, "whole")
+        assert (tmp_path / name).read_text() == "whole"
+        with files.atomic_folder(tmp_path / "folders" / name) as folder:
+            (folder / "part").write_text("1")
+    assert len(list(tmp_path.iterdir())) == 4
+    with pytest.raises(StorageError), files.atomic_folder(tmp_path / "folders" / ("x" * 255), replace=True):
+        pass  # nobody could tell afterwards whose place the old one is to take
+    assert (tmp_path / "folders" / ("x" * 255) / "part").exists()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_never_ends_is_refused_instead_of_waited_for(tmp_path, kind):
+    path = tmp_path / "a.json"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero")
+    for read in (files.plain_file, files.read_json):
+        with pytest.raises(DatasetError, match="where a file is needed") as caught:
+            read(path)
+        assert caught.value.where == str(path)
+    assert files.plain_file(tmp_path / "nothing") == tmp_path / "nothing"

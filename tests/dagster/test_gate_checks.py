@@ -48,7 +48,7 @@ def test_the_losses_have_two_checks() -> None:
     assert failed(training.results(history([0.3] * 8), 1)) == ["curves"]
     (_, curves) = training.results(history([0.3] * 8), 1)
     assert "validation loss" in str(curves.description)
-    assert {"gates"} == set(curves.metadata)
+    assert {"gates", "failed gates"} == set(curves.metadata)
     assert [spec.blocking for spec in training.specs("baseline_model")] == [True, False]
 
 
@@ -116,7 +116,7 @@ def test_each_criterion_is_a_check_with_figures_and_a_table(name: str, changed: 
     assert failed(results) == [name]
     (bad,) = [result for result in results if not result.passed]
     assert bad.severity == dg.AssetCheckSeverity.ERROR
-    assert {"value", "limit", "margin", "made of"} == set(bad.metadata)
+    assert {"value", "limit", "margin", "made of", "failed gates"} == set(bad.metadata)
     forced = {
         str(result.check_name): result.severity for result in promotion.results(criteria(**changed), forced="why")
     }

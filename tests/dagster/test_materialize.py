@@ -12,9 +12,9 @@ import dagster as dg
 import pytest
 
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.files import file_name
 from beatsight_core.health.seal import sealed
 from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.names import file_name
 from beatsight_core.promotion.candidate import candidate
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.checks.evaluation import results as agreement
@@ -124,7 +124,7 @@ def test_checks_point_at_the_materialization_they_are_about(place: Place) -> Non
 def test_health_gates_are_checks(place: Place) -> None:
     checks = place.checks("dataset_health")
     assert {name for name, _ in checks} == {
-        "counts", "techniques", "labels", "audio", "sound", "reconciliation", "leakage", "baseline",
+        "rejects", "counts", "techniques", "labels", "audio", "sound", "reconciliation", "leakage", "baseline",
     }  # fmt: skip
     assert all(check.passed and check.blocking for check in checks.values())
     told = place.metadata("dataset_health")
@@ -197,7 +197,8 @@ def test_the_long_run_asks_for_a_healthy_probe(place: Place) -> None:
     assert not place.checks("warmup_probe")["probe_gate", place.key].passed
     result = place.run("long_run_model")
     assert not result.success
-    assert "The warm-up probe is not healthy: accuracy" in failure(result)
+    probe = place.metadata("warmup_probe")["run_id"]
+    assert f"{probe}: it was trained for 1 epoch, and the preset has 8" in failure(result)
     assert not list(place.settings.run_root.glob("long_run*"))
 
 
@@ -244,7 +245,8 @@ def test_costly_training_asks_the_health_report_itself(place: Place, unhealthy: 
     assert place.run("baseline_model", baseline_model={**tiny, "despite_health": reason}).success
     assert place.metadata("baseline_model")["despite health"].startswith(f"{reason} (refused: 1 of ")
     waived = {**tiny, "despite_health": reason}
-    assert "The warm-up probe is not healthy" in failure(place.run("long_run_model", long_run_model=waived))
+    refused = failure(place.run("long_run_model", long_run_model=waived))
+    assert "There is no finished warm-up probe of this recipe" in refused
 
 
 def test_a_refused_promotion_lists_its_criteria_and_makes_nothing(place: Place) -> None:
@@ -255,6 +257,7 @@ def test_a_refused_promotion_lists_its_criteria_and_makes_nothing(place: Place) 
     assert checks["evaluation_matches", place.key].passed
     assert checks["exported_model", place.key].passed
     assert "is refused: accuracy" in failure(result)
+    assert "gates/promotion.json" in failure(result).splitlines()[0]
     assert not result.asset_materializations_for_node("promoted_model")
     assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
 
@@ -320,7 +323,7 @@ def test_the_driver_runs_the_graph_in_processes_and_closes_runs_of_dead_drivers(
     said: list[str] = []
     good = (corpus.manifests_dir / "demo.jsonl").read_text(encoding="utf-8", errors="replace").splitlines()[0]
     (corpus.manifests_dir / "bad.jsonl").write_text("\n".join([good, *["not an event"] * 9]))
-    with pytest.raises(GateError, match=r"manifest: reject_rate: 9 of 10 lines \(90.000%\) are rejected"):
+    with pytest.raises(GateError, match=r"manifest: reject_rate: 9 of 10 lines were refused: bad_json 9 "):
         materialize_graph(corpus, GraphRequest("bad.jsonl", until="ingest"), say=said.append)
     assert "✗ manifest: 1 blocking checks failed" in said
     said.clear()

@@ -1,5 +1,6 @@
 """Partition keys, and how partitions come to be."""
 
+import os
 from pathlib import Path
 
 import dagster as dg
@@ -36,6 +37,15 @@ def test_dagster_takes_names_with_characters_that_it_reserves(instance: dg.Dagst
     assert by_manifest(keys) == {"50 %, [new]": ["a|b", "c...d", "e\tf", "größe"]}
 
 
+def test_bytes_that_are_no_text_are_a_partition_and_come_back(instance: dg.DagsterInstance) -> None:
+    names = [os.fsdecode(b"caf\xe9-1"), os.fsdecode(b"\xff%41|"), "half \ud800", "größe\u202e"]
+    register(instance, names, names)
+    keys = list(instance.get_dynamic_partitions("manifests"))
+    assert all(key.isprintable() for key in keys)
+    assert len(set(keys)) == len(names)
+    assert [from_partition(key) for key in keys if "half" not in key] == [name for name in names if "half" not in name]
+
+
 def test_plain_names_stay_as_they_are() -> None:
     assert pair_partition("prod_combined-1a2b3c4d", "slakh2100") == "prod_combined-1a2b3c4d|slakh2100"
 
@@ -63,10 +73,18 @@ def test_the_command_registers_manifests_with_the_source_sets_that_are_known(
     build_catalog(corpus, manifest)
     arguments = ["--data-root", str(corpus.data_root)]
     assert partitions.main([*arguments, "add", "demo.jsonl"]) == 0
-    said = capsys.readouterr().out
+    shown = said = capsys.readouterr().out
     assert f"  {manifest_key(manifest)}\n" in said
     assert "  demo_stems\n" in said
     assert partitions.main([*arguments, "sync"]) == 0
     assert capsys.readouterr().out == said
     assert partitions.main([*arguments, "add", str(Path("nowhere.jsonl"))]) == 3
     assert "nowhere.jsonl" in capsys.readouterr().err
+
+    with dg.DagsterInstance.from_config(str(corpus.dagster_home)) as instance:
+        register(instance, ["typo-1", "50 %, [new]"], ["tyop"])
+    for name, said in (("demo_stems", "is in use"), (manifest_key(manifest), "is in use"), ("typo-2", "no partition")):
+        assert partitions.main([*arguments, "remove", "typo-1", name]) == 2
+        assert said in capsys.readouterr().err
+    assert partitions.main([*arguments, "remove", "typo-1", "tyop", "50 %, [new]"]) == 0
+    assert capsys.readouterr().out == shown

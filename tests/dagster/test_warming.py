@@ -27,6 +27,7 @@ class Daemon:
     def __init__(self, settings: Settings, instance: dg.DagsterInstance):
         self.settings, self.instance = settings, instance
         self.seen: str | None = None
+        self.asked: list[dg.RunRequest] = []
         self.evaluated: dg.AssetDaemonCursor | None = None
 
     def export(self, *, settled: bool = True, **options: object) -> str:
@@ -50,6 +51,7 @@ class Daemon:
         for request in result.dynamic_partitions_requests or []:
             self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         for run in result.run_requests or []:
+            self.asked.append(run)
             self.run("record_dataset", str(run.partition_key), run.run_config)
         return [str(run.partition_key) for run in result.run_requests or []]
 
@@ -142,7 +144,7 @@ def test_only_a_changed_dataset_is_warmed_again(daemon: Daemon) -> None:
 
 def test_a_dataset_that_failed_its_checks_is_recorded_and_not_warmed(daemon: Daemon) -> None:
     file = daemon.settings.data_root / "beatsight.toml"
-    strict = file.read_text().replace("max_missing_rate_per_source = 0.6", "max_missing_rate_per_source = 0.1")
+    strict = file.read_text().replace("max_missing_rate_per_source = 0.6", "max_missing_rate_per_source = 0.02")
     file.unlink()
     file.write_text(strict)
     key = daemon.export()
@@ -172,6 +174,45 @@ def test_a_smoke_run_and_an_unsettled_or_damaged_index_are_left_alone(daemon: Da
     for path in (damaged, *others):
         os.utime(path, (1, 1))
     assert set(daemon.look()) == partitions(key) - {f"{key}|{damaged.stem}"}
+
+
+def test_an_index_whose_time_lies_ahead_is_recorded_once_it_was_seen_twice(daemon: Daemon) -> None:
+    key = daemon.export()
+    for path in index_paths(daemon.settings, key):
+        os.utime(path, (time.time() + 7200, time.time() + 7200))
+    assert daemon.look() == []
+    assert set(daemon.look()) == partitions(key)
+    assert daemon.look() == []
+
+
+def test_a_record_that_failed_is_asked_for_again_when_index_or_settings_changed(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, took_runs = daemon.export(source_sets=["demo_takes"]), daemon.run
+
+    def refuse(job: str, partition: str, config: Mapping[str, Any]) -> None:
+        request = daemon.asked[-1]
+        tags = {**request.tags, "dagster/partition": partition, "dagster/run_key": str(request.run_key)}
+        job_def = defs.resolve_job_def(job)
+        daemon.instance.create_run_for_job(job_def, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+
+    monkeypatch.setattr(daemon, "run", refuse)
+    (path,) = index_paths(daemon.settings, key)
+    assert len(daemon.look()) == 1
+    assert [daemon.look() for _ in range(5)] == [[]] * 5
+    daemon.seen = None  # the cursor is lost
+    assert daemon.look() == []
+    os.utime(path, (time.time() - 90, time.time() - 90))
+    assert len(daemon.look()) == 1
+    file = daemon.settings.data_root / "beatsight.toml"
+    changed = file.read_text().replace("max_missing_rate = 0.5", "max_missing_rate = 0.6")
+    file.unlink()  # it is shared with the other tests
+    file.write_text(changed)
+    monkeypatch.setattr(daemon, "run", took_runs)
+    assert len(daemon.look()) == 1
+    assert daemon.look() == []
+    assert len({request.run_key for request in daemon.asked}) == 3  # Dagster drops a key that it has had before
+    assert set(recorded(daemon, key)) == {"demo_takes"}
 
 
 def test_while_a_run_exports_nothing_is_recorded(daemon: Daemon) -> None:

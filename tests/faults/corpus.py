@@ -32,6 +32,8 @@ n_fft = 128
 hop_length = 64
 n_mels = {n_mels}
 f_max_hz = 4000.0
+[gates]
+max_reject_rate = 1.0
 """
 
 

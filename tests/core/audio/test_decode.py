@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from beatsight_core.audio.decode import decode
 from beatsight_core.audio.resample import to_pcm16
 from beatsight_core.errors import AudioError
+from beatsight_core.inference.sound import as_recording
 
 
 def encoded(samples: np.ndarray, rate: int = 44100, kind: str = "WAV", subtype: str | None = None) -> bytes:
@@ -65,43 +66,55 @@ def test_loud_floats_are_clipped_not_wrapped():
     assert to_pcm16(np.array([2.0, -2.0, 1.0], np.float32)).tolist() == [32767, -32768, 32767]
 
 
-@pytest.mark.parametrize(("kind", "subtype"), [("WAV", "PCM_16"), ("WAV", "PCM_24"), ("FLAC", None), ("AIFF", None)])
-def test_a_cut_file_says_that_it_is_cut(kind, subtype, noise):
+@pytest.mark.parametrize(
+    ("kind", "subtype", "reason"),
+    [("WAV", "PCM_16", "past_end"), ("WAV", "PCM_24", "past_end"), ("RF64", "PCM_16", "past_end"),
+     ("W64", "FLOAT", "past_end"), ("AIFF", None, "past_end"), ("CAF", "PCM_24", "past_end"), ("AU", None, "past_end"),
+     ("FLAC", None, "truncated_audio")],
+)  # fmt: skip
+def test_of_a_cut_file_what_is_there_lies_where_it_belongs(kind, subtype, reason, noise):
     data = encoded(noise(200_000), kind=kind, subtype=subtype)
-    assert not decode(data).is_truncated
+    whole = decode(data)
+    assert not whole.is_truncated
     cut = decode(data[: len(data) * 3 // 4])
     assert cut.is_truncated
     assert cut.declared_frames == 200_000
-    assert 0 < cut.frames < 200_000
+    assert (cut.ending.frames, cut.ending.reason) == (cut.frames, reason)
+    assert 140_000 < cut.frames < 151_000
+    assert "promises 200,000 frames" in cut.ending.why or "of 200,000" in cut.ending.why
+    np.testing.assert_array_equal(cut.samples, whole.samples[: cut.frames])
 
 
-def test_a_file_broken_in_the_middle_counts_as_cut(noise):
+@pytest.mark.parametrize("place", [0.02, 0.5, 0.98])
+def test_of_a_flac_that_is_broken_all_whole_frames_before_the_break_are_kept(place, noise):
     data = bytearray(encoded(noise(300_000), kind="FLAC"))
-    data[len(data) // 2] ^= 0xFF
-    assert decode(bytes(data)).is_truncated
+    whole = decode(bytes(data)).samples
+    data[int(len(data) * place)] ^= 0xFF
+    broken = decode(bytes(data))
+    assert broken.is_truncated
+    assert broken.ending.reason == "truncated_audio"
+    assert 300_000 * place - 2 * 4096 < broken.frames <= 300_000 * place
+    np.testing.assert_array_equal(broken.samples, whole[: broken.frames])
 
 
 def test_a_header_that_lies_about_its_length_takes_no_memory(noise):
     data = bytearray(encoded(noise(2000), kind="FLAC"))
     data[21] |= 0x0F
     data[22:26] = b"\xff" * 4  # 2**36 - 1 frames
-    assert decode(bytes(data)).is_truncated
-
-
-def test_a_wav_stream_of_unknown_length_is_not_cut(noise):
-    data = bytearray(encoded(noise(2000)))
-    place = data.find(b"data") + 4
-    data[place : place + 4] = b"\xff" * 4
     decoded = decode(bytes(data))
-    assert (decoded.frames, decoded.is_truncated) == (2000, False)
+    assert decoded.is_truncated
+    assert decoded.frames == 2000
 
 
-def test_a_flac_stream_of_unknown_length_is_never_shortened_silently(noise):
+def test_a_flac_stream_of_unknown_length_counts_as_far_as_it_decodes(noise):
     data = bytearray(encoded(noise(200_000), kind="FLAC"))
     data[21] &= 0xF0
     data[22:26] = b"\0" * 4
-    with pytest.raises(AudioError, match="cannot be decoded"):
-        decode(bytes(data))
+    decoded = decode(bytes(data))
+    assert (decoded.frames, decoded.is_truncated, decoded.ending.as_written) == (200_000, False, False)
+    cut = decode(bytes(data[: len(data) // 2]))
+    assert 90_000 < cut.frames < 110_000
+    assert cut.is_truncated
 
 
 @pytest.mark.parametrize("data", [b"", b"RIFF", b"not audio at all" * 10, b"fLaC" + b"\0" * 60])
@@ -121,6 +134,29 @@ def test_a_file_without_a_frame_is_an_error():
 def test_samples_that_are_not_numbers_are_an_error(wrong, noise):
     samples = noise(100).astype(np.float32)
     samples[50] = wrong
+    with pytest.raises(AudioError, match="not numbers"):
+        decode(encoded(samples, subtype="FLOAT"))
+
+
+def test_samples_beyond_full_scale_are_clipped_without_a_word(noise):
+    samples = (noise(1000) * 1990).astype(np.float32)
+    for rate in (44100, 48000):
+        clipped = decode(encoded(samples, rate, subtype="FLOAT")).at_rate(44100)
+        assert (np.abs(clipped.astype(int)) >= 32767).mean() > 0.99
+
+
+@pytest.mark.parametrize("scale", [32_768.0, 1e9, 1e38])
+def test_samples_beyond_all_sound_are_something_else_that_was_read_as_floats(scale, noise):
+    samples = (noise(1000) * scale).astype(np.float32)
+    with pytest.raises(AudioError, match=r"beyond all sound \([\d,]+ times full scale\)"):
+        decode(encoded(samples, subtype="FLOAT"))
+    with pytest.raises(AudioError, match="times full scale"):
+        as_recording(samples, 44100, 44100)
+
+
+def test_infinities_that_cancel_are_no_numbers_either(noise):
+    samples = noise(100, 3).astype(np.float32)
+    samples[50] = np.inf, -np.inf, 3e38
     with pytest.raises(AudioError, match="not numbers"):
         decode(encoded(samples, subtype="FLOAT"))
 

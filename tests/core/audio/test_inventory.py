@@ -13,7 +13,7 @@ from beatsight_core.audio.digests import content_digest
 from beatsight_core.audio.inventory import build_inventory, open_inventory, survey_audio
 from beatsight_core.audio.survey import NOT_MOUNTED
 from beatsight_core.errors import AudioError, DatasetError
-from beatsight_core.files import host_mark
+from beatsight_core.leftovers import host_mark
 from beatsight_core.manifest.reader import build_catalog
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import SourceSet
@@ -53,15 +53,18 @@ def test_each_loss_has_its_own_status_and_its_events_are_counted(settings, data_
     names = ("ok.wav", "text.wav", "cut.wav", "link.wav", "gone.wav")
     inventory = build_inventory(settings, catalog(*[("kits", name, onset) for name in names for onset in (0.0, 0.05)]))
     assert {name: row_of(inventory, name)["status"] for name in names} == {
-        "ok.wav": "ok", "text.wav": "unreadable", "cut.wav": "unreadable", "link.wav": "unsafe", "gone.wav": "missing",
+        "ok.wav": "ok", "text.wav": "unreadable", "cut.wav": "ok", "link.wav": "unsafe", "gone.wav": "missing",
     }  # fmt: skip
-    assert row_of(inventory, "cut.wav")["message"].startswith("truncated")
+    cut = row_of(inventory, "cut.wav")
+    assert cut["message"] == "cut short: the header promises 4,410 frames, 4,360 are there"
+    assert (cut["frames"], cut["promised"]) == (4360, 4410)
     totals = inventory.to_json()
-    assert (totals["missing_events"], totals["unreadable_events"]) == (4, 4)
+    assert (totals["missing_events"], totals["unreadable_events"], totals["short"]) == (4, 2, 1)
     assert [(file["audio_path"], file["status"], file["events"]) for file in totals["lost_files"]] == [
-        ("cut.wav", "unreadable", 2), ("gone.wav", "missing", 2), ("link.wav", "unsafe", 2),
+        ("cut.wav", "past_end", 2), ("gone.wav", "missing", 2), ("link.wav", "unsafe", 2),
         ("text.wav", "unreadable", 2),
     ]  # fmt: skip
+    assert [file["audio_path"] for file in totals["noted_files"]] == ["cut.wav"]
 
 
 def test_two_drives_of_one_source_set(settings, data_root, write_audio, catalog, tmp_path):
@@ -146,8 +149,9 @@ def test_a_cut_flac_is_found_though_its_header_looks_whole(settings, data_root, 
     path = write_audio(data_root / "raw/kits/a.flac", 300_000)
     path.write_bytes(path.read_bytes()[:-1])
     row = row_of(build_inventory(settings, catalog(("kits", "a.flac", 0.0))), "a.flac")
-    assert row["status"] == "unreadable"
-    assert row["message"].startswith("truncated")
+    assert (row["status"], row["promised"]) == ("ok", 300_000)
+    assert row["frames"] < 300_000
+    assert row["message"].startswith("damaged: decoding ends after")
 
 
 def test_a_deep_probe_finds_what_both_ends_hide(settings, data_root, write_audio, catalog):
@@ -158,7 +162,8 @@ def test_a_deep_probe_finds_what_both_ends_hide(settings, data_root, write_audio
     built = catalog(("kits", "a.flac", 0.0))
     assert row_of(build_inventory(settings, built), "a.flac")["status"] == "ok"
     deep = row_of(build_inventory(settings, built, deep=True), "a.flac")
-    assert deep["status"] == "unreadable"
+    assert deep["message"].startswith("damaged: decoding ends after")
+    assert 100_000 < deep["frames"] < 150_000
     assert row_of(build_inventory(settings, built), "a.flac") == deep  # what was learned stays known
 
 
@@ -178,8 +183,8 @@ def test_a_deep_probe_says_why_and_remembers_it_with_the_digest(settings, data_r
         path.write_bytes(data)
     built = catalog(("kits", "a.wav", 0.0))
     row = row_of(build_inventory(settings, built, deep=True), "a.wav")
-    assert row["status"] == "unreadable"
-    assert ("not numbers" if fault == "nan" else "truncated") in row["message"]
+    assert row["status"] == ("unreadable" if fault == "nan" else "ok")
+    assert ("not numbers" if fault == "nan" else "cut short") in row["message"]
     assert row["digest"] == content_digest(path.read_bytes())
     state = path.stat()
     path.write_bytes(bytes(state.st_size))
@@ -272,10 +277,38 @@ def test_what_a_killed_writer_left_beside_the_inventory_is_removed(settings, cat
     dead = subprocess.Popen(["true"])
     dead.wait()
     left = [
-        path.with_name(f"{path.name}.tmp-{host_mark()}-{dead.pid}-0")
+        path.with_name(f"{path.name}.tmp-{host_mark()}-{dead.pid}-00000000")
         for path in (made.folder / "inventory.parquet", settings.catalog_dir / "audio" / "kits.parquet")
     ]
     for path in left:
         path.write_bytes(b"half")
     build_inventory(settings, made)
     assert not [path for path in left if path.exists()]
+
+
+def test_channels_that_cancel_show_at_a_glance_and_a_deep_look_hears_all(settings, data_root, catalog, noise):
+    raw = data_root / "raw/kits"
+    raw.mkdir(parents=True)
+    one = noise(60_000)
+    for name, silent in (("soon.wav", 100), ("late.wav", 30_000)):
+        samples = one.copy()
+        samples[:silent] = 0.0
+        sf.write(raw / name, np.stack([samples, -samples], 1), 44100, subtype="PCM_24")
+    sf.write(raw / "fine.wav", np.stack([one, np.roll(one, 5)], 1), 44100)
+    built = catalog(*[("kits", name, 0.0) for name in ("soon.wav", "late.wav", "fine.wav")])
+    for deep, opposed in ((False, ["soon.wav"]), (True, ["late.wav", "soon.wav"])):
+        totals = build_inventory(settings, built, deep=deep).to_json()
+        assert [file["audio_path"] for file in totals["noted_files"]] == opposed
+        assert all("opposite polarity" in file["why"] for file in totals["noted_files"])
+        assert (totals["opposed"], totals["ok"]) == (len(opposed), 3)
+
+
+def test_an_inventory_of_an_earlier_version_can_be_opened(settings, data_root, write_audio, catalog):
+    write_audio(data_root / "raw/kits/a.wav")
+    built = catalog(("kits", "a.wav", 0.0), ("kits", "b.wav", 9.0))
+    inventory = build_inventory(settings, built)
+    path = built.folder / "inventory.parquet"
+    pl.read_parquet(path).drop("promised", "spelt", "hidden_root", "onset_end").write_parquet(path)
+    opened = open_inventory(settings, built)
+    assert opened.files.equals(inventory.files)
+    assert opened.to_json() == inventory.to_json()

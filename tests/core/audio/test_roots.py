@@ -169,3 +169,40 @@ def test_a_root_that_was_unmounted_holds_nothing(tmp_path, roots):
         with pytest.raises(AudioError, match="vanished") as error:
             require_root(root)
         assert error.value.where == str(root)
+
+
+COMPOSED, APART = "Schl\u00e4gel \u00e9.wav", "Schla\u0308gel e\u0301.wav"
+
+
+@pytest.mark.parametrize(("asked", "there"), [(COMPOSED, APART), (APART, COMPOSED)])
+def test_a_name_in_another_unicode_form_is_the_same_name(roots, source, asked, there):
+    put(roots[0] / "\u00c5/b" / there)
+    for folder in ("\u00c5", "A\u030a", "\u212b"):  # the last one is the sign of the unit
+        found = resolve_audio(source, f"{folder}/b/{asked}")
+        assert (found.status, found.path) == (Status.OK, roots[0] / "\u00c5/b" / there)
+        assert found.name == f"\u00c5/b/{there}"
+
+
+def test_of_two_forms_the_one_that_is_asked_for_wins(roots, source):
+    put(roots[0] / COMPOSED, "one")
+    put(roots[0] / APART, "another")
+    assert resolve_audio(source, COMPOSED).size == 3
+    assert resolve_audio(source, APART).size == 7
+    neither = resolve_audio(source, "Schl\u00e4gel e\u0301.wav")
+    assert neither.status is Status.MISSING
+    assert "2 names" in neither.message
+    assert "Unicode" in neither.message
+
+
+def test_names_that_only_look_alike_are_others(roots, source):
+    put(roots[0] / "\ufb01ll.wav")  # a ligature
+    put(roots[0] / "\u0430.wav")  # a Cyrillic letter
+    assert resolve_audio(source, "fill.wav").status is Status.MISSING
+    assert resolve_audio(source, "a.wav").status is Status.MISSING
+
+
+def test_case_is_hinted_at_in_any_form(roots, source):
+    put(roots[0] / APART.upper())
+    found = resolve_audio(source, COMPOSED)
+    assert found.status is Status.MISSING
+    assert "differs in upper and lower case" in found.message

@@ -174,10 +174,11 @@ def test_a_failure_of_cuda_is_one_paragraph(as_json, data_root, monkeypatch):
     assert "Traceback" in call("models", "--data-root", data_root, "--debug").stderr
 
 
-def test_an_error_of_the_program_stays_what_it_is(data_root, monkeypatch):
+def test_an_error_of_the_program_is_not_taken_for_one_of_the_device(data_root, monkeypatch):
     def failing(*_, **__):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     monkeypatch.setattr("beatsight_core.promotion.model_list.list_models", failing)
     result = call("models", "--data-root", data_root)
-    assert isinstance(result.exception, RuntimeError)
+    assert result.exit_code == 70
+    assert "The platform has a fault: RuntimeError: mat1 and mat2 shapes" in result.stderr

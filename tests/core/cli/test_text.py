@@ -40,7 +40,7 @@ def test_a_terminal_tells_of_data_what_fails_no_gate(capsys: pytest.CaptureFixtu
     notices = [{"state": "warn", "text": "No training hit holds china."}, {"state": "info", "text": "Kits are shared."}]
     gates = [at_most("unknown labels", "labels", 0, 0).to_json()]
     paths = {"report_html": "report.html", "report_json": "report.json"}
-    _show_health({"key": "takes-1", "gates": gates, "tables": {"notices": notices}, **paths})
+    _show_health({"key": "takes-1", "gates": gates, "tables": {"notices": notices, "out_of_time": []}, **paths})
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "takes-1: all gates passed"
     assert "Look at this: No training hit holds china." in lines

@@ -11,7 +11,6 @@ from beatsight_core.audio import excerpts
 from beatsight_core.audio.inventory import open_inventory
 from beatsight_core.dataset import space
 from beatsight_core.dataset.index import read_index
-from beatsight_core.dataset.plan import PlannedFile
 from beatsight_core.dataset.processes import available_memory, process_count
 from beatsight_core.errors import StorageError
 from beatsight_core.manifest.reader import open_catalog
@@ -24,7 +23,7 @@ def broken(corpus):
     """Two source sets with every kind of loss; several events a hit."""
     for source_set in ("kits", "more"):
         corpus.add_file("ok.wav", [0.1, 0.11, 0.5, 0.98, 1.5, 1.505], source_set=source_set)
-        corpus.add_file("cut.flac", [0.2, 0.21, 0.9], seconds=4.0, source_set=source_set)
+        corpus.add_file("cut.flac", [0.2, 0.21, 3.9], seconds=4.0, source_set=source_set)
         cut = corpus.path("cut.flac", source_set)
         cut.write_bytes(cut.read_bytes()[:-5000])
     corpus.add_file("nan.wav", [0.1, 0.3], subtype="FLOAT")
@@ -37,6 +36,9 @@ def broken(corpus):
         corpus.add_event("gone.wav", onset)
     corpus.add_file("mute.wav", [0.1, 0.3, 0.6])
     sf.write(corpus.path("mute.wav"), np.concatenate([np.zeros(33075), np.full(11025, 0.5)]), 44100)
+    corpus.add_file("opposed.wav", [0.1, 0.3])
+    one = np.random.default_rng(0).uniform(-0.5, 0.5, 44100)
+    sf.write(corpus.path("opposed.wav"), np.stack([one, -one], 1), 44100)
     corpus.path("folder.wav").mkdir()
     corpus.add_event("folder.wav", 0.1)
     return corpus
@@ -58,7 +60,8 @@ def test_every_event_is_in_a_clip_or_has_a_reason(broken):
         lost += events
     assert said["events"] == said["events_in_clips"] + lost
     assert said["rejects_by_reason"] == {
-        "missing_audio": 2, "past_end": 2, "silent_audio": 2, "truncated_audio": 4, "unreadable_audio": 5,
+        "missing_audio": 2, "opposite_polarity": 2, "past_end": 2, "silent_audio": 2, "truncated_audio": 2,
+        "unreadable_audio": 5,
     }  # fmt: skip
     again = broken.export()
     assert again.indexes == result.indexes
@@ -85,7 +88,7 @@ def test_log_lines_tell_of_each_source_set(broken, caplog):
     lines = [line for line in caplog.messages if line.startswith("export")]
     assert "MB/s" in lines[0]
     assert any(line.startswith("export, kits: events ") for line in lines)
-    assert any(line.startswith("export, more: events ") and "truncated_audio 2" in line for line in lines)
+    assert any(line.startswith("export, more: events ") and "truncated_audio 1" in line for line in lines)
 
 
 def test_a_long_file_that_is_hardly_used_gives_the_same_shard_in_parts(corpus, monkeypatch):
@@ -99,7 +102,9 @@ def test_a_long_file_that_is_hardly_used_gives_the_same_shard_in_parts(corpus, m
     monkeypatch.setattr(excerpts, "LEAST_BYTES", 0)
     monkeypatch.setattr(
         "beatsight_core.dataset.cutting.decode_ranges",
-        lambda stream, ranges: asked.append(len(ranges)) or excerpts.decode_ranges(stream, ranges),
+        lambda stream, where, ranges, channel: (
+            asked.append(len(ranges)) or excerpts.decode_ranges(stream, where, ranges, channel)
+        ),
     )
     for path in corpus.settings.shards_dir.rglob("*.parquet"):
         path.unlink()
@@ -146,8 +151,8 @@ def test_the_preflight_counts_all_that_is_to_be_written_and_no_more(corpus, monk
         corpus.export()
 
 
-def test_processes_are_sized_by_cores_and_memory():
-    small, huge = PlannedFile("a", 1, size=1 << 20, frames=1 << 20), PlannedFile("b", 1, size=available_memory())
-    assert process_count(0, [small]) == min(worker_count(0), available_memory() // ((192 + 96) << 20))
-    assert process_count(0, [small, huge]) == 1
-    assert process_count(7, [huge]) == 7
+def test_processes_are_sized_by_cores_and_memory(monkeypatch):
+    assert process_count(0) == min(worker_count(0), available_memory() // ((192 + 64 + 96) << 20))
+    assert process_count(7) == 7
+    monkeypatch.setattr("beatsight_core.dataset.processes.available_memory", lambda: 1 << 20)
+    assert process_count(0) == 1

@@ -13,7 +13,7 @@ from beatsight_core.dataset.index import index_path, read_index
 from beatsight_core.dataset.reader import open_dataset, shard_audio
 from beatsight_core.dataset.schema import ROW_GROUP, SHARD_SCHEMA
 from beatsight_core.errors import InputError, StorageError
-from beatsight_core.files import host_mark
+from beatsight_core.leftovers import host_mark
 from beatsight_core.settings import SourceSet
 
 PRE, FRAMES = 3528, 12348
@@ -89,7 +89,7 @@ def test_defect_3_clips_near_start_and_end_are_as_long_and_as_aligned_as_any(cor
 
 def test_defect_5_a_second_run_counts_nothing_twice_and_each_loss_has_its_own_count(corpus):
     corpus.add_file("ok.wav", [0.2, 0.5, 1.0, 7.0])
-    corpus.add_file("cut.flac", [0.2, 0.9], seconds=4.0)
+    corpus.add_file("cut.flac", [0.2, 3.9], seconds=4.0)
     cut = corpus.path("cut.flac")
     cut.write_bytes(cut.read_bytes()[:-5000])
     corpus.add_file("text.wav", [0.1, 0.3, 0.5])
@@ -100,10 +100,11 @@ def test_defect_5_a_second_run_counts_nothing_twice_and_each_loss_has_its_own_co
         "missing_audio": 1,
         "past_end": 2,
         "silent_audio": 0,
-        "truncated_audio": 2,
+        "opposite_polarity": 0,
+        "truncated_audio": 1,
         "unreadable_audio": 3,
     }
-    assert (first["hits"], first["rejected"]) == (2, 8)
+    assert (first["hits"], first["rejected"]) == (3, 7)
     second = corpus.export().to_json()
     assert second["shards_written"] == 0
     changing = {"shards_written", "shards_reused", "seconds"}
@@ -112,7 +113,7 @@ def test_defect_5_a_second_run_counts_nothing_twice_and_each_loss_has_its_own_co
     }
     index = read_index(index_path(corpus.settings, first["key"], "kits"))
     assert [(entry["audio_path"], entry["reason"], entry["hits"]) for entry in index.rejected_files] == [
-        ("cut.flac", "truncated_audio", 2),
+        ("cut.flac", "truncated_audio", 1),
         ("gone.wav", "missing_audio", 1),
         ("ok.wav", "past_end", 2),
         ("text.wav", "unreadable_audio", 3),
@@ -316,7 +317,7 @@ def test_too_little_room_is_said_before_a_byte_is_written(corpus):
 def test_leftovers_of_a_killed_writer_are_cleared(several):
     several.export()
     folder = next(several.settings.shards_dir.iterdir())
-    (folder / f"x.parquet.tmp-{host_mark()}-999999999-abcd").write_text("torn")
+    (folder / f"x.parquet.tmp-{host_mark()}-999999999-00000abc").write_text("torn")
     several.export()
     assert not list(several.settings.shards_dir.rglob("*tmp*"))
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.dataset.plan import MAX_UNIT, PlannedFile, pack, plan_units, rows_digest, shard_digest
+from beatsight_core.dataset.plan import MAX_UNIT, PlannedFile, pack, plan_units, rows_digest, shard_names
 from beatsight_core.dataset.schema import HIT_ROWS, ClipSpec
-from beatsight_core.settings import load_settings
+from beatsight_core.settings import CHANNELS, load_settings
 
 paths = st.lists(st.text("abcdefgh/", min_size=1, max_size=8), unique=True, max_size=60).map(sorted)
 counts = st.sampled_from([1, 2, 3, 5, 8, 40])
@@ -117,14 +117,22 @@ def test_a_shards_name_depends_on_all_that_makes_it(tmp_path):
     base = load_settings(tmp_path, environment={})
     spec = ClipSpec.of(base)
     contents = [("a.wav", "0" * 40)]
-    names = {shard_digest(spec, contents, hits())}
+    names = {shard_names(spec, contents, hits())}
     for changed in ({"pre_ms": 81.0}, {"tail_ms": 201.0}, {"sample_rate_hz": 48000}, {"encoding": "flac"}):
         other = dataclasses.replace(base, dataset=dataclasses.replace(base.dataset, **changed))
-        names.add(shard_digest(ClipSpec.of(other), contents, hits()))
-    names.add(shard_digest(ClipSpec.of(dataclasses.replace(base, taxonomy="extended")), contents, hits()))
-    names.add(shard_digest(spec, [("a.wav", "1" * 40)], hits()))
-    names.add(shard_digest(spec, [("b.wav", "0" * 40)], hits()))
-    names.add(shard_digest(spec, contents, hits(split="val")))
-    assert len(names) == 9
+        names.add(shard_names(ClipSpec.of(other), contents, hits()))
+    names.add(shard_names(ClipSpec.of(dataclasses.replace(base, taxonomy="extended")), contents, hits()))
+    names.add(shard_names(spec, [("a.wav", "1" * 40)], hits()))
+    names.add(shard_names(spec, [("b.wav", "0" * 40)], hits()))
+    names.add(shard_names(spec, contents, hits(split="val")))
+    names |= {shard_names(dataclasses.replace(spec, channel=name), contents, hits()) for name in CHANNELS}
+    assert len(names) == 9 + len(CHANNELS) - 1  # the mean of all channels is what was always taken
     workers = dataclasses.replace(base, dataset=dataclasses.replace(base.dataset, workers=7, unit_hits=5))
-    assert shard_digest(ClipSpec.of(workers), contents, hits()) in names
+    assert shard_names(ClipSpec.of(workers), contents, hits()) in names
+
+
+def test_a_shard_keeps_the_name_that_earlier_versions_gave_it(tmp_path):
+    spec = ClipSpec.of(load_settings(tmp_path, environment={}))
+    names = shard_names(spec, [("a.wav", "0" * 40)], hits())
+    assert names.plain == "a1730be0845864e7d0901daa7707a98071e34a9b"
+    assert names.judged != names.plain

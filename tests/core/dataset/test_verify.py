@@ -42,7 +42,7 @@ def test_verify_of_the_first_lines(faulty):
 
 
 def test_a_deep_look_finds_what_headers_hide_and_an_export_then_agrees(faulty):
-    faulty.add_file("broken.flac", [0.1, 0.5], seconds=8.0)
+    faulty.add_file("broken.flac", [0.1, 0.5, 7.5], seconds=8.0)
     path = faulty.path("broken.flac")
     data = bytearray(path.read_bytes())
     data[len(data) // 2 : len(data) // 2 + 20_000] = bytes(20_000)
@@ -53,7 +53,9 @@ def test_a_deep_look_finds_what_headers_hide_and_an_export_then_agrees(faulty):
     manifest = faulty.write()
     shallow = verify_manifest(faulty.settings, manifest)
     deep = verify_manifest(faulty.settings, manifest, deep=True)
-    assert (shallow.unreadable_audio, deep.unreadable_audio) == (1, 3)
+    assert (shallow.past_end, deep.past_end) == (1, 2)
+    assert (shallow.short, deep.short) == (0, 1)
+    assert [file["audio_path"] for file in deep.noted_files] == ["broken.flac"]
     assert (shallow.duplicates["extra_files"], deep.duplicates["extra_files"]) == (0, 1)
     again = verify_manifest(faulty.settings, manifest)  # what was learned is remembered
     assert dataclasses.replace(again, free_bytes=deep.free_bytes) == deep

@@ -77,7 +77,7 @@ def lines_of(path):
 
 
 def bytes_of(root):
-    files = [*sorted((root / "raw").rglob("*.flac")), *sorted((root / "manifests").glob("*_recast.jsonl"))]
+    files = [*sorted((root / "recast").rglob("*.flac")), *sorted((root / "manifests").glob("*_recast.jsonl"))]
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
 
 
@@ -157,8 +157,8 @@ def test_distances_between_hits_are_kept_to_the_sample(made):
 def test_files_are_mono_flac_of_sane_level_that_say_what_they_are(made):
     root, _, recast = made
     loudness = {event["audio_path"]: event["loudness"] for event in lines_of(recast.manifest)}
-    files = sorted((root / "raw/recast").rglob("*.flac"))
-    assert {path.relative_to(root / "raw/recast").as_posix() for path in files} == set(loudness)
+    files = sorted((root / "recast/recast").rglob("*.flac"))
+    assert {path.relative_to(root / "recast/recast").as_posix() for path in files} == set(loudness)
     for path in files:
         with sf.SoundFile(path) as file:
             assert (file.samplerate, file.channels, file.subtype, file.format) == (RATE_HZ, 1, "PCM_16", "FLAC")
@@ -315,7 +315,7 @@ def test_what_cannot_be_is_refused_before_anything_is_written(tmp_path, options,
     with pytest.raises(error, match=said) as refusal:
         recast_manifest(load_settings(tmp_path), "song.jsonl", **options)
     assert refusal.value.do
-    assert not (tmp_path / "raw").exists()
+    assert not (tmp_path / "recast").exists()
 
 
 def test_a_manifest_without_anything_to_play_is_an_input_error(tmp_path):

@@ -63,6 +63,13 @@ def test_a_short_file_is_found_on_open(written, tiny_spec):
         open_shard(path, tiny_spec, identity)
 
 
+def test_a_header_of_lists_in_lists_is_a_broken_one(written, tiny_spec):
+    path, identity, _ = written
+    path.write_bytes(b"[" * 50_000)
+    with pytest.raises(DatasetError, match="no header"):
+        open_shard(path, tiny_spec, identity)
+
+
 def test_every_flipped_byte_is_found(written, tiny_spec):
     path, identity, _ = written
     whole = path.read_bytes()

@@ -55,7 +55,7 @@ def test_every_line_of_the_manifest_went_somewhere_and_each_number_has_its_list(
     went = report["statistics"]["whereabouts"]
     assert went == {
         "refused": 2, "missing_audio": 12, "unreadable_audio": 12, "truncated_audio": 0, "past_end": 2,
-        "silent_audio": 12, "not_exported": 0, "in_clips": 24,
+        "silent_audio": 12, "opposite_polarity": 0, "not_exported": 0, "in_clips": 24,
     }  # fmt: skip
     assert sum(went.values()) == report["statistics"]["totals"]["read"] == 64
     assert gaps(report) == {}

@@ -173,7 +173,7 @@ def test_what_makes_answers_poorer_is_logged(by_torch, recording, tmp_path, capl
     whole = recording.read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: len(whole) // 2])
     by_torch.classify_file(tmp_path / "cut.wav")
-    assert "truncated: the header promises" in caplog.text
+    assert "cut short: the header promises" in caplog.text
 
 
 def test_a_recording_that_is_none_is_told(by_torch, tmp_path):

@@ -1,14 +1,17 @@
 """Clips and recordings that lie in memory, in every shape that programs have them in."""
 
+import io
+
 import numpy as np
 import pytest
 import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beatsight_core.audio.decode import decode
 from beatsight_core.audio.slicing import Window
 from beatsight_core.errors import AudioError, InputError, UsageError
-from beatsight_core.inference import load
+from beatsight_core.inference import detect_onsets, load
 from beatsight_core.inference.sound import as_clips, as_recording
 
 RATE, PRE, LENGTH = 8000, 160, 640
@@ -35,7 +38,11 @@ def test_every_shape_and_kind_gives_the_same(classifier, cut):
         np.stack((floats,) * 8, axis=2),
     ):  # fmt: skip
         assert np.abs(classifier.classify_clips(clips, RATE).probabilities - plain).max() < 1e-6
-    assert np.abs(classifier.classify_clips(cut.astype(np.float64), RATE).probabilities - plain).max() < 0.02
+
+
+def test_16_bit_numbers_kept_as_floats_are_told_not_clipped(classifier, cut):
+    with pytest.raises(AudioError, match="16-bit numbers"):
+        classifier.classify_clips(cut.astype(np.float64), RATE)
 
 
 def test_a_batch_says_what_its_clips_say_alone(classifier, cut):
@@ -118,7 +125,7 @@ def test_the_onset_lies_where_the_window_has_it(length, at, seed):
         (np.zeros(5, dtype=np.uint8), RATE, "type uint8"),
         (["a"], RATE, "type"),
         (np.zeros(5), 0, "0 Hz"),
-        (np.zeros(5), -44100, "-44100 Hz"),
+        (np.zeros(5), -44100, "-44,100 Hz"),
     ],
 )
 def test_what_is_no_recording_is_told(samples, rate, said):
@@ -165,3 +172,70 @@ def test_an_adaptation_sees_a_recording_once_and_whole(delivery, sound):
     changed = load(delivery.folder, device="cpu", adapt=adapt).classify_recording(sound, RATE, onsets)
     assert seen == [plain.answers.probabilities.shape]
     assert np.array_equal(changed.answers.probabilities, 1 - plain.answers.probabilities)
+
+
+LOUD = [0.5, 0.999, 1.0, 1.5, 4.0, 30.0]
+
+
+@pytest.mark.parametrize("subtype", ["FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("gain", LOUD)
+def test_floats_beyond_full_scale_are_heard_as_their_file_is(by_torch, recording, tmp_path, subtype, gain):
+    samples, rate = sf.read(recording)
+    loud = np.stack((gain * samples, 0.7 * gain * samples), axis=1)
+    sf.write(tmp_path / "hot.wav", loud, rate, subtype=subtype)
+    onsets = [0.25, 0.5, 1.0]
+    from_file = by_torch.classify_file(tmp_path / "hot.wav", onsets)
+    in_memory = by_torch.classify_recording(sf.read(tmp_path / "hot.wav")[0], rate, onsets)
+    assert np.array_equal(from_file.answers.probabilities, in_memory.answers.probabilities)
+    assert np.array_equal(from_file.velocities, in_memory.velocities)
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.sampled_from(["PCM_16", "PCM_24", "PCM_32", "FLOAT"]), st.integers(1, 4), st.sampled_from([8000, 22050, 44100]),
+    st.sampled_from(["int16", "int32", "float32", "float64"]), st.floats(0.1, 3.0),
+)  # fmt: skip
+def test_an_array_is_what_its_file_decodes_to(subtype, channels, rate, dtype, gain):
+    if (dtype == "int16") != (subtype == "PCM_16") or (dtype == "int32" and subtype == "FLOAT"):
+        dtype = "float32"  # else the array holds fewer bits than the file
+    samples = np.random.default_rng(channels).uniform(-gain, gain, (3000, channels))
+    stream = io.BytesIO()
+    sf.write(stream, samples if subtype == "FLOAT" else np.clip(samples, -1, 1), rate, format="WAV", subtype=subtype)
+    array = sf.read(io.BytesIO(stream.getvalue()), dtype=dtype, always_2d=True)[0]
+    for channel in ("mix", "left", "right", "loudest"):
+        decoded = decode(stream.getvalue(), channel=channel).at_rate(RATE)
+        found = as_recording(array, rate, RATE, channel)
+        if dtype.startswith("float") and subtype == "PCM_16" and channels <= 2 and rate != RATE:
+            assert np.abs(found.astype(int) - decoded).max() <= 1  # a mean of 16 bits is one of 16 bits
+        else:
+            np.testing.assert_array_equal(found, decoded)
+
+
+def test_one_channel_can_be_listened_to(by_torch, recording, tmp_path):
+    samples, rate = sf.read(recording)
+    stereo = np.stack((samples, -samples), axis=1)
+    sf.write(tmp_path / "opposed.wav", stereo, rate, subtype="FLOAT")
+    plain = by_torch.classify_recording(samples, rate, [0.5, 1.0]).answers.probabilities
+    for channel in ("left", "loudest"):
+        heard = by_torch.classify_file(tmp_path / "opposed.wav", [0.5, 1.0], channel=channel)
+        assert np.array_equal(heard.answers.probabilities, plain)
+        in_memory = by_torch.classify_recording(stereo, rate, [0.5, 1.0], channel=channel)
+        assert np.array_equal(in_memory.answers.probabilities, plain)
+    mixed = by_torch.classify_file(tmp_path / "opposed.wav", [0.5, 1.0])
+    assert np.abs(mixed.answers.probabilities - plain).max() > 0.01
+    with pytest.raises(UsageError, match="choose from mix"):
+        by_torch.classify_file(tmp_path / "opposed.wav", channel="middle")
+
+
+@pytest.mark.parametrize("rate", [1, 2, 999, 768_001, 2**31 - 1])
+def test_a_rate_that_is_none_of_audio_is_refused_for_files_and_arrays_alike(by_torch, tmp_path, rate):
+    said = rf"sample rate of {rate:,} Hz is none of audio"
+    with pytest.raises(AudioError, match=said):
+        by_torch.classify_recording(np.zeros(100), rate)
+    with pytest.raises(AudioError, match=said):
+        by_torch.classify_clips([np.zeros(100)], rate)
+    with pytest.raises(AudioError, match=said):
+        detect_onsets(np.zeros(100, np.float32), rate)
+    sf.write(tmp_path / "a.wav", np.zeros(100), rate)
+    with pytest.raises(AudioError, match=said):
+        by_torch.classify_file(tmp_path / "a.wav")

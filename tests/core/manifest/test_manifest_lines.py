@@ -29,7 +29,7 @@ def text_of(chunks, path):
 )
 def test_chunks_cover_the_text_and_end_at_line_ends(tmp_path_factory, suffix, rows, end, size):
     path = tmp_path_factory.mktemp("m") / f"m{suffix}"
-    text = b"\n".join(rows) + end
+    text = b"{}\n" + b"\n".join(rows) + end
     path.write_bytes(SUFFIXES[suffix](text))
     chunks = list(read_chunks(path, size))
     assert text_of(chunks, path) == text

@@ -17,7 +17,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from beatsight_core.errors import DatasetError, ManifestError, StorageError, UsageError
-from beatsight_core.files import host_mark
+from beatsight_core.leftovers import host_mark
 from beatsight_core.manifest import lines, reader, spill
 from beatsight_core.manifest.events import EVENT_SCHEMA, HIT_SCHEMA
 from beatsight_core.manifest.hits import HitRules, coalesce
@@ -469,7 +469,7 @@ def test_what_a_killed_writer_left_goes_even_if_there_is_nothing_to_make(setting
     made = build_catalog(settings, path)
     dead = subprocess.Popen(["true"])
     dead.wait()
-    retired = made.folder.with_name(f"{made.key}.tmp-{host_mark()}-{dead.pid}-0-old")
+    retired = made.folder.with_name(f"{made.key}.tmp-{host_mark()}-{dead.pid}-00000000-old")
     retired.mkdir()
     (retired / "events.parquet").write_bytes(b"of an earlier catalog")
     assert build_catalog(settings, path) == made

@@ -17,7 +17,7 @@ from beatsight_core.evaluation.lookup import champion_version
 from beatsight_core.promotion import announce, foreign_file, status_pages
 from beatsight_core.promotion.criteria import judged
 from beatsight_core.promotion.preview import preview_promotion
-from beatsight_core.promotion.registry import champion, promote, rollback
+from beatsight_core.promotion.registry import apply_pending, champion, promote, rollback
 from beatsight_core.promotion.status_pages import BEGIN, END
 from beatsight_core.settings import load_settings
 
@@ -127,7 +127,9 @@ def test_promoting_tells_them_too_and_a_person_may_change_them_in_between(told):
     (app / "other.toml").write_text("model = 'x'\n")
     another = dataclasses.replace(told.release.configs[0], file=app / "other.toml", key="model", value="{run_id}")
     more = dataclasses.replace(told, release=dataclasses.replace(told.release, configs=(another,)))
-    champion(more)  # a file that settings name from now on is told by the next command
+    champion(more)
+    assert (app / "other.toml").read_text() == "model = 'x'\n"  # a look changes nothing of others
+    promote(more, result.run_id, device="cpu")  # a file that settings name from now on is told by the next release
     assert (app / "other.toml").read_text() == f"model = '{result.run_id}'\n"
 
 
@@ -151,7 +153,7 @@ def test_a_dry_run_shows_the_lines_and_changes_nothing(told):
 
 
 @pytest.mark.parametrize("fatal", [3, 5])
-def test_a_kill_between_is_completed_by_the_next_look(told, fatal):
+def test_a_kill_between_is_completed_on_request(told, fatal):
     """Before the third step the pointer has moved and nobody is told; before the fifth all are, with no note of it."""
     done = run_child(told.data_root, ["rollback"], fatal)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -161,7 +163,7 @@ def test_a_kill_between_is_completed_by_the_next_look(told, fatal):
     else:
         assert told_of(told) == (1, 1, 1, 1)
     backups = {path.name for path in app.glob("*.bak")}
-    assert champion(told).version == 1
+    assert apply_pending(told).version == 1
     assert told_of(told) == (1, 1, 1, 1)
     assert fatal == 3 or {path.name for path in app.glob("*.bak")} == backups
     assert not list(app.glob("*.tmp-*"))
@@ -249,9 +251,9 @@ def test_who_cannot_be_told_when_the_champion_has_changed_is_told_by_the_next_co
         patch.setattr(foreign_file, "atomic_path", full_drive)
         result = rollback(told).to_json()
     assert (result["version"], result["changes"]) == (1, [])
-    assert "the next command tries again" in result["untold"]
+    assert "`beatsight models --apply` tries again" in result["untold"]
     assert champion_version(told) == 1
-    assert champion(told).version == 1
+    assert len(rollback(told, "1").changes) == 4
     assert told_of(told) == (1, 1, 1, 1)
 
 

@@ -9,10 +9,12 @@ import pytest
 
 from beatsight_core.dataset.index import indexes_folder
 from beatsight_core.errors import ModelError, UsageError
-from beatsight_core.files import file_name, write_json
+from beatsight_core.files import write_json
+from beatsight_core.names import file_name
 from beatsight_core.promotion.archive import archive_run
 from beatsight_core.promotion.archive_check import check_archive, check_archives
 from beatsight_core.promotion.archive_sources import history_csv
+from beatsight_core.promotion.registry import apply_pending
 from beatsight_core.promotion.status_pages import BEGIN, END
 from beatsight_core.training.records import open_run
 
@@ -129,7 +131,7 @@ def test_the_verb_looks_at_one_or_all_and_ends_with_one_if_any_is_not_as_it_was(
             beatsight.main(["--data-root", str(released.root), "archive", "--json", *words], standalone_mode=False)
         return ended.value.code, json.loads(capsys.readouterr().out)
 
-    assert verb("--verify") == (0, {"whole": True, "archives": []})
+    assert verb("--verify") == (0, {"whole": True, "archives": [], "external": []})
     first = archive_run(released.settings, released.first.run_id).folder
     second = archive_run(released.settings, released.second.run_id).folder
     (first / "extra.txt").write_text("x")
@@ -191,6 +193,7 @@ def test_what_wandb_shows_and_what_the_status_page_says_are_kept(released):
     page = settings.data_root / "STATUS.md"
     page.write_text(f"mine\n{BEGIN}\n{END}\nmine\n")
     settings = dataclasses.replace(settings, release=dataclasses.replace(settings.release, current_status=page))
+    apply_pending(settings)
     folder = archive_run(settings).folder
     shown = json.loads((folder / "run" / "wandb_summary.json").read_text())
     assert shown["tracking"]["place"] == "https://wandb.example/x"

@@ -8,6 +8,7 @@ import pytest
 
 from beatsight_core.errors import ModelError
 from beatsight_core.evaluation.lookup import champion_version, find_model
+from beatsight_core.evaluation.roles import read_pointer
 from beatsight_core.files import sha256_file
 from beatsight_core.promotion.archive import archive_run
 from beatsight_core.promotion.criteria import judged
@@ -90,6 +91,26 @@ def test_a_pointer_that_says_two_things_is_broken(released, change):
     for look in (rollback, list_models, find_model, champion_version):
         with pytest.raises(ModelError, match="pointer to the champion is broken"):
             look(released.settings)
+
+
+ENTRY = {"version": 1, "action": "promote", "run_id": "r", "at": "2026-01-01T00:00:00+00:00", "by": "me", "why": "good",
+         "forced": None, "notice": None}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", [0, 1])
+@pytest.mark.parametrize("damage", [*ENTRY, "no table", "a number for at", "a text for version"])
+def test_a_history_that_lacks_what_its_readers_ask_for_is_broken(settings, place, damage):
+    history = [dict(ENTRY), dict(ENTRY)]
+    if damage == "no table":
+        history[place] = 3
+    elif damage.startswith("a "):
+        history[place][damage.rsplit(maxsplit=1)[-1]] = 7 if "number" in damage else "one"
+    else:
+        del history[place][damage]
+    settings.models_dir.mkdir()
+    (settings.models_dir / "champion.json").write_text(json.dumps({"version": 1, "history": history}))
+    with pytest.raises(ModelError, match=f"entry {place + 1} of its history"):
+        read_pointer(settings)
 
 
 def test_what_lay_under_the_champions_name_before_the_first_promotion_is_kept(released):

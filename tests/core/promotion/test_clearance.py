@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.files import file_name, read_json
+from beatsight_core.files import read_json
 from beatsight_core.health.bless import bless
 from beatsight_core.health.report import run_health
 from beatsight_core.health.seal import sealed
+from beatsight_core.names import file_name
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance, required
 from beatsight_core.promotion.criteria import judged as judged_record
 from beatsight_core.promotion.health_record import require_health
@@ -23,8 +24,15 @@ from beatsight_core.promotion.model_list import list_models
 from beatsight_core.promotion.registry import promote
 from beatsight_core.settings import Settings, load_settings
 from beatsight_core.taxonomy import CORE
+from beatsight_core.training.presets import load_preset
 from beatsight_core.training.records import open_run
 from beatsight_core.training.waivers import WAIVED, Waiver, note_waivers, read_waivers, waiver_notice
+
+
+def clearance(settings: Settings, key: str, preset: str, epochs: int, **options: Any) -> dict[str, Waiver]:
+    """What a preset of so many epochs goes on despite of."""
+    return require_clearance(settings, key, load_preset(settings, preset, {"epochs": epochs}), **options)
+
 
 Edit = Callable[[Callable[[dict[str, Any]], None]], None]
 
@@ -53,7 +61,7 @@ def judged(trained: tuple[Settings, str]) -> tuple[Settings, str, Edit]:
 def test_a_report_of_this_dataset_that_passed_is_enough(judged: tuple[Settings, str, Edit]) -> None:
     settings, key, _ = judged
     assert all(gate["passed"] for gate in require_health(settings, key))
-    assert require_clearance(settings, key, "baseline", 1) == {}
+    assert clearance(settings, key, "baseline", 1) == {}
 
 
 def test_failed_gates_are_named(judged: tuple[Settings, str, Edit]) -> None:
@@ -145,10 +153,10 @@ def test_a_report_of_another_state_of_things_does_not_count(judged: tuple[Settin
 
 
 def test_the_probe_needs_no_record_and_the_others_do(settings: Settings) -> None:
-    assert require_clearance(settings, "m-1", "warmup", 1) == {}
+    assert clearance(settings, "m-1", "warmup", 1) == {}
     for preset in ("baseline", "long_run"):
         with pytest.raises(GateError, match="no health report of this manifest"):
-            require_clearance(settings, "m-1", preset, 1)
+            clearance(settings, "m-1", preset, 1)
 
 
 def test_another_name_for_as_many_epochs_is_no_way_around(settings: Settings) -> None:
@@ -156,19 +164,19 @@ def test_another_name_for_as_many_epochs_is_no_way_around(settings: Settings) ->
     assert required("warmup", 60) == required("baseline", 1) == required("baseline", 219) == (HEALTH,)
     assert required("warmup", 220) == required("baseline", 220) == required("long_run", 1) == (HEALTH, PROBE)
     with pytest.raises(GateError, match="no health report of this manifest"):
-        require_clearance(settings, "m-1", "warmup", 60)
+        clearance(settings, "m-1", "warmup", 60)
     with pytest.raises(GateError, match="no finished warm-up probe"):
-        require_clearance(settings, "m-1", "baseline", 220, despite={HEALTH: "only a trial"})
+        clearance(settings, "m-1", "baseline", 220, despite={HEALTH: "only a trial"})
 
 
 def test_a_reason_lets_one_go_on_and_is_kept(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(GateError, match="no finished warm-up probe"):
-        require_clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial"})
-    waived = require_clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial", PROBE: "only a trial"})
+        clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial"})
+    waived = clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial", PROBE: "only a trial"})
     assert set(waived) == {HEALTH, PROBE}
     assert str(waived[HEALTH]).startswith("only a trial (refused: There is no health report")
     with pytest.raises(UsageError, match="blank reason"):
-        require_clearance(settings, "m-1", "long_run", 1, despite={HEALTH: " "})
+        clearance(settings, "m-1", "long_run", 1, despite={HEALTH: " "})
 
 
 def call(root: Path, *words: str) -> Any:
@@ -197,10 +205,8 @@ def test_a_reason_is_for_the_gate_that_it_names(trained: tuple[Settings, str]) -
     words = ["train", "tiny.jsonl", "--preset", "long_run", "--set", "epochs=1"]
     refused = call(settings.data_root, *words, "--despite-probe", "the probe was of other data")
     assert "no health report" in json.loads(refused.stdout)["error"]["what"]
-    file = settings.data_root / "beatsight.toml"
-    file.write_text(file.read_text() + "[gates.probe]\naccuracy = 0.9999\n")
     refused = call(settings.data_root, *words, "--despite-health", "known faults")
-    assert "probe is not healthy" in json.loads(refused.stdout)["error"]["what"]
+    assert "no finished warm-up probe of this recipe" in json.loads(refused.stdout)["error"]["what"]
     assert not list(settings.run_root.glob("long_run-*"))
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from beatsight_core.errors import StorageError
-from beatsight_core.files import read_json, remove_leftovers, sha256_file, temporary_path
+from beatsight_core.files import read_json, sha256_file
+from beatsight_core.leftovers import remove_leftovers, temporary_path
 from beatsight_core.promotion import pair
 from beatsight_core.promotion.pair import CURRENT_SIDECAR, CURRENT_WEIGHTS, put_pair
 from beatsight_core.promotion.registry import champion, rollback

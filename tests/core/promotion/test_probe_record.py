@@ -13,9 +13,10 @@ from beatsight_core.evaluation.report import find_evaluation
 from beatsight_core.files import read_json, write_json
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
 from beatsight_core.promotion.probe_record import PROBE_RECORD, judge_probe, previous_probe, require_probe
+from beatsight_core.promotion.recipe import CARRIED_OUT, COURSE
 from beatsight_core.promotion.record import seal
-from beatsight_core.settings import Settings
-from beatsight_core.training.presets import load_preset
+from beatsight_core.settings import Settings, load_settings
+from beatsight_core.training.presets import TrainingConfig, load_preset
 from beatsight_core.training.records import HISTORY, Run, list_runs, open_run
 
 
@@ -25,14 +26,29 @@ def with_probe_limits(settings: Settings, **limits: float) -> Settings:
 
 @pytest.fixture
 def probe(trained: tuple[Settings, str]) -> tuple[Settings, Run]:
+    """A data root whose probe has as many epochs as its preset has there."""
     settings, run_id = trained
-    return settings, open_run(settings, run_id)
+    run = open_run(settings, run_id)
+    file = settings.data_root / "beatsight.toml"
+    file.write_text(f"{file.read_text()}[training.warmup]\nepochs = {run.config.epochs}\n")
+    return load_settings(settings.data_root, {}), run
+
+
+def long_of(settings: Settings, run: Run, **changes: Any) -> TrainingConfig:
+    """A long run of the recipe of a probe, but for some values."""
+    recipe = {name: value for name, value in run.config.to_json().items() if name not in (*COURSE, *CARRIED_OUT)}
+    return load_preset(settings, "long_run", {**recipe, **changes})
+
+
+def required(settings: Settings, run: Run) -> list[dict[str, Any]]:
+    """The gates of the probe that a long run of a run's recipe goes by."""
+    return require_probe(settings, run.key, long_of(settings, run))[1]
 
 
 def test_a_probe_that_nobody_judged_is_judged_by_its_evaluation(probe: tuple[Settings, Run]) -> None:
     settings, run = probe
     assert find_evaluation(settings, run) is None
-    gates = require_probe(settings, run.key)
+    gates = required(settings, run)
     names = [gate["name"] for gate in gates]
     assert names[0] == "accuracy"
     assert {"confusion_kick_and_ride_bow", "confusion_hihat_and_snare", "finite", "validation_flat"} <= set(names)
@@ -45,32 +61,32 @@ def test_a_probe_that_nobody_judged_is_judged_by_its_evaluation(probe: tuple[Set
         record["digests"]
     )
     assert record["compared_with"] is None
-    assert require_probe(settings, run.key) == gates
+    assert required(settings, run) == gates
 
 
 def test_each_kind_of_gate_holds_the_long_run_back(probe: tuple[Settings, Run]) -> None:
     settings, run = probe
     strict = with_probe_limits(settings, accuracy=0.9999)
     with pytest.raises(GateError, match=r"not healthy: accuracy is 0\.\d+, must be at least 0.9999") as refusal:
-        require_probe(strict, run.key)
+        required(strict, run)
     assert refusal.value.where == run.run_id
     (run.folder / PROBE_RECORD).unlink()
     with pytest.raises(GateError, match=r"recall crash is \d\.\d+, must be above 1"):
-        require_probe(with_probe_limits(settings, recall=1.0), run.key)
+        required(with_probe_limits(settings, recall=1.0), run)
     (run.folder / PROBE_RECORD).unlink()
     lines = [json.loads(line) for line in (run.folder / HISTORY).read_text().splitlines()]
     risen = [{**line, "val_loss": 0.1 * line["epoch"]} for line in lines]
     (run.folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in risen))
     with pytest.raises(GateError, match=r"not healthy: validation loss rose by"):
-        require_probe(settings, run.key)
+        required(settings, run)
 
 
 def test_a_long_run_is_blocked_and_goes_on_only_for_a_reason(probe: tuple[Settings, Run]) -> None:
     settings, run = probe
     strict, despite = with_probe_limits(settings, accuracy=0.9999), {HEALTH: "a trial"}
     with pytest.raises(GateError, match="probe is not healthy"):
-        require_clearance(strict, run.key, "long_run", 1, despite=despite)
-    waived = require_clearance(strict, run.key, "long_run", 1, despite=despite | {PROBE: "a trial"})
+        require_clearance(strict, run.key, long_of(strict, run), despite=despite)
+    waived = require_clearance(strict, run.key, long_of(strict, run), despite=despite | {PROBE: "a trial"})
     assert str(waived[PROBE]).startswith("a trial (refused: The warm-up probe is not healthy")
 
 
@@ -110,7 +126,7 @@ def test_a_forged_record_does_not_hold(probe: tuple[Settings, Run], change: dict
     record = judge_probe(settings, run.run_id)
     write_json(run.folder / PROBE_RECORD, seal(record | change))
     with pytest.raises(GateError, match=said) as refusal:
-        require_probe(settings, run.key)
+        required(settings, run)
     assert f"beatsight judge --probe {run.run_id}" in str(refusal.value)
 
 
@@ -122,20 +138,20 @@ def test_altered_and_stale_records_do_not_hold(probe: tuple[Settings, Run]) -> N
     forged["gates"][0] |= {"value": 0.9999}
     write_json(path, forged)
     with pytest.raises(GateError, match="altered after it was written"):
-        require_probe(settings, run.key)
+        required(settings, run)
     write_json(path, seal(forged))
     with pytest.raises(GateError, match=r"accuracy is not so: the record says value 0\.9999"):
-        require_probe(settings, run.key)
+        required(settings, run)
     path.write_text("{")
     with pytest.raises(GateError, match="does not hold"):
-        require_probe(settings, run.key)
+        required(settings, run)
     judge_probe(settings, run.run_id)
     with pytest.raises(GateError, match=r"these changed: recall \(was 0, is 0.1\)"):
-        require_probe(with_probe_limits(settings, recall=0.1), run.key)
+        required(with_probe_limits(settings, recall=0.1), run)
     lines = (run.folder / HISTORY).read_text().splitlines(keepends=True)
     (run.folder / HISTORY).write_text("".join(lines[:-1]))
     with pytest.raises(GateError, match=r"these changed: history \(was"):
-        require_probe(settings, run.key)
+        required(settings, run)
 
 
 def test_the_second_probe_is_compared_with_the_first(released: Any) -> None:

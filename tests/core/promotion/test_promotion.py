@@ -161,6 +161,7 @@ def test_models_are_listed_newest_first_with_what_is_to_be_known(released):
 
 def test_nothing_promoted_is_an_empty_list_and_makes_no_folder(settings):
     nobody = {"champion": None, "previous": None, "challenger": None, "models": [], "history": []}
+    nobody |= {"external": [], "interrupted": None}
     assert list_models(settings).to_json() == nobody
     assert champion(settings) is None
     with pytest.raises(ModelError, match="no champion"):

@@ -7,7 +7,8 @@ from beatsight_core.training.fit import fit
 
 
 def state(value):
-    return {"model": {"weight": torch.full((3,), float(value))}, "progress": {"epoch": value}}
+    weights = {"weight": torch.full((3,), float(value))}
+    return {"model": weights, "progress": {"epoch": value}, "step": value, "metrics": {}}
 
 
 def names(folder):

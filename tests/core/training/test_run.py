@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from beatsight_core.errors import DatasetError, SettingsError, TimeLimitError
-from beatsight_core.files import exclusive_lock, json_bytes
+from beatsight_core.errors import DatasetError, GateError, SettingsError, TimeLimitError
+from beatsight_core.files import exclusive_lock, json_bytes, sha256_file, write_json
 from beatsight_core.progress import SilentProgress
 from beatsight_core.training import records
 from beatsight_core.training.run import Terms, list_runs, open_run, train
@@ -65,25 +65,56 @@ def test_a_run_is_found_finished_by_the_same_command(ready):
     assert set(first.metrics) >= {"loss", "accuracy", "exact_match", "macro_f1", "f1", "hits"}
 
 
-def test_fresh_starts_again_and_ends_the_same(ready):
+def test_fresh_starts_again_ends_the_same_and_loses_nothing(ready):
     settings, key = ready
     first = train(settings, key, overrides=FAST, device="cpu")
+    before = contents(first.folder)
     again = train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True))
-    assert not again.resumed
-    assert again.metrics == first.metrics
+    assert (again.run_id, again.resumed, again.metrics) == (first.run_id, False, first.metrics)
+    kept = open_run(settings, f"{first.run_id}-earlier-1")
+    assert (kept.status, kept.metrics["metrics"]["loss"]) == ("finished", first.metrics["loss"])
+    after = {first.folder / path.relative_to(kept.folder): data for path, data in contents(kept.folder).items()}
+    assert {path: data for path, data in after.items() if path.name != "aside.json"} == before
     assert [path.name for path in settings.run_root.iterdir() if path.name.startswith(".discarded")] == []
 
 
 def test_what_a_launch_began_afresh_it_goes_on_with(ready):
     settings, key = ready
     terms = Terms(fresh=True, launch="launch-1")
-    train(settings, key, overrides=FAST, device="cpu")  # an older run, which the launch is to throw away
+    run_id = train(settings, key, overrides=FAST, device="cpu").run_id  # an older run, which the launch puts aside
     with pytest.raises(KeyboardInterrupt):
         train(settings, key, overrides=FAST, device="cpu", terms=terms, progress=Impatient(100))
     again = train(settings, key, overrides=FAST, device="cpu", terms=terms)
     assert again.resumed
     assert train(settings, key, overrides=FAST, device="cpu", terms=terms).resumed
+    assert records.earlier_runs(settings.run_root / run_id) == [1]
     assert not train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True, launch="launch-2")).resumed
+    assert records.earlier_runs(settings.run_root / run_id) == [1, 2]
+
+
+def test_the_run_of_a_model_is_begun_afresh_only_for_a_reason(ready):
+    settings, key = ready
+    first = train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu")
+    about = {"run_id": first.run_id, "digests": {"checkpoint": sha256_file(first.folder / "checkpoints" / "best.pt")}}
+    write_json(settings.models_dir / "versions" / "1" / "version.json", about)
+    before = contents(settings.run_root)
+    with pytest.raises(GateError, match="version 1 came of it"):
+        train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu", terms=Terms(fresh=True))
+    assert contents(settings.run_root) == before
+    assert train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu").was_finished
+    terms = Terms(fresh=True, despite_version="its labels were mended")
+    assert not train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu", terms=terms).resumed
+
+
+def test_an_extension_that_was_begun_afresh_by_a_launch_goes_on(ready):
+    settings, key = ready
+    first = train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu")
+    terms = Terms(fresh=True, extend=first.run_id, launch="launch-1")
+    with pytest.raises(KeyboardInterrupt):
+        train(settings, key, overrides=FAST, device="cpu", terms=terms, progress=Impatient(100))
+    again = train(settings, key, overrides=FAST, device="cpu", terms=terms)
+    assert again.resumed
+    assert records.earlier_runs(again.folder) == []
 
 
 def test_what_is_unfinished_says_the_command_that_goes_on_with_it(ready):

@@ -1,0 +1,143 @@
+"""Which audio is not to be had, where it was looked for, and what helps: in words, for terminals and the web UI."""
+
+import os
+from collections.abc import Container, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.errors import BeatSightError
+from beatsight_core.files import digest_json, read_json
+from beatsight_core.manifest.reader import open_catalog
+from beatsight_core.safe_text import for_terminal
+from beatsight_core.settings import Settings
+
+MOST_NAMED = 3
+"""Missing files that a paragraph names."""
+
+
+def roots_of(settings: Settings, source_sets: Iterable[str]) -> dict[str, list[str]]:
+    """Return the roots of some source sets, in lookup order."""
+    return {name: [str(root) for root in settings.source(name).roots] for name in sorted(set(source_sets))}
+
+
+def is_there(root: str | Path) -> bool:
+    """Return whether a root is a folder with something in it. An unmounted drive leaves an empty folder, or none."""
+    try:
+        with os.scandir(root) as entries:
+            return next(entries, None) is not None
+    except OSError:
+        return False
+
+
+def sources_without_root(inventory: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the source sets of which an inventory found no root mounted, and the roots of each."""
+    roots: dict[str, list[Mapping[str, Any]]] = {}
+    for root in inventory["roots"]:
+        roots.setdefault(root["source_set"], []).append(root)
+    return {
+        name: [str(root["root"]) for root in mine]
+        for name, mine in sorted(roots.items())
+        if not any(root["mounted"] for root in mine)
+    }
+
+
+def describe_absence(inventory: Mapping[str, Any], settings: Settings, *, short: bool = False) -> str | None:
+    """Say in one paragraph what audio an inventory did not find, where it was looked for, and what to do.
+
+    Args:
+        inventory: Result of `Inventory.to_json`, or `inventory.json`.
+        settings: Settings that the roots came from.
+        short: Leave out the counts, for a place that has them already.
+
+    Returns:
+        None if all audio was found.
+    """
+    gone = sources_without_root(inventory)
+    lost = inventory["missing_events"] + inventory["unreadable_events"] + inventory["events_past_end"]
+    if not gone and not lost:
+        return None
+    said = [f"No root of {', '.join(gone)} is mounted."] if gone else []
+    if lost and not short:
+        said.append(f"{lost:,} of {inventory['events']:,} events are without usable audio{_examples(inventory)}.")
+    searched = "; ".join(f"{name}: {', '.join(roots)}" for name, roots in _searched(inventory, gone).items())
+    said += [f"Looked in: {searched}.", f"What to do: {_remedy(gone, settings)}."]
+    if not short:
+        said.append("A manifest of the inbox is then prepared by itself; anything else is started again by hand.")
+    return for_terminal(" ".join(said))
+
+
+def absent_and_back(settings: Settings, key: str, usable: Container[str] | None = None) -> str | None:
+    """Return a digest of the files that the last inventory missed, if every one of them is there now.
+
+    Copying files into a root that was mounted all along is no drive that comes back, and yet the reason is gone.
+
+    Args:
+        settings: Layout of the data root, and the roots.
+        key: Key of the manifest.
+        usable: Roots that answer, where some may not; default: all of the settings.
+
+    Returns:
+        None if some are still missing, if none was, or if there is no inventory.
+    """
+    missing = [file for file in _inventory(settings, key).get("lost_files", ()) if file.get("status") == "missing"]
+    if not missing:
+        return None
+    for file in missing:
+        roots = [root for root in settings.source(file["source_set"]).roots if usable is None or str(root) in usable]
+        if not any(_exists(root / file["audio_path"]) for root in roots):
+            return None
+    return digest_json([[file["source_set"], file["audio_path"]] for file in missing])
+
+
+def found_unmounted(settings: Settings, key: str) -> set[str]:
+    """Return the roots that the last inventory of a manifest found unmounted."""
+    return {str(root["root"]) for root in _inventory(settings, key).get("roots", ()) if not root.get("mounted")}
+
+
+def known_sources(settings: Settings, key: str) -> set[str]:
+    """Return the source sets whose roots a manifest needs: those of its catalog, or all configured ones before that."""
+    try:
+        return set(open_catalog(settings, key).source_sets)
+    except (BeatSightError, OSError):
+        return set(settings.sources)
+
+
+def _inventory(settings: Settings, key: str) -> dict[str, Any]:
+    try:
+        found = read_json(open_catalog(settings, key).folder / "inventory.json")
+    except (BeatSightError, OSError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _examples(inventory: Mapping[str, Any]) -> str:
+    named = [f"{file['source_set']}/{file['audio_path']} ({file['status']})" for file in inventory["lost_files"]]
+    if not named:
+        return ""
+    return f", among them {', '.join(named[:MOST_NAMED])}"
+
+
+def _searched(inventory: Mapping[str, Any], gone: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """The roots that matter: of the source sets without a root, else of those that lost events."""
+    wanted = set(gone) or {file["source_set"] for file in inventory["lost_files"]}
+    roots: dict[str, list[str]] = {}
+    for root in inventory["roots"]:
+        if root["source_set"] in wanted or not wanted:
+            mark = "" if root["mounted"] else " (not mounted)"
+            roots.setdefault(root["source_set"], []).append(f"{root['root']}{mark}")
+    return roots
+
+
+def _remedy(gone: Mapping[str, list[str]], settings: Settings) -> str:
+    file = settings.file or settings.data_root / "beatsight.toml"
+    if gone:
+        name = next(iter(gone))
+        return f"connect and mount the drive, or set roots under [sources.{name}] in {file}"
+    return f"put the files there, or set the roots of the source sets in {file}"
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:
+        return False

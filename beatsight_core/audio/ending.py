@@ -1,0 +1,91 @@
+"""Where a file ends: how many of its frames lie where they belong, and whether more were there once."""
+
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from beatsight_core.audio.damage import proven_frames
+from beatsight_core.audio.header import Header
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Where a file ends.
+
+    Attributes:
+        frames: Frames that lie where they belong.
+        is_missing: Whether more were there once: what follows is not silence, and nobody knows it.
+        reason: What hits are counted under that reach into the missing part.
+        why: What is missing, in words; also where nothing is lost by it.
+        as_written: Whether the header said just this, so that nothing had to be judged. Never so of MP3 and
+            Opus, which an earlier version decoded otherwise.
+    """
+
+    frames: int
+    is_missing: bool = False
+    reason: str = "past_end"
+    why: str = ""
+    as_written: bool = True
+
+
+def ending_of(stream: BinaryIO, header: Header, frames: int, failed: str | None) -> Ending:
+    """Where a decoded file ends.
+
+    Args:
+        stream: The file.
+        header: What it says.
+        frames: Frames that decoded.
+        failed: What the decoder said of the first that did not; None if it came to an end by itself.
+
+    Raises:
+        OSError: The drive failed.
+    """
+    promised = header.declared_frames
+    if failed is not None:
+        of = "" if promised is None else f" of {promised:,}"
+        why = f"damaged: decoding ends after {frames:,} frames{of}: {failed}"
+        proven = _proven(stream, header, frames) if header.format == "OGG" else frames
+        return Ending(proven, True, "truncated_audio", why, as_written=False)
+    if header.is_open_ended:
+        return Ending(frames, why=open_end(frames), as_written=False)
+    if promised is None or frames >= promised:
+        return Ending(frames, as_written=header.frames is not None and not header.remembers)
+    return _shorter(stream, header, frames, promised)
+
+
+def open_end(frames: int | None) -> str:
+    """The message for a file whose header leaves open how long it is."""
+    return f"its header does not say how long it is: the {frames or 0:,} frames that follow count"
+
+
+def cut_short(promised: int | None, frames: int | None) -> str:
+    """The message for a file that holds fewer frames than its header promises."""
+    return f"cut short: the header promises {promised or 0:,} frames, {frames or 0:,} are there"
+
+
+def _shorter(stream: BinaryIO, header: Header, frames: int, promised: int) -> Ending:
+    """The ending of a file of which fewer frames decode than its header speaks of."""
+    if header.is_estimate:
+        return _estimated(stream, header, frames, promised)
+    if header.is_counted:
+        return Ending(frames, True, "past_end", cut_short(promised, frames), as_written=False)
+    why = f"cut short: the header promises {promised:,} frames, decoding ends after {frames:,}"
+    return Ending(frames, True, "truncated_audio", why, as_written=False)
+
+
+def _estimated(stream: BinaryIO, header: Header, frames: int, promised: int) -> Ending:
+    """The ending of a file whose header only estimated its length, so that fewer frames mean nothing by themselves.
+
+    Pages of Ogg say where they belong. Frames of MP3 do not: what decodes counts, and that some may have moved is said.
+    """
+    proven = _proven(stream, header, frames)
+    if proven == frames:
+        return Ending(frames, as_written=False)
+    is_known = header.format == "OGG"
+    place = "has lost its place" if is_known else "may have lost its place"
+    why = f"damaged: what follows after {proven:,} frames {place} ({frames:,} of {promised:,} decode)"
+    return Ending(proven if is_known else frames, is_known, "truncated_audio", why, as_written=False)
+
+
+def _proven(stream: BinaryIO, header: Header, frames: int) -> int:
+    proven = proven_frames(stream, header) if header.is_estimate else None
+    return frames if proven is None else min(proven, frames)

@@ -1,0 +1,37 @@
+"""The type of every argument that is a path: as a person types it, Windows paths under WSL included."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from beatsight_core.errors import UsageError
+from beatsight_core.settings.typed_paths import typed_path
+
+
+class TypedPath(click.ParamType):  # type: ignore[type-arg]  # generic only in newer clicks
+    """A path of this system from what was typed (`settings.typed_paths`).
+
+    Args:
+        written: Whether something is to be written there.
+    """
+
+    name = "path"
+
+    def __init__(self, *, written: bool = False):
+        self._written = written
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; a usage error if it means nothing here."""
+        if isinstance(value, Path):
+            return value
+        if not str(value):
+            self.fail("a path is empty", param, ctx)
+        try:
+            return typed_path(str(value), written=self._written)
+        except UsageError as error:
+            self.fail(str(error), param, ctx)
+
+
+PATH = TypedPath()
+OUTPUT_PATH = TypedPath(written=True)

@@ -1,0 +1,78 @@
+"""Failed checks in the log of a run, at ERROR level: each gate with its value and limit, and where the report lies.
+
+Dagster's own commands say of a check that fails only its name. The UI has the tables; a terminal has this.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from beatsight_core.safe_text import for_terminal
+
+FAILED_GATES = "failed gates"
+"""Metadata of a failed check: a line for each gate that failed."""
+
+REPORTS = ("report as JSON", "gate record", "report", "page", "catalog", "run", "archive", "folder")
+"""Metadata of an asset that says where all of it stands, the most telling first."""
+
+CHECK_FAILED = "Check {name} failed: {why}"
+BEGINS = CHECK_FAILED.partition("{")[0]
+
+
+def gate_line(gate: Mapping[str, Any]) -> str:
+    """A failed gate in a line: name, value, limit and what is to be done."""
+    from beatsight_core.pages.formats import shown
+
+    value, limit = (_written(gate, name, shown) for name in ("value", "limit"))
+    setting = gate.get("setting") or ""
+    more = f"; the setting is {setting}" if setting not in gate["message"] else ""
+    return f"{gate['name']}: {value}, must be {gate.get('sign') or 'within'} {limit}. {gate['message']}{more}"
+
+
+def tell_failures(context: Any, event: Any) -> None:
+    """Log what failed of an asset's result, of a check result, or of a check of one of several partitions.
+
+    Args:
+        context: Of the step; its `log` is written to.
+        event: What the asset returned or yielded; anything else is passed over.
+    """
+    log = getattr(context, "log", None)
+    if log is None:
+        return
+    told = [line for check in _checks_of(event) for line in _lines(check)]
+    for is_error, line in told:
+        (log.error if is_error else log.warning)(for_terminal(line, lines=True))
+    if told and isinstance(event, dg.MaterializeResult) and (place := _report(event.metadata or {})):
+        log.error(for_terminal(f"All of it: {place}"))
+
+
+def _checks_of(event: Any) -> Iterable[dg.AssetCheckResult | dg.AssetCheckEvaluation]:
+    if isinstance(event, dg.MaterializeResult):
+        return event.check_results or ()
+    return (event,) if isinstance(event, dg.AssetCheckResult | dg.AssetCheckEvaluation) else ()
+
+
+def _lines(check: dg.AssetCheckResult | dg.AssetCheckEvaluation) -> Iterator[tuple[bool, str]]:
+    """Whether it is an error, and what is said, of every gate of a check that failed."""
+    if check.passed:
+        return
+    partition = getattr(check, "partition", None)
+    name = f"{check.check_name}{f' ({partition})' if partition else ''}"
+    gates = (check.metadata or {}).get(FAILED_GATES)
+    texts = str(getattr(gates, "value", gates)).splitlines() if gates else [check.description or "no reason is given"]
+    for text in texts:
+        yield check.severity is dg.AssetCheckSeverity.ERROR, CHECK_FAILED.format(name=name, why=text)
+
+
+def _report(metadata: Mapping[str, Any]) -> str | None:
+    """Where all of an asset's result stands."""
+    found = (metadata[name] for name in REPORTS if name in metadata)
+    return next((str(value.value) for value in found if isinstance(value, dg.PathMetadataValue)), None)
+
+
+def _written(gate: Mapping[str, Any], name: str, shown: Any) -> str:
+    value = gate.get(name)
+    if "format" in gate:
+        return str(shown(value, gate["format"]))
+    return "not measured" if value is None else str(shown(float(value), "number"))

@@ -1,0 +1,80 @@
+"""What came of a manifest's preparation so far, as Dagster's storage tells it: the truth that no cursor holds."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from beatsight_dagster.jobs import judge_data, prepare_data
+
+CHAIN_TAG = "beatsight/chain"
+"""Run tag: the manifest partition whose preparation the run belongs to."""
+
+STATE_TAG = "beatsight/asked-for"
+"""Run tag: the state for which the preparation was asked for."""
+
+FOLLOWED_S = 120.0
+"""A preparation whose next step was not asked for after so long has stopped."""
+
+_MOST_RUNS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What came of a manifest so far.
+
+    Attributes:
+        status: "none", "running", "failed" or "done".
+        run: Id of the newest run of its preparation, if there is one.
+        states: States that runs of it had.
+        newest: The newest of them.
+    """
+
+    status: str
+    run: str | None = None
+    states: frozenset[str] = frozenset()
+    newest: str | None = None
+
+
+def standing_of(instance: dg.DagsterInstance, partition: str, since: float = 0.0) -> Standing:
+    """Return what came of a manifest so far.
+
+    Args:
+        instance: Dagster's instance.
+        partition: Partition of the manifest.
+        since: Time in seconds since 1970; what was recorded before is of no account, save the states.
+    """
+    records = {record.dagster_run.run_id: record for record in _runs(instance, partition)}
+    newest_first = sorted(records.values(), key=lambda record: record.storage_id, reverse=True)
+    states = [record.dagster_run.tags[STATE_TAG] for record in newest_first if STATE_TAG in record.dagster_run.tags]
+    known, newest = frozenset(states), states[0] if states else None
+    counted = [record for record in newest_first if record.create_timestamp.timestamp() > since]
+    if counted:
+        return Standing(_status(counted[0]), counted[0].dagster_run.run_id, known, newest)
+    wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("manifest"), asset_partitions=[partition])
+    made = instance.fetch_materializations(wanted, limit=1).records
+    by_hand = any(record.timestamp > since for record in made)
+    run = newest_first[0].dagster_run.run_id if newest_first else None
+    return Standing("done" if by_hand else "none", run, known, newest)
+
+
+def _runs(instance: dg.DagsterInstance, partition: str) -> Iterable[dg.RunRecord]:
+    """The newest runs of a manifest's preparation, those that somebody launched by hand included."""
+    wanted: list[Mapping[str, Any]] = [{"tags": {CHAIN_TAG: partition}}]
+    wanted += [{"job_name": job.name, "tags": {"dagster/partition": partition}} for job in (prepare_data, judge_data)]
+    for filters in wanted:
+        yield from instance.get_run_records(filters=dg.RunsFilter(**filters), limit=_MOST_RUNS)
+
+
+def _status(newest: dg.RunRecord) -> str:
+    run = newest.dagster_run
+    if not run.is_finished:
+        return "running"
+    if not run.is_success:
+        return "failed"
+    if run.job_name == judge_data.name:
+        return "done"
+    ended = newest.end_time or newest.update_timestamp.timestamp()
+    return "running" if time.time() - ended < FOLLOWED_S else "failed"
