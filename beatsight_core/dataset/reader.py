@@ -30,9 +30,6 @@ from beatsight_core.errors import DatasetError
 from beatsight_core.files import plain_file
 from beatsight_core.settings import Settings
 
-PART_ROWS = 512
-"""Clips of a part of a shard: 12 to 45 MB of samples at usual lengths."""
-
 
 @dataclass(frozen=True, slots=True)
 class Shard:
@@ -154,7 +151,7 @@ def shard_audio(shard: Shard) -> NDArray[np.int16]:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def shard_parts(shard: Shard, rows: int = PART_ROWS) -> Iterator[NDArray[np.int16]]:
+def shard_parts(shard: Shard, rows: int) -> Iterator[NDArray[np.int16]]:
     """The samples of a shard's clips in parts, so that memory does not follow the size of a shard.
 
     Args:

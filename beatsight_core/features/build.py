@@ -35,6 +35,9 @@ from beatsight_core.taxonomy import Taxonomy, taxonomy_named
 
 logger = logging.getLogger("beatsight")
 
+PART_BYTES = 12 << 20
+"""Samples that are read at once, whatever the size of a shard."""
+
 Clips = npt.NDArray[np.int16]
 
 
@@ -208,7 +211,7 @@ def _parts(jobs: list[Job], spec: FeatureSpec, key: str) -> Iterator[_Part]:
             rows = pl.read_parquet(path, columns=["hit_id", "labels", "frames"], glob=False)
         _require_length(rows["frames"], spec, path)
         first = 0
-        for clips in shard_parts(job.shard):
+        for clips in shard_parts(job.shard, PART_BYTES // (2 * spec.clip_samples)):
             yield _Part(job, rows, first, clips)
             first += len(clips)
 

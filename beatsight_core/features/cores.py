@@ -1,8 +1,9 @@
 """Independent batches on all cores, each batch on one of them; and what is too small to share out, on one."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 
 def on_all_cores(compute: Callable[[int], None], items: Sequence[int]) -> None:
@@ -22,12 +23,23 @@ def on_all_cores(compute: Callable[[int], None], items: Sequence[int]) -> None:
         for item in items:
             compute(item)
         return
+    under_way = [_pool(threads).submit(compute, item) for item in items]
     try:
-        with ThreadPoolExecutor(threads, "cores", initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            for done in [pool.submit(compute, item) for item in items]:
-                done.result()
+        for each in under_way:
+            each.result()
     finally:
+        for each in under_way:
+            each.cancel()
+        wait(under_way)
         torch.set_num_threads(threads)  # each thread has its own number, and new ones start with the last one set
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads with one core each, kept for the next call: new ones would have to plan their transforms anew."""
+    import torch
+
+    return ThreadPoolExecutor(threads, "cores", initializer=torch.set_num_threads, initargs=(1,))
 
 
 @contextlib.contextmanager

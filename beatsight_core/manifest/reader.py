@@ -6,12 +6,13 @@ folder appears under its name when it is whole.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError, ManifestError, UsageError
-from beatsight_core.files import atomic_folder, exclusive_lock, sha256_file, write_json
+from beatsight_core.files import atomic_folder, exclusive_lock, sha256_file, unless_read_only, write_json
 from beatsight_core.leftovers import find_leftovers, remove_leftovers
 from beatsight_core.manifest.assembly import Assembly
 from beatsight_core.manifest.catalog import (
@@ -124,14 +125,23 @@ def build_catalog(
             return _fresh(folder, request) or _build(request, folder, pool, progress, None)
         request = _request(settings, ref, path, limit, pool, remember=True)
         target = settings.catalog_folder(request.key)
-        left = find_leftovers(settings.catalog_dir, is_catalog)  # they go even if there is nothing to make
-        return (None if left else _fresh(target, request)) or _build_locked(request, target, pool, progress)
+        there = _fresh(target, request)
+        if there is None:
+            return _build_locked(request, target, pool, progress)
+        if find_leftovers(settings.catalog_dir, is_catalog):  # they go even if there is nothing to make
+            with unless_read_only(), _alone(request):
+                remove_leftovers(settings.catalog_dir, is_catalog)
+        return there
+
+
+def _alone(request: _Request) -> AbstractContextManager[None]:
+    """Be the only one who makes this catalog."""
+    return exclusive_lock(request.settings.catalog_dir / ".locks" / file_name(request.key))
 
 
 def _build_locked(request: _Request, target: Path, pool: _Pool, progress: Progress) -> Catalog:
-    settings = request.settings
-    with exclusive_lock(settings.catalog_dir / ".locks" / file_name(request.key)):
-        remove_leftovers(settings.catalog_dir, is_catalog)
+    with _alone(request):
+        remove_leftovers(request.settings.catalog_dir, is_catalog)
         # Whoever held the lock before may have made it.
         return _fresh(target, request) or _build(request, target, pool, progress, _growth(request))
 
