@@ -24,7 +24,7 @@ help:
 	@echo "make install TORCH_INDEX=ADDRESS  with the torch of another index, as for an older driver: see docs/gpu.md"
 	@echo "make bench  every target measured on this machine (10 minutes or more); ONLY=export,health for some rows,"
 	@echo "            ONLY=gpu for what a GPU does (8 minutes), GPU_LINES=gpu.jsonl for a run of that on another machine"
-	@echo "make faults kills, full drives, rot, nonsense: all of the fault harness (half an hour); ONLY=kills for some"
+	@echo "make faults kills, full drives, rot, nonsense: all of the fault harness (an hour); ONLY=kills for some"
 	@echo "make clean  remove the virtual environment and the caches of the tools (never data)"
 
 install: $(READY)

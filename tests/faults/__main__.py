@@ -7,9 +7,13 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 
-from tests.faults.lab import open_lab, scenarios
+from tests.faults.lab import Tally, open_lab, scenarios
 from tests.faults.report import Outcome, merge, write_section
+
+_WRITING = Lock()
+"""Held while the file of results is read and written."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,16 +50,23 @@ def _run(name: str, options: argparse.Namespace) -> Outcome:
     rounds = options.rounds or scenario.WHOLE
     began = time.monotonic()
     with open_lab(options.folder) as lab:
-        tallies = []
+        tallies: list[Tally] = []
+
+        def outcome(*, ended: bool) -> Outcome:
+            seconds = time.monotonic() - began
+            return Outcome(name, _title(scenario), rounds, options.seed, seconds, tallies, ended)
+
         for tally in scenario.run(lab, rounds, random.Random(f"{options.seed} {name}")):
             tallies.append(tally)
             print(
                 f"{time.monotonic() - began:6.0f} s  {tally.what}: {tally.tried:,}, lost {len(tally.failures)}",
                 flush=True,
             )
-    outcome = Outcome(name, _title(scenario), rounds, options.seed, time.monotonic() - began, tallies)
-    print(f"{name}: {outcome.tried:,} trials, {len(outcome.failures)} failures, {outcome.seconds:.0f} s", flush=True)
-    return outcome
+            with _WRITING:  # now: who stops this keeps what it found
+                merge([outcome(ended=False)], list(scenarios()))
+    whole = outcome(ended=True)
+    print(f"{name}: {whole.tried:,} trials, {len(whole.failures)} failures, {whole.seconds:.0f} s", flush=True)
+    return whole
 
 
 def _title(scenario: object) -> str:

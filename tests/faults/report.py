@@ -32,6 +32,7 @@ class Outcome:
         seed: Of its random choices.
         seconds: It took.
         tallies: Line by line.
+        ended: Whether the scenario came to its end; what it gave until then is kept all the same.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Outcome:
     seed: int
     seconds: float
     tallies: Sequence[Tally]
+    ended: bool = True
 
     @property
     def tried(self) -> int:
@@ -59,6 +61,7 @@ class Outcome:
             "rounds": self.rounds,
             "seed": self.seed,
             "seconds": round(self.seconds),
+            "ended": self.ended,
             "machine": machine(),
             "versions": versions(),
             "lines": [
@@ -98,7 +101,8 @@ def section(results: Mapping[str, Any]) -> str:
     parts += [*dict.fromkeys(_conditions(result) for result in results.values()), ""]
     for name, result in results.items():
         parts += [f"### {name.replace('_', ' ').capitalize()}", "", result["title"], ""]
-        parts += [f"{result['date']}, seed {result['seed']}, {result['seconds']:,} s.", ""]
+        cut = "" if result.get("ended", True) else ", stopped before its end"
+        parts += [f"{result['date']}, seed {result['seed']}, {result['seconds']:,} s{cut}.", ""]
         parts += ["| what was tried | times | not as promised | counted on the way |", "|---|---:|---:|---|"]
         parts += [*(_row(line) for line in result["lines"]), ""]
         parts += [f"- {failure}\n" for line in result["lines"] for failure in line["failures"][:3]]

@@ -19,7 +19,7 @@ def run(lab: Lab, rounds: int, rng: random.Random) -> Iterator[Tally]:
     The short form leaves the promotion out, which the tests of its room kill before each of its commits.
     """
     whole = rounds >= WHOLE
-    for subject, states in ((PROMOTION, (SECOND, FIRST)), (ROLLBACK, (SECOND,)), (ARCHIVE, (SECOND,))):
+    for subject, states in ((ROLLBACK, (SECOND,)), (ARCHIVE, (SECOND,)), (PROMOTION, (SECOND, FIRST))):
         if whole:
             yield kills.at_random(lab, subject, states, rounds, rng)
         if whole or subject is not PROMOTION:
