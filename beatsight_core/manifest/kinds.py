@@ -93,7 +93,7 @@ def require_lines(path: Path) -> None:
     codec = next((known for suffix, known in _CODECS.items() if path.name.endswith(suffix)), None)
     kind = binary_kind(head)
     if codec is None:
-        found = kind or text_kind(head, whole=len(head) < HEAD_BYTES)
+        found = _unless_lines(kind, head) or text_kind(head, whole=len(head) < HEAD_BYTES)
         if found is not None:
             raise _is_not(path, "JSON lines", found)
         return
@@ -103,7 +103,7 @@ def require_lines(path: Path) -> None:
         _require_codec(path, head, codec[1])
         return
     text, whole = _text_head(head, codec[0], whole=len(head) < HEAD_BYTES)
-    found = binary_kind(text) or text_kind(text, whole=whole)
+    found = _unless_lines(binary_kind(text), text) or text_kind(text, whole=whole)
     if found is not None:
         raise _is_not(path, f"JSON lines in {codec[1]}", Kind(f"{found.name} in {codec[1]}", found.do))
 
@@ -122,6 +122,29 @@ def binary_kind(head: bytes) -> Kind | None:
     return None
 
 
+def _unless_lines(kind: Kind | None, head: bytes) -> Kind | None:
+    """A kind, unless a line holds an object: a manifest whose first line is broken may begin as anything.
+
+    An archive that compresses nothing holds such lines, too. It is known by more than its first bytes.
+    """
+    if kind is None or not any(_is_object(line) for line in head.split(b"\n")):
+        return kind
+    return kind if head[257:262] == b"ustar" or _is_zip(head) or _is_gzip(head) else None
+
+
+def _is_zip(head: bytes) -> bool:
+    """Whether the first entry has a version and a method that there are."""
+    version, _, method = (int.from_bytes(head[at : at + 2], "little") for at in (4, 6, 8))
+    return head[:4] == b"PK\x03\x04" and 10 <= version <= 63 and method in (0, 8, 9, 12, 14, 93, 95)
+
+
+def _is_gzip(head: bytes) -> bool:
+    """Whether something can be unpacked."""
+    with contextlib.suppress(zlib.error):
+        return bool(zlib.decompressobj(wbits=31).decompress(head, 1))
+    return False
+
+
 def text_kind(head: bytes, *, whole: bool) -> Kind | None:
     """What a text is that holds no JSON lines; None where it may hold some.
 
@@ -129,10 +152,10 @@ def text_kind(head: bytes, *, whole: bool) -> Kind | None:
         head: The first bytes of the text.
         whole: Whether there is no more of it.
     """
-    if wide := _wide_encoding(head):
-        return Kind(f"text in {wide.upper()}", _UTF8)
     text = head.removeprefix(_BOM).lstrip(_WHITESPACE)
     lines = [line for line in text.split(b"\n")[: None if whole else -1] if line.strip()]
+    if (wide := _wide_encoding(head)) and not any(_is_object(line) for line in lines):
+        return Kind(f"text in {wide.upper()}", _UTF8)
     if _is_array(text, lines, whole=whole):
         return Kind("a JSON array", _LINES)
     if len(lines) > 1 and all(_is_followed_by_a_comma(line) for line in lines[:-1]):
@@ -162,9 +185,10 @@ def _is_array(text: bytes, lines: list[bytes], *, whole: bool) -> bool:
     first = lines[0] if lines else text
     opened = first[1:].lstrip(_WHITESPACE)
     begins = not opened or opened[:1] in (b"{", b"[")
-    # Within an array objects are followed by a comma, save the last one, or lie deeper.
-    others = [line for line in lines[1:-1] if line[:1] == b"{"]
-    return begins and _json(first) is None and not any(_is_object(line) for line in others)
+    # Within an array objects are followed by a comma, or lie deeper; the last one may stand alone.
+    inner = [line for line in lines[1:-1] if line[:1] == b"{"]
+    stands_alone = len(lines) > 1 and not inner and lines[-1][:1] == b"{" and _is_object(lines[-1])
+    return begins and _json(first) is None and not stands_alone and not any(_is_object(line) for line in inner)
 
 
 def _is_object(line: bytes) -> bool:

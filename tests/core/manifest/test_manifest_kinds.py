@@ -166,3 +166,29 @@ def test_a_merge_says_it_too(tmp_path):
     with pytest.raises(ManifestError, match="is a gzip archive"):
         merge_manifests([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "first",
+    [b"\xfd7zXZ\x00", b"PK\x03\x04", b"\x1f\x8b", b"RIFF", b"%PDF", b"BZh", b"\xff\xfe", b"\xfe\xff", b"["],
+)
+def test_a_manifest_whose_first_line_is_broken_is_a_manifest_whatever_it_begins_with(tmp_path, first):
+    path = tmp_path / "m.jsonl"
+    path.write_bytes(first + b"\n" + b'{"event_id": "e1"}\n')
+    require_lines(path)
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar", "gzip"])
+def test_an_archive_that_compresses_nothing_is_no_manifest(tmp_path, kind):
+    inside, path = tmp_path / "inside.jsonl", tmp_path / "m.jsonl"
+    inside.write_bytes(b'{"event_id": "e1"}\n' * 3)
+    if kind == "zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.write(inside)
+    elif kind == "tar":
+        with tarfile.open(path, "w") as archive:
+            archive.add(inside)
+    else:
+        path.write_bytes(gzip.compress(inside.read_bytes(), 0))
+    with pytest.raises(ManifestError, match=f"(?i)an? {kind} archive"):
+        require_lines(path)
