@@ -272,7 +272,7 @@ def exclusive_lock(path: Path, what: str | None = None, timeout_s: float = math.
         # Not through a link: the line below would be written into somebody's file.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
     try:
-        if not _locked(descriptor):
+        if not try_lock(descriptor):
             if what:
                 logger.info("waiting for %s: process %s is at it", what, _holder(descriptor))
             _wait_for_lock(descriptor, timeout_s)
@@ -288,14 +288,14 @@ def _wait_for_lock(descriptor: int, timeout_s: float) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         return
     until = time.monotonic() + timeout_s
-    while not _locked(descriptor):  # the system offers no wait for a lock that ends by the clock
+    while not try_lock(descriptor):  # the system offers no wait for a lock that ends by the clock
         if time.monotonic() >= until:
             raise TimeoutError
         time.sleep(min(_LOCK_LOOK_S, max(until - time.monotonic(), 0.0)))
 
 
-def _locked(descriptor: int) -> bool:
-    """Take the lock if nobody has it."""
+def try_lock(descriptor: int) -> bool:
+    """Take the lock of an opened file, if nobody has it; whether it was taken."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -1,6 +1,5 @@
 """A run's events as lines for a terminal: what starts, ends, waits and fails, and the library's own progress lines."""
 
-import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -10,6 +9,7 @@ from dagster import DagsterEventType
 
 from beatsight_core.safe_text import paragraph_for_terminal
 from beatsight_dagster.checks.told import BEGINS
+from beatsight_dagster.failures import innermost
 
 POLL_S = 0.3
 
@@ -89,8 +89,8 @@ class EventPrinter:
         if event.event_type is DagsterEventType.STEP_FAILURE:
             # Where a blocking check failed, what it found says more than that it failed.
             found = self._found.pop(event.step_key, [])
-            self.failures.append(f"{event.step_key}: {'; '.join(found) or _innermost(event)}")
-            return f"{line}: {f'{len(found)} blocking checks failed' if found else _innermost(event)}"
+            self.failures.append(f"{event.step_key}: {'; '.join(found) or innermost(event)}")
+            return f"{line}: {f'{len(found)} blocking checks failed' if found else innermost(event)}"
         return line
 
     def _check_line(self, event: dg.DagsterEvent) -> str | None:
@@ -103,18 +103,3 @@ class EventPrinter:
         if check.blocking and check.severity is dg.AssetCheckSeverity.ERROR:
             self._found.setdefault(event.step_key, []).append(found)
         return f"  ! {found}"
-
-
-def _innermost(event: dg.DagsterEvent) -> str:
-    """The message of the error that began it, without its class path."""
-    error = event.step_failure_data.error
-    while error is not None and error.cause is not None:
-        error = error.cause
-    if error is None:
-        return event.message or "failed"
-    message = error.message.strip()
-    with contextlib.suppress(ValueError):
-        kind, text = message.split(": ", 1)
-        if " " not in kind:
-            message = text
-    return message

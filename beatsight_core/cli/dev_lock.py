@@ -6,7 +6,6 @@ has ended, and not before, whatever ended them. A note in it says who holds it.
 
 import contextlib
 import datetime
-import fcntl
 import os
 import platform
 import time
@@ -19,7 +18,7 @@ import orjson
 import psutil
 
 from beatsight_core.errors import UsageError
-from beatsight_core.files import storage_errors
+from beatsight_core.files import storage_errors, try_lock
 from beatsight_core.leftovers import host_mark
 
 NAME = ".dev.lock"
@@ -56,7 +55,7 @@ def only_dev(home: Path, port: int) -> Iterator[int]:
 
 def _take(descriptor: int, home: Path) -> None:
     deadline, told = time.monotonic() + PATIENCE_S, False
-    while not _locked(descriptor):
+    while not try_lock(descriptor):
         note = _read_note(descriptor)
         if _is_alive(note) or time.monotonic() >= deadline:
             raise _held(note, home)
@@ -64,14 +63,6 @@ def _take(descriptor: int, home: Path) -> None:
             click.echo("An earlier `beatsight dev` was killed. Waiting for what it started to end.", err=True)
             told = True
         time.sleep(_LOOK_S)
-
-
-def _locked(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _write_note(descriptor: int, port: int) -> None:
