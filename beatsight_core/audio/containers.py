@@ -32,13 +32,13 @@ class Container:
 
     Attributes:
         facts: Format of the samples; None if no chunk says it.
-        size: Length of the samples in bytes as it is written down; None if nothing says where they are.
-        promised: The same, if it is a length at all; None if it stands for "not known".
-        there: Bytes of samples that there are.
+        size: Length of the samples in bytes as the header states it; None if no chunk holds samples.
+        promised: The same length; None if it stands for "not known".
+        there: Number of bytes of samples that the file holds.
         head: Header to be read instead of the file's own; None if that one will do.
         skip: Length of the file's own header.
         told: Length of the file that the decoder is told; None for its own.
-        fault: Why no decoder need be asked, in words; None if one may.
+        fault: Reason, in words, why the file cannot be decoded; None if it may be.
     """
 
     facts: Facts | None = None
@@ -67,7 +67,7 @@ class Samples:
         width: Bytes of the field, 4 or 8.
         order: Byte order of the field, "little" or "big".
         counted: Bytes that the length counts and that are no samples.
-        before_chunks: Whether other chunks may follow the samples.
+        before_chunks: True if other chunks may follow the samples.
     """
 
     begin: int
@@ -131,9 +131,9 @@ def chunks(stream: BinaryIO, place: int, order: str, *, wide: bool = False) -> I
 
     Args:
         stream: The file.
-        place: Where the first begins.
+        place: Byte offset of the first chunk.
         order: Byte order of their lengths.
-        wide: Whether lengths have 64 bits, and chunks no padding to an even place.
+        wide: True if lengths have 64 bits and chunks are not padded to even offsets.
 
     Yields:
         (id, length, where the content begins). The last is one that goes beyond the end of the file, or that is

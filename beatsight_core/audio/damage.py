@@ -32,7 +32,7 @@ def proven_frames(stream: BinaryIO, header: Header) -> int | None:
 
     Args:
         stream: The file.
-        header: What it says.
+        header: Header of the file.
 
     Returns:
         Frames before the first break; None if none is found, so that all that decodes lies where it belongs.

@@ -44,7 +44,7 @@ class Decoded:
         samples: (n,) int16, or float32 in -1..1, at the file's rate.
         rate_hz: Rate of the file.
         declared_frames: Frames that its header promises; None if it does not say.
-        ending: Where it ends.
+        ending: End of the file: the number of good frames, and what is missing.
     """
 
     samples: Samples16 | SamplesFloat
@@ -125,7 +125,7 @@ def open_blocks(stream: BinaryIO, where: str, channel: str = "mix", heard: Heard
     Args:
         stream: The opened file, or its bytes.
         where: Name of the file in errors.
-        channel: What mono is made of.
+        channel: Source of the mono signal: "mix", "left", "right" or "loudest".
         heard: Receives every block, and mono of it.
 
     Raises:
@@ -142,7 +142,7 @@ def decode(source: Path | bytes, where: str | None = None, channel: str = "mix")
     Args:
         source: A path, or the file's bytes.
         where: Name of the file in errors; the path by default.
-        channel: What mono is made of.
+        channel: Source of the mono signal: "mix", "left", "right" or "loudest".
 
     Returns:
         All frames up to the first that does not decode.
@@ -165,7 +165,7 @@ def decode_at_rate(path: Path, rate_hz: int, channel: str = "mix") -> tuple[Samp
     """Decode a whole file to mono in 16 bit at some rate; of its own samples only a block is held at a time.
 
     Raises:
-        UnusableAudioError: As `decode`.
+        UnusableAudioError: For the same reasons as `decode`.
         OSError: The drive failed.
     """
     with path.open("rb") as stream, open_blocks(stream, str(path), channel) as blocks:

@@ -12,10 +12,10 @@ class Ending:
     """Where a file ends.
 
     Attributes:
-        frames: Frames that lie where they belong.
+        frames: Number of frames whose position is certain.
         is_missing: Whether more were there once: what follows is not silence, and nobody knows it.
-        reason: What hits are counted under that reach into the missing part.
-        why: What is missing, in words; also where nothing is lost by it.
+        reason: Name under which hits that reach into the missing part are counted.
+        why: Description of what is missing; also given where no hit is lost by it.
         as_written: Whether the header said just this, so that nothing had to be judged. Never so of MP3 and
             Opus, which an earlier version decoded otherwise.
     """
@@ -32,9 +32,9 @@ def ending_of(stream: BinaryIO, header: Header, frames: int, failed: str | None)
 
     Args:
         stream: The file.
-        header: What it says.
+        header: Header of the file.
         frames: Frames that decoded.
-        failed: What the decoder said of the first that did not; None if it came to an end by itself.
+        failed: Decoder's message about the first frame that failed; None if decoding reached the end.
 
     Raises:
         OSError: The drive failed.
