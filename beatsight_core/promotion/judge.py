@@ -1,0 +1,252 @@
+"""Judging a candidate: find or make its evaluation, hold every criterion against it, write the gate record.
+
+`judge` writes a record. `judged` gives the one that is there, if all of it is still so: what it rests on, by digest,
+and every row of it, measured once more. A record that is altered, forged or stale is refused, with what differs;
+judging again is another command (`beatsight judge`), so that nobody does it by accident.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from beatsight_core.errors import DatasetError, GateError
+from beatsight_core.evaluation.lookup import VERSION, champion_version, version_folder
+from beatsight_core.evaluation.report import METRICS, evaluate, features_for, find_evaluation, require_finished
+from beatsight_core.files import read_json, sha256_file
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.promotion.evidence import STEPS, first_grounds, gather, grounds, measure
+from beatsight_core.promotion.health_record import health_named
+from beatsight_core.promotion.limits import limits_for, probe_limits
+from beatsight_core.promotion.record import (
+    FORMAT,
+    RECORD,
+    differences,
+    judging_environment,
+    read_record,
+    row_differences,
+    seal,
+    write_record,
+)
+from beatsight_core.promotion.rules import CRITERIA, UNFORCEABLE, Criterion
+from beatsight_core.provenance import who_and_when
+from beatsight_core.safe_text import for_shell
+from beatsight_core.settings import Settings
+from beatsight_core.training.records import Run, open_run
+
+__all__ = ["CRITERIA", "Judgement", "is_version_of", "judge", "judged", "require_same_grounds"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A candidate as judged.
+
+    Attributes:
+        run_id: The candidate.
+        record: What the gate record says.
+        path: Where it lies.
+        reused: Whether a record that still holds was there.
+        notice: What a person must know of the limits.
+    """
+
+    run_id: str
+    record: dict[str, Any]
+    path: Path
+    reused: bool = False
+    notice: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every criterion is met."""
+        return bool(self.record["passed"])
+
+    @property
+    def failed(self) -> list[dict[str, Any]]:
+        """The criteria that are not met."""
+        return [row for row in self.record["criteria"] if not row["passed"]]
+
+    def may_pass(self, reason: str | None) -> bool:
+        """Whether it may be promoted: every criterion is met, or there is a reason and all that need one are met."""
+        return self.passed or (reason is not None and not [row for row in self.failed if row["name"] in UNFORCEABLE])
+
+    def to_json(self) -> dict[str, Any]:
+        """Verdict, criteria, digests and where the record is."""
+        return {
+            "run_id": self.run_id,
+            "passed": self.passed,
+            "criteria": self.record["criteria"],
+            "failed": [row["name"] for row in self.failed],
+            "profile": self.record["profile"],
+            "notice": self.notice,
+            "digests": self.record["digests"],
+            "evaluation_id": self.record["evaluation_id"],
+            "compared_with": self.record["compared_with"],
+            "record": str(self.path),
+            "reused": self.reused,
+        }
+
+
+def judge(
+    settings: Settings,
+    run: str,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+    dagster_run: str | None = None,
+) -> Judgement:
+    """Hold every promotion criterion against a finished run and write `runs/<run id>/gates/promotion.json`.
+
+    The evaluation of its whole validation split is used, or made if there is none. One that belongs to another
+    checkpoint, dataset or spec is not made again silently: it fails its criterion.
+
+    Args:
+        settings: Paths, gates and their profile.
+        run: A run's id, a beginning of one, or "latest".
+        device: Where evaluations are made, and where the champion is asked about the same hits.
+        progress: Hears of clips.
+        dagster_run: Of Dagster, if it asks; for the record.
+
+    Raises:
+        SettingsError: `[gates.promotion]` or `[gates.probe]` would loosen a limit without a reason.
+        ModelError: There is no such finished run, or its checkpoint is broken.
+        DatasetError: The features of its dataset are missing.
+    """
+    limits_for(settings), probe_limits(settings)  # wrong ones are told before anything is made
+    progress = progress or SilentProgress()
+    trained = require_finished(open_run(settings, run))
+    folder = find_evaluation(settings, trained) or evaluate(settings, run, device=device, progress=progress).folder
+    standing = champion_version(settings)
+    found = gather(settings, trained, folder, device, progress)
+    with progress.task("judge", STEPS, "steps") as task:
+        rows = measure(settings, found, standing, device, task)
+    record = seal(
+        {
+            "format": FORMAT,
+            "criteria": [row.to_json() for row in rows],
+            "passed": all(row.passed for row in rows),
+            "compared_with": standing,
+            "made": {**who_and_when(), "dagster_run": dagster_run},
+            "environment": judging_environment(device),
+            "health": health_named(settings, trained.key),
+            **grounds(settings, found),
+        }
+    )
+    return Judgement(trained.run_id, record, write_record(trained, record), notice=record["notice"])
+
+
+def judged(
+    settings: Settings,
+    run: str,
+    *,
+    device: str = "auto",
+    progress: Progress | None = None,
+    dagster_run: str | None = None,
+) -> Judgement:
+    """The record of a run if all that it says is still so; a new judgement if there is none.
+
+    Args:
+        settings: As for `judge`.
+        run: As for `judge`.
+        device: As for `judge`.
+        progress: As for `judge`.
+        dagster_run: As for `judge`.
+
+    Raises:
+        GateError: There is a record that was altered or forged, or is stale; names what differs.
+        SettingsError: As for `judge`.
+        ModelError: As for `judge`.
+        DatasetError: As for `judge`.
+    """
+    limits_for(settings), probe_limits(settings)
+    trained = require_finished(open_run(settings, run))
+    record, reason = read_record(trained)
+    if record is None and reason is None:
+        return judge(settings, run, device=device, progress=progress, dagster_run=dagster_run)
+    if record is None:
+        raise _does_not_count(trained, str(reason))
+    if changed := _no_longer_so(settings, trained, record, device, progress or SilentProgress()):
+        raise _does_not_count(trained, "; ".join(changed))
+    return Judgement(trained.run_id, record, trained.folder / RECORD, reused=True, notice=record["notice"])
+
+
+def require_same_grounds(settings: Settings, trained: Run, record: Mapping[str, Any]) -> None:
+    """Look once more, by digests alone, whether what was judged a moment ago is still what is there.
+
+    Raises:
+        GateError: Something changed in between.
+    """
+    folder = _evaluation_of(settings, trained, record)
+    changed = ["its evaluation is gone"] if folder is None else []
+    if folder is not None:
+        found = gather(settings, trained, folder, "cpu", SilentProgress())
+        changed = differences(record, grounds(settings, found))
+    if changed:
+        raise _does_not_count(trained, "; ".join(changed))
+
+
+def is_version_of(settings: Settings, version: int, trained: Run) -> bool:
+    """Whether a version came of this run, with the very weights that the run has now."""
+    about = read_json(version_folder(settings, version) / VERSION)
+    same_run = about["run_id"] in (trained.run_id, trained.trained_as) and trained.checkpoint.is_file()
+    return bool(same_run and about["digests"]["checkpoint"] == sha256_file(trained.checkpoint))
+
+
+def _no_longer_so(
+    settings: Settings, trained: Run, record: Mapping[str, Any], device: str, progress: Progress
+) -> list[str]:
+    """What the record rests on that is now different; if nothing, what it says that is not so."""
+    folder = _evaluation_of(settings, trained, record)
+    if folder is None:
+        return ["the evaluation that it names is gone"]
+    try:
+        first = first_grounds(settings, trained, features_for(settings, trained, trained.key))
+        if changed := differences(_only(record, first), first):  # before a slice or an export is made for nothing
+            return changed
+        found = gather(settings, trained, folder, device, progress)
+        changed = differences(record, grounds(settings, found)) + _other_champion(settings, trained, record)
+        if changed:
+            return changed
+        with progress.task("look at the gate record", STEPS, "steps") as task:
+            rows = measure(settings, found, record["compared_with"], device, task)
+    except DatasetError as error:
+        return [error.what]
+    return _rows_that_differ(record, rows)
+
+
+def _only(record: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
+    """The record with no other digests than the first grounds have."""
+    digests = record["digests"] if isinstance(record["digests"], Mapping) else {}
+    return {**record, "digests": {name: digests.get(name) for name in first["digests"]}}
+
+
+def _rows_that_differ(record: Mapping[str, Any], rows: list[Criterion]) -> list[str]:
+    changed = row_differences(record["criteria"], [row.to_json() for row in rows])
+    if record["passed"] != all(row.passed for row in rows):
+        changed.append(f"the verdict: the record says passed {record['passed']}")
+    return changed
+
+
+def _other_champion(settings: Settings, trained: Run, record: Mapping[str, Any]) -> list[str]:
+    """A sentence if the record compares with another version than the champion, or with one before this very run."""
+    standing, then = champion_version(settings), record["compared_with"]
+    allowed = [standing]
+    if standing is not None and is_version_of(settings, standing, trained):  # since then it became the champion itself
+        allowed.append(read_json(version_folder(settings, standing) / "gate.json").get("compared_with"))
+    return [] if then in allowed else [f"champion (was {then}, is {standing})"]
+
+
+def _evaluation_of(settings: Settings, trained: Run, record: Mapping[str, Any]) -> Path | None:
+    """The folder of the evaluation that a record names; only one of the run's own."""
+    name = record["evaluation_id"]
+    if not isinstance(name, str) or Path(name).name != name or name in ("", ".", ".."):
+        return None
+    folder = settings.metrics_dir / trained.run_id / name
+    return folder if (folder / METRICS).is_file() else None
+
+
+def _does_not_count(trained: Run, why: str) -> GateError:
+    return GateError(
+        f"The gate record of {trained.run_id} does not hold: {why}",
+        where=trained.folder / RECORD,
+        do=f"find out why; then judge the run again: beatsight judge {for_shell(trained.run_id)}",
+    )
