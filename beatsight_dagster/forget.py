@@ -49,7 +49,7 @@ class ForgetConfig(dg.Config):
 def forget(context: dg.OpExecutionContext, config: ForgetConfig, settings: SettingsResource) -> None:
     """Forget a manifest, or say what that would be."""
     from beatsight_core.safe_text import for_terminal
-    from beatsight_core.shelf.forget import find_key, forget_manifest
+    from beatsight_core.storage.forget import find_key, forget_manifest
 
     current, instance = settings.load(), context.instance
     key = find_key(current, config.manifest, registered(instance))
@@ -127,8 +127,8 @@ def _is_of(run: dg.DagsterRun, partition: str) -> bool:
 def _its_own_source_sets(instance: dg.DagsterInstance, settings: Settings, key: str) -> list[str]:
     """Source sets that are partitions, that the manifest has, and that nothing else has or names."""
     from beatsight_core.manifest.catalog import open_catalog
-    from beatsight_core.shelf.forget import known_keys
-    from beatsight_core.shelf.survey import survey
+    from beatsight_core.storage.forget import known_keys
+    from beatsight_core.storage.survey import survey
 
     mine: set[str] = set()
     others = set(settings.sources)
@@ -149,7 +149,7 @@ def _its_own_source_sets(instance: dg.DagsterInstance, settings: Settings, key: 
 
 def _looked_up(instance: dg.DagsterInstance, settings: Settings, ref: str) -> dict[str, Any]:
     """What `look` gives of the manifest that is meant, and the names of all; only these where it is not known which."""
-    from beatsight_core.shelf.forget import find_key
+    from beatsight_core.storage.forget import find_key
 
     names = registered(instance)
     try:

@@ -25,8 +25,8 @@ import dagster as dg
 import psutil
 
 from beatsight_core.errors import GateError, UsageError
+from beatsight_core.runs.presets import load_checked_settings, load_preset
 from beatsight_core.settings import Settings
-from beatsight_core.training.presets import load_checked_settings, load_preset
 from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.events import EventPrinter
 from beatsight_dagster.executor.run_here import asset_graph_job, run_here
@@ -107,7 +107,7 @@ def materialize_graph(
     Raises:
         BeatSightError: The request is wrong, or (as `GateError`) a step failed; the message says which and why.
     """
-    from beatsight_core.manifest.reader import manifest_key, open_catalog, resolve_manifest
+    from beatsight_core.manifest.read_manifest import manifest_key, open_catalog, resolve_manifest
 
     say = say or (lambda line: print(line, file=sys.stderr, flush=True))
     stages = _stages_until(request.until)

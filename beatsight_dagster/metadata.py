@@ -139,7 +139,7 @@ def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
 
 def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
     """A source set's clips, from its index (`dataset.index.Index`), and the dataset's page if there is one."""
-    from beatsight_core.dataset.schema import SHARD_SCHEMA
+    from beatsight_core.dataset.shards.schema import SHARD_SCHEMA
 
     columns = [dg.TableColumn(field.name, str(field.type)) for field in SHARD_SCHEMA]
     clips = int(index.counts["clips"])

@@ -112,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
     from beatsight_core.manifest.catalog import list_catalogs
-    from beatsight_core.manifest.reader import manifest_key, resolve_manifest
+    from beatsight_core.manifest.read_manifest import manifest_key, resolve_manifest
     from beatsight_dagster.instance import use_home
 
     use_home(settings)
@@ -133,8 +133,8 @@ def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
 
 def _keys_of_inbox(settings: Settings) -> list[str]:
     """The keys of the inbox's manifests; what cannot be one is named, and holds up no other."""
-    from beatsight_core.manifest.inbox import inbox_entries
-    from beatsight_core.manifest.reader import manifest_key
+    from beatsight_core.manifest.inbox.entries import inbox_entries
+    from beatsight_core.manifest.read_manifest import manifest_key
 
     keys = []
     for entry in inbox_entries(settings):
@@ -154,7 +154,7 @@ def _remove(instance: dg.DagsterInstance, settings: Settings, names: Sequence[st
     Raises:
         UsageError: One of them names something, or there is no such partition; nothing is removed then.
     """
-    from beatsight_core.shelf.forget import known_keys
+    from beatsight_core.storage.forget import known_keys
 
     keys = {*known_keys(settings), *_keys_of_inbox(settings)}
     in_use = {MANIFESTS.name: keys, SOURCE_SETS.name: set(_known_source_sets(settings, keys))}
@@ -176,7 +176,7 @@ def _remove(instance: dg.DagsterInstance, settings: Settings, names: Sequence[st
 
 def _known_source_sets(settings: Settings, keys: Iterable[str]) -> list[str]:
     """Source sets of the settings, and of those catalogs that exist."""
-    from beatsight_core.manifest.reader import open_catalog
+    from beatsight_core.manifest.read_manifest import open_catalog
 
     names = set(settings.sources)
     for key in keys:

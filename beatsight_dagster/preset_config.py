@@ -1,6 +1,6 @@
 """The values of a preset as run configuration: typed and described, as the launchpad shows them.
 
-Names, types, defaults and texts are those of `training.presets.TrainingConfig`; nothing is said twice.
+Names, types, defaults and texts are those of `runs.presets.TrainingConfig`; nothing is said twice.
 """
 
 import dataclasses
@@ -13,9 +13,9 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.runs.presets import TrainingConfig, preset_values
 from beatsight_core.settings import PRESETS
 from beatsight_core.toml import values_of
-from beatsight_core.training.presets import TrainingConfig, preset_values
 
 _ATTRIBUTE = re.compile(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", re.MULTILINE)
 

@@ -20,7 +20,7 @@ def training_metadata(result: Mapping[str, Any], run: Any) -> Metadata:
 
     Args:
         result: What `TrainResult.to_json` gave.
-        run: The `training.records.Run`.
+        run: The `runs.records.Run`.
     """
     history, judged = run.history, run.metrics["metrics"]
     f1 = {f"f1_{label}": result["metrics"]["f1"].get(label) for label in PLOTTED_F1}
@@ -122,14 +122,14 @@ def _epoch(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _environment(run: Any) -> dg.MetadataValue:
-    from beatsight_core.training.environment import environment_rows, read_environment
+    from beatsight_core.runs.environment import environment_rows, read_environment
 
     return table(environment_rows(read_environment(run.folder)))
 
 
 def _tracking(run: Any) -> Metadata:
     """Where W&B shows the run: an address, an offline folder, or nowhere."""
-    from beatsight_core.training.tracking import read_tracking
+    from beatsight_core.training.tracking.tracking import read_tracking
 
     state = read_tracking(run.folder)
     if not state:

@@ -26,8 +26,8 @@ def train(heard: str, unheard: str, seed: str, steps: str) -> dict[str, Any]:
 
     from beatsight_core.metrics import multilabel_metrics
     from beatsight_core.taxonomy import CORE
-    from beatsight_core.training.drum_net import DrumNet
-    from beatsight_core.training.optimisation import cpu_has_bfloat16
+    from beatsight_core.training.net.drum_net import DrumNet
+    from beatsight_core.training.optimiser import cpu_has_bfloat16
 
     torch.manual_seed(int(seed))
     known, other = np.load(heard), np.load(unheard)

@@ -12,13 +12,13 @@ from benchmarks.reference import EPOCHS
 
 
 def loader(root: str, manifest: str, batch: str) -> dict[str, Any]:
-    from beatsight_core.training.batches import load_clips
+    from beatsight_core.training.data.batches import load_clips
 
     return _shuffled_epochs(root, manifest, int(batch), load_clips)
 
 
 def mapped(root: str, manifest: str, batch: str) -> dict[str, Any]:
-    from beatsight_core.training.batches import MappedClips
+    from beatsight_core.training.data.batches import MappedClips
 
     return _shuffled_epochs(root, manifest, int(batch), MappedClips)
 
@@ -30,7 +30,7 @@ def _shuffled_epochs(root: str, manifest: str, batch: int, clips_of: Any) -> dic
     from beatsight_core.dataset.index import dataset_key
     from beatsight_core.features.cache import open_features
     from beatsight_core.settings import load_settings
-    from beatsight_core.training.order import epoch_order
+    from beatsight_core.training.data.order import epoch_order
 
     settings = load_settings(root)
     features = open_features(settings, dataset_key(settings, manifest))
@@ -48,7 +48,7 @@ def _shuffled_epochs(root: str, manifest: str, batch: int, clips_of: Any) -> dic
 
 def graph(root: str, manifest: str, until: str) -> dict[str, Any]:
     from beatsight_core.audio.inventory import build_inventory
-    from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.read_manifest import build_catalog
     from beatsight_core.settings import load_settings
 
     watch, settings = Stopwatch(), load_settings(root)
@@ -57,7 +57,7 @@ def graph(root: str, manifest: str, until: str) -> dict[str, Any]:
         build_inventory(settings, catalog)
         if until != "ingest":
             from beatsight_core.dataset.export import export_dataset
-            from beatsight_core.evaluation.report import evaluate
+            from beatsight_core.evaluation.evaluate import evaluate
             from beatsight_core.features.build import build_features
             from beatsight_core.health.report import run_health
             from beatsight_core.training.run import train

@@ -177,7 +177,7 @@ class _Files:
 
 
 def _net() -> Any:
-    from beatsight_core.training.drum_net import DrumNet
+    from beatsight_core.training.net.drum_net import DrumNet
     from benchmarks.playing import COMPONENTS
 
     return DrumNet(128, STRETCHED, len(COMPONENTS))

@@ -35,8 +35,8 @@ def default_spec() -> Any:
 
 def _default() -> Any:
     """The configuration of the warm-up preset: its net and its precision."""
+    from beatsight_core.runs.presets import load_preset
     from beatsight_core.settings import load_settings
-    from beatsight_core.training.presets import load_preset
 
     return load_preset(load_settings(Path(__file__).parent, {}), "warmup")
 
@@ -114,7 +114,7 @@ def memmap(clips: str, batch: str, folder: str) -> dict[str, Any]:
 def model(clips: str) -> dict[str, Any]:
     import torch
 
-    from beatsight_core.training.optimisation import amp_dtype
+    from beatsight_core.training.optimiser import amp_dtype
 
     net, pictures = _net().train(), _noise(TRAIN_BATCH)
     targets = (torch.rand(TRAIN_BATCH, CLASSES) < 0.1).float()
@@ -161,7 +161,7 @@ def _noise(clips: int) -> Any:
 def _net() -> Any:
     import torch
 
-    from beatsight_core.training.model import build_model
+    from beatsight_core.training.net.build_net import build_model
 
     torch.manual_seed(0)
     spec = default_spec()

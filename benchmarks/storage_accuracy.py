@@ -22,14 +22,14 @@ import numpy as np
 
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.reader import open_dataset, shard_audio
-from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.compare_models import compare_predictions
 from beatsight_core.evaluation.predict import Predictor
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.features.build import build_features
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.logmel import LogMel
+from beatsight_core.runs.records import Run, open_run
 from beatsight_core.settings import Settings, load_settings
-from beatsight_core.training.records import Run, open_run
 from beatsight_core.training.run import train
 
 STORAGES = ("float16", "uint8")

@@ -7,7 +7,7 @@ from typing import Any
 
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import digest_json, read_json
-from beatsight_core.manifest.reader import open_catalog
+from beatsight_core.manifest.read_manifest import open_catalog
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 

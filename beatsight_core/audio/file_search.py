@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from beatsight_core.audio.digests import DigestMemory, FileState
-from beatsight_core.audio.probe import Probe, ProbeMemory, probe
+from beatsight_core.audio.inspection import Probe, ProbeMemory, probe
 from beatsight_core.audio.roots import Listings, Located, RootStatus, Status, require_root, resolve_audio
 from beatsight_core.audio.twins import Twins
 from beatsight_core.progress import Task

@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 
 import polars as pl
 
-from beatsight_core.audio.decode import open_blocks
+from beatsight_core.audio.decoding.decode import open_blocks
+from beatsight_core.audio.decoding.ending import Ending, cut_short, open_end
+from beatsight_core.audio.decoding.frames import FailedError, block_frames, read_frames, to_mono
+from beatsight_core.audio.decoding.polarity import Polarity
 from beatsight_core.audio.digests import stream_digest
-from beatsight_core.audio.ending import Ending, cut_short, open_end
-from beatsight_core.audio.frames import FailedError, block_frames, read_frames, to_mono
-from beatsight_core.audio.header import Header, open_audio, reaches_its_end
-from beatsight_core.audio.polarity import Polarity
+from beatsight_core.audio.headers.header import Header, open_audio, reaches_its_end
 from beatsight_core.audio.roots import Located, Status
 from beatsight_core.errors import AudioError
 from beatsight_core.files import atomic_path

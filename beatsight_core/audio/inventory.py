@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
+from beatsight_core.audio.decoding.polarity import CANCELLED
 from beatsight_core.audio.digests import DigestMemory, FileState
-from beatsight_core.audio.duplicates import duplicates_json
-from beatsight_core.audio.polarity import CANCELLED
+from beatsight_core.audio.file_search import Survey, survey_source
 from beatsight_core.audio.roots import (
     RootStatus,
     Status,
@@ -21,12 +21,12 @@ from beatsight_core.audio.roots import (
     mounted_roots,
     require_root,
 )
+from beatsight_core.audio.same_content import duplicates_json
 from beatsight_core.audio.slicing import Window
-from beatsight_core.audio.survey import Survey, survey_source
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import atomic_path, read_json, storage_errors, write_json
 from beatsight_core.leftovers import remove_leftovers
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.read_manifest import Catalog
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings

@@ -16,9 +16,9 @@ from beatsight_core.cli.main import INTERRUPTED
 from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.compute.explained import DEBUG_VARIABLE, explained, may_be_told
 from beatsight_core.progress import Progress, progress_for_terminal
+from beatsight_core.runs.presets import load_checked_settings
 from beatsight_core.safe_text import values_for_terminal
 from beatsight_core.settings import Settings
-from beatsight_core.training.presets import load_checked_settings
 
 _TEXTS_OF_LINES = frozenset({"diff"})
 """Keys of results whose texts have several lines."""

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from beatsight_core.dataset.export_plan import Unit
 from beatsight_core.dataset.index import Index, ShardEntry
-from beatsight_core.dataset.plan import Unit
-from beatsight_core.dataset.schema import ClipSpec
-from beatsight_core.dataset.shard import REASONS, Rejected, ShardOutcome
+from beatsight_core.dataset.shards.schema import ClipSpec
+from beatsight_core.dataset.shards.write_shard import REASONS, Rejected, ShardOutcome
 from beatsight_core.files import digest_json
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.read_manifest import Catalog
 
 
 @dataclass(frozen=True, slots=True)

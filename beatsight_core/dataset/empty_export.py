@@ -8,8 +8,8 @@ import polars as pl
 from beatsight_core.audio.inventory import Inventory
 from beatsight_core.audio.roots import Status
 from beatsight_core.dataset.accounts import absent
-from beatsight_core.dataset.plan import Unit
-from beatsight_core.dataset.shard import Rejected, ShardOutcome
+from beatsight_core.dataset.export_plan import Unit
+from beatsight_core.dataset.shards.write_shard import Rejected, ShardOutcome
 from beatsight_core.errors import InputError
 
 NAMED = 3

@@ -20,7 +20,9 @@ from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.audio.inventory import Inventory, build_inventory
 from beatsight_core.audio.roots import Status
 from beatsight_core.dataset.accounts import MadeFrom, absent, index_of, summed
-from beatsight_core.dataset.contexts import hit_windows
+from beatsight_core.dataset.empty_export import require_clips
+from beatsight_core.dataset.export_counts import Tally
+from beatsight_core.dataset.export_plan import PlannedFile, Unit, plan_units
 from beatsight_core.dataset.in_use import shards_in_use
 from beatsight_core.dataset.index import (
     Index,
@@ -30,19 +32,17 @@ from beatsight_core.dataset.index import (
     index_paths,
     indexes_folder,
 )
-from beatsight_core.dataset.nothing import require_clips
-from beatsight_core.dataset.plan import PlannedFile, Unit, plan_units
 from beatsight_core.dataset.processes import process_count
 from beatsight_core.dataset.reuse import find_shards
-from beatsight_core.dataset.rows import HitRows, rows_bytes
-from beatsight_core.dataset.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
-from beatsight_core.dataset.shard import ShardOutcome, UnitJob, make_shard
+from beatsight_core.dataset.shards.contexts import hit_windows
+from beatsight_core.dataset.shards.rows import HitRows, rows_bytes
+from beatsight_core.dataset.shards.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
+from beatsight_core.dataset.shards.unit_audio import FileJob
+from beatsight_core.dataset.shards.write_shard import ShardOutcome, UnitJob, make_shard
 from beatsight_core.dataset.space import require_space
-from beatsight_core.dataset.tally import Tally
-from beatsight_core.dataset.unit_audio import FileJob
 from beatsight_core.errors import InputError
 from beatsight_core.leftovers import remove_leftovers
-from beatsight_core.manifest.reader import Catalog, build_catalog
+from beatsight_core.manifest.read_manifest import Catalog, build_catalog
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
 from beatsight_core.workers import WorkerPool, prepare_workers, worker_count

@@ -5,8 +5,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from beatsight_core.dataset.plan import Unit
-from beatsight_core.dataset.shard import Rejected, ShardOutcome
+from beatsight_core.dataset.export_plan import Unit
+from beatsight_core.dataset.shards.write_shard import Rejected, ShardOutcome
 from beatsight_core.progress import Task
 
 

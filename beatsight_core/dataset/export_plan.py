@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beatsight_core.dataset.schema import ClipSpec
+from beatsight_core.dataset.shards.schema import ClipSpec
 from beatsight_core.files import digest_bytes, digest_json
 
 JUDGEMENT = 2

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from beatsight_core.dataset.unit_audio import MEMORY_BUDGET
+from beatsight_core.dataset.shards.unit_audio import MEMORY_BUDGET
 from beatsight_core.workers import worker_count
 
 _BASE_BYTES = 192 << 20

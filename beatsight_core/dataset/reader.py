@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beatsight_core.audio.decode import decode
-from beatsight_core.audio.resample import to_pcm16
+from beatsight_core.audio.decoding.decode import decode
+from beatsight_core.audio.decoding.resample import to_pcm16
 from beatsight_core.dataset.index import Index, dataset_digest, index_path, index_paths, read_index
-from beatsight_core.dataset.schema import (
+from beatsight_core.dataset.shards.schema import (
     METADATA_COLUMNS,
     ROW_GROUP,
     SHARD_SCHEMA,

@@ -9,11 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from beatsight_core.audio.digests import DigestMemory, FileState
+from beatsight_core.dataset.export_plan import Unit, shard_names
 from beatsight_core.dataset.index import ShardEntry, read_index
-from beatsight_core.dataset.plan import Unit, shard_names
-from beatsight_core.dataset.rows import HitRows
-from beatsight_core.dataset.schema import ClipSpec, shard_name
-from beatsight_core.dataset.shard import ShardOutcome, find_shard
+from beatsight_core.dataset.shards.rows import HitRows
+from beatsight_core.dataset.shards.schema import ClipSpec, shard_name
+from beatsight_core.dataset.shards.write_shard import ShardOutcome, find_shard
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import sha256_file
 from beatsight_core.names import file_name

@@ -12,16 +12,16 @@ import polars as pl
 
 from beatsight_core.audio.inventory import Inventory, survey_audio
 from beatsight_core.audio.roots import Status
-from beatsight_core.dataset.contexts import hit_windows
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import ShardEntry, index_paths, read_index
-from beatsight_core.dataset.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
+from beatsight_core.dataset.shards.contexts import hit_windows
+from beatsight_core.dataset.shards.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
 from beatsight_core.dataset.space import estimated_bytes, free_bytes
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import json_bytes, sha256_file
 from beatsight_core.manifest.catalog import REJECTED, broken_files
 from beatsight_core.manifest.identity import split_limit
-from beatsight_core.manifest.reader import Catalog, build_catalog, resolve_manifest
+from beatsight_core.manifest.read_manifest import Catalog, build_catalog, resolve_manifest
 from beatsight_core.manifest.refused import refused_figures
 from beatsight_core.names import file_name
 from beatsight_core.progress import Progress, SilentProgress

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beatsight_core.demo.performance import Section
-from beatsight_core.demo.synth import Signal
+from beatsight_core.synthesis.synth import Signal
 
 _PROGRESSIONS = ((0, 5, 7, 0), (0, 8, 3, 10), (0, 3, 5, 10), (0, 10, 8, 7))
 """Roots of successive bars, in semitones above the key."""

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from beatsight_core.demo.formats import SourceFormat
 from beatsight_core.demo.grooves import FILLS, Groove
-from beatsight_core.demo.kit import Kit
 from beatsight_core.demo.performance import Drummer
-from beatsight_core.demo.room import Room
+from beatsight_core.demo.source_formats import SourceFormat
 from beatsight_core.manifest.splits import split_of_group
 from beatsight_core.settings import DatasetSettings
+from beatsight_core.synthesis.kit import Kit
+from beatsight_core.synthesis.room import Room
 
 KITS_PER_SOURCE = 2
 _DOWNBEAT_CYMBALS = ("crash", "crash2", "splash", "china")

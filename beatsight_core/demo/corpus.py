@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.demo import faults
-from beatsight_core.demo.formats import SOURCES, SourceFormat
-from beatsight_core.demo.lines import LICENCE, line, onset_s, session_events, strewn
+from beatsight_core.demo.manifest_lines import LICENCE, line, onset_s, session_events, strewn
 from beatsight_core.demo.own_place import require_no_link
 from beatsight_core.demo.planning import SIZES, Plan, SessionPlan, plan_sessions
 from beatsight_core.demo.receipt import read_receipt, write_receipt
 from beatsight_core.demo.recording import Recording, play, record
+from beatsight_core.demo.source_formats import SOURCES, SourceFormat
 from beatsight_core.errors import UsageError
 from beatsight_core.files import write_bytes, write_text
 from beatsight_core.progress import Progress, SilentProgress

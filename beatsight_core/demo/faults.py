@@ -7,7 +7,7 @@ from typing import Any
 
 import soundfile
 
-from beatsight_core.demo.lines import event_id
+from beatsight_core.demo.manifest_lines import event_id
 from beatsight_core.files import write_bytes
 
 UNKNOWN_LABEL = "gong"

@@ -6,10 +6,10 @@ from typing import Any
 
 import orjson
 
-from beatsight_core.demo.kit import spelling
 from beatsight_core.demo.mixing import place
 from beatsight_core.demo.performance import Stroke
 from beatsight_core.demo.recording import Recording
+from beatsight_core.synthesis.kit import spelling
 from beatsight_core.taxonomy import velocity_bucket
 
 LICENCE = "CC0-1.0"

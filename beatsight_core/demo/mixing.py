@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from beatsight_core.demo.accompaniment import accompany
-from beatsight_core.demo.kit import TAKES, Kit
 from beatsight_core.demo.performance import Stroke
 from beatsight_core.demo.planning import SessionPlan
-from beatsight_core.demo.room import convolve, echoes
-from beatsight_core.demo.synth import Signal, gain
+from beatsight_core.synthesis.kit import TAKES, Kit
+from beatsight_core.synthesis.room import convolve, echoes
+from beatsight_core.synthesis.synth import Signal, gain
 from beatsight_core.taxonomy import CORE
 from beatsight_core.units import seconds_to_samples
 

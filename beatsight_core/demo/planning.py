@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from beatsight_core.demo.casting import KITS_PER_SOURCE, Deck, draw_drummers, draw_kits, draw_rooms, session_id_in
-from beatsight_core.demo.formats import SOURCES, STEMS, TAKES, SourceFormat
 from beatsight_core.demo.grooves import GROOVES, Groove
-from beatsight_core.demo.kit import Kit
 from beatsight_core.demo.performance import Drummer, Section
-from beatsight_core.demo.room import Room
+from beatsight_core.demo.source_formats import SOURCES, STEMS, TAKES, SourceFormat
 from beatsight_core.manifest.splits import SPLITS
+from beatsight_core.synthesis.kit import Kit
+from beatsight_core.synthesis.room import Room
 
 _TEMPO_BPM = (92.0, 120.0)
 _MODULATION = (4.0 / 3.0, 3.0 / 4.0)

@@ -36,8 +36,10 @@ def read_receipt(root: Path, made_from: dict[str, Any], manifest: Path, name: st
 
 
 def program_digest() -> str:
-    """The digest of the code that makes the corpus: other code, another corpus."""
-    return digest_bytes(*(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))))
+    """Return the digest of the code that makes what is played: other code, another corpus."""
+    core = Path(__file__).resolve().parents[1]
+    rooms = ("demo", "recast", "synthesis")
+    return digest_bytes(*(path.read_bytes() for room in rooms for path in sorted((core / room).glob("*.py"))))
 
 
 def _sizes(root: Path, paths: list[Path]) -> dict[str, int]:

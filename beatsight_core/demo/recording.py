@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from beatsight_core.demo.formats import SourceFormat
-from beatsight_core.demo.loudness import integrated_loudness, peak_dbfs
 from beatsight_core.demo.mixing import mix, session_samples
 from beatsight_core.demo.performance import Stroke, perform
 from beatsight_core.demo.planning import SessionPlan
-from beatsight_core.demo.synth import Signal
+from beatsight_core.demo.source_formats import SourceFormat
 from beatsight_core.files import atomic_path
+from beatsight_core.synthesis.loudness import integrated_loudness, peak_dbfs
+from beatsight_core.synthesis.synth import Signal
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ Nothing is created or changed here. A finding is an error when work cannot go on
 from pathlib import Path
 
 from beatsight_core.doctor.devices import examine_devices
-from beatsight_core.doctor.environment import examine_environment
 from beatsight_core.doctor.external import examine_external_files
 from beatsight_core.doctor.findings import Diagnosis, Finding
 from beatsight_core.doctor.packages import examine_packages, examine_tracking
 from beatsight_core.doctor.places import examine_layout, examine_sources, examine_space
 from beatsight_core.doctor.settings import examine_settings
+from beatsight_core.doctor.variables import examine_environment
 from beatsight_core.settings import Settings
 
 __all__ = ["Diagnosis", "Finding", "examine"]

@@ -6,10 +6,10 @@ from typing import Any
 
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.errors import BeatSightError
-from beatsight_core.evaluation.roles import POINTER
-from beatsight_core.promotion.configs import present_value
-from beatsight_core.promotion.external_files import CHANGED, REFUSED, places_to_tell
-from beatsight_core.promotion.status_pages import check_pages
+from beatsight_core.promotion.external.configs import present_value
+from beatsight_core.promotion.external.external_files import CHANGED, REFUSED, places_to_tell
+from beatsight_core.promotion.external.status_pages import check_pages
+from beatsight_core.runs.roles import POINTER
 from beatsight_core.settings import Settings
 
 _APPLY = "See the lines with `beatsight models`; `beatsight models --apply` writes them"

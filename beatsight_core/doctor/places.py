@@ -12,8 +12,8 @@ from beatsight_core.doctor.findings import Finding
 from beatsight_core.errors import BeatSightError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.manifest.catalog import list_catalogs
-from beatsight_core.manifest.inbox import inbox_entries
-from beatsight_core.manifest.reader import manifest_key, resolve_manifest
+from beatsight_core.manifest.inbox.entries import inbox_entries
+from beatsight_core.manifest.read_manifest import manifest_key, resolve_manifest
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_core.settings.paths import pattern_problem

@@ -8,19 +8,19 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from beatsight_core.dataset.schema import ClipSpec
+from beatsight_core.dataset.shards.schema import ClipSpec
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.doctor.places import sources_of_catalogs
 from beatsight_core.errors import DeviceError, SettingsError
 from beatsight_core.features.mel_transform import make_mel_spectrogram
 from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.gates.release_limits import limits_for, probe_limits
 from beatsight_core.manifest.sampling import profile_of as sampling_of
 from beatsight_core.manifest.shifts import Shifts
-from beatsight_core.promotion.limits import limits_for, probe_limits
+from beatsight_core.runs.presets import load_preset
 from beatsight_core.settings import PRESETS, Settings
 from beatsight_core.taxonomy import taxonomy_named
 from beatsight_core.toml import nearest
-from beatsight_core.training.presets import load_preset
 
 
 def examine_settings(settings: Settings, findings: list[Finding]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.errors import BeatSightError, ModelError
-from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.compare_models import compare_predictions
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.rivals import ASKED_FOR, Rival
 from beatsight_core.evaluation.stored import stored_predictions

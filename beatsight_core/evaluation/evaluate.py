@@ -19,7 +19,6 @@ from beatsight_core.evaluation.against import compare_with_rivals
 from beatsight_core.evaluation.bootstrap import bootstrap_intervals
 from beatsight_core.evaluation.breakdown import breakdown
 from beatsight_core.evaluation.calibration import calibration
-from beatsight_core.evaluation.clips import MEDIA_BYTES, HitClip, hit_clips
 from beatsight_core.evaluation.confusion import confusion
 from beatsight_core.evaluation.folder import (
     CONFUSION,
@@ -37,16 +36,17 @@ from beatsight_core.evaluation.folder import (
 )
 from beatsight_core.evaluation.label_errors import find_label_errors
 from beatsight_core.evaluation.mistakes import mistakes_by_class, top_mistakes
-from beatsight_core.evaluation.page import SUSPECTS_SHOWN
+from beatsight_core.evaluation.page.clips import MEDIA_BYTES, HitClip, hit_clips
+from beatsight_core.evaluation.page.evaluation_page import SUSPECTS_SHOWN
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.rivals import find_rivals
 from beatsight_core.evaluation.slices import chosen_rows
 from beatsight_core.evaluation.subject import current_digests, features_for, identity, learned_hits, require_finished
 from beatsight_core.features.cache import Features
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.runs.curve_checks import check_curves
+from beatsight_core.runs.records import Run, open_run
 from beatsight_core.settings import Settings
-from beatsight_core.training.curve_checks import check_curves
-from beatsight_core.training.records import Run, open_run
 
 __all__ = [
     "CONFUSION", "CONFUSION_MATRIX", "CONFUSION_PICTURE", "LABEL_ERRORS", "METRICS", "MISTAKES", "PAGE", "PREDICTIONS",

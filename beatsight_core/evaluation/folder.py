@@ -18,14 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from beatsight_core.evaluation.clips import HitClip
 from beatsight_core.evaluation.confusion import confusion_picture
-from beatsight_core.evaluation.page import evaluation_page
+from beatsight_core.evaluation.page.clips import HitClip
+from beatsight_core.evaluation.page.evaluation_page import evaluation_page
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.subject import digests_of
 from beatsight_core.files import atomic_folder, read_json, sha256_file, write_bytes, write_json, write_text
+from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run
 
 METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
     "metrics.json",
@@ -48,7 +48,7 @@ def write_evaluation(
 
     Args:
         folder: The evaluation's; if it is there already, that one stays.
-        content: From `report.measure`.
+        content: From `evaluate.measure`.
         predictions: What was measured.
         clips: Clips of mistakes by their `row`.
         trained: The run.

@@ -21,7 +21,7 @@ from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.features.cache import Features
 from beatsight_core.files import sha256_file
 from beatsight_core.progress import Progress
-from beatsight_core.training.records import Run
+from beatsight_core.runs.records import Run
 
 CONFIDENT = 0.9
 """Probability, of being struck or of not being struck, from which a statement counts as confident."""

@@ -13,16 +13,16 @@ import torch
 from torch import nn
 
 from beatsight_core.errors import ModelError
-from beatsight_core.evaluation.lookup import SAFE_WEIGHTS, WEIGHTS, ModelInfo, read_info
 from beatsight_core.features.cache import Features
 from beatsight_core.features.device import torch_device
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.runs.lookup import SAFE_WEIGHTS, WEIGHTS, ModelInfo, read_info
+from beatsight_core.runs.records import Run
 from beatsight_core.training import checkpoint
-from beatsight_core.training.batches import ResidentClips
-from beatsight_core.training.model import build_model
+from beatsight_core.training.data.batches import ResidentClips
+from beatsight_core.training.net.build_net import build_model
 from beatsight_core.training.predicting import predict_clips
-from beatsight_core.training.records import Run
 
 CHUNK_ROWS = 8192
 """Clips read from the cache at a time: 52 MB at 128 bands and 25 frames in half precision."""

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import BeatSightError
-from beatsight_core.evaluation.lookup import VERSION, champion_version, find_model
 from beatsight_core.evaluation.subject import digests_of, require_finished
 from beatsight_core.files import read_json
+from beatsight_core.runs.lookup import VERSION, champion_version, find_model
+from beatsight_core.runs.records import METRICS, Run, list_runs
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import METRICS, Run, list_runs
 
 ASKED_FOR, PREVIOUS_RUN, CHAMPION = "asked for", "previous run", "champion"
 

@@ -10,8 +10,8 @@ from beatsight_core.evaluation.slices import SEED
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import digest_json, sha256_file
+from beatsight_core.runs.records import Run, how_to_finish
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, how_to_finish
 
 FORMAT = 2
 """Grows when an evaluation says other things, so that it is made again."""

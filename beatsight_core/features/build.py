@@ -21,8 +21,8 @@ from beatsight_core.dataset.index import dataset_key
 from beatsight_core.dataset.reader import open_dataset, shard_parts
 from beatsight_core.errors import DatasetError
 from beatsight_core.features.cache import hit_id_matrix, label_matrix
+from beatsight_core.features.cache_plan import Job, jobs_of, lacking
 from beatsight_core.features.device import torch_device
-from beatsight_core.features.plan import Job, jobs_of, lacking
 from beatsight_core.features.shard_file import write_shard
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import exclusive_lock, sha256_file, storage_errors, write_json

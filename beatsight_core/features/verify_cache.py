@@ -5,9 +5,9 @@ from pathlib import Path
 
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.dataset.reader import open_dataset
-from beatsight_core.dataset.verify import CheckResult
+from beatsight_core.dataset.verify_export import CheckResult
 from beatsight_core.features.build import build_features
-from beatsight_core.features.plan import is_whole, jobs_of
+from beatsight_core.features.cache_plan import is_whole, jobs_of
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import storage_errors
 from beatsight_core.progress import Progress, SilentProgress

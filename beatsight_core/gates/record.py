@@ -15,8 +15,8 @@ from typing import Any
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import read_json, write_json
-from beatsight_core.health.seal import is_sealed, sealed
-from beatsight_core.training.records import Run
+from beatsight_core.gates.seal import is_sealed, sealed
+from beatsight_core.runs.records import Run
 
 FORMAT = 3
 """2: with the 0.3 slice, the health report, the environment, what each row was made of; 3: sealed as reports are."""

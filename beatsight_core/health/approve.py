@@ -10,8 +10,8 @@ from typing import Any
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import write_json
-from beatsight_core.health.compare import BASELINE_FILE, read_report
-from beatsight_core.health.seal import SEAL, sealed
+from beatsight_core.gates.seal import SEAL, sealed
+from beatsight_core.health.compare_baseline import BASELINE_FILE, read_report
 from beatsight_core.names import place_in
 from beatsight_core.provenance import who_and_when
 from beatsight_core.safe_text import for_shell

@@ -1,7 +1,7 @@
 """A candidate's report against the blessed baseline: no class may shrink by more than its limit, no gate newly fail.
 
 The baseline is a health report that a person judged good, kept as `baseline.json` in the folder of health reports.
-`bless.py` puts it there; one that was copied there by hand is compared with, too, if it is whole.
+`approve.py` puts it there; one that was copied there by hand is compared with, too, if it is whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from typing import Any
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import read_json
-from beatsight_core.health.gate import Gate, at_most
-from beatsight_core.health.profiles import Profile
-from beatsight_core.health.seal import is_sealed
+from beatsight_core.gates.corpus_limits import Profile
+from beatsight_core.gates.gate import Gate, at_most
+from beatsight_core.gates.seal import is_sealed
 from beatsight_core.pages.formats import shown
 
 BASELINE_FILE = "baseline.json"

@@ -1,7 +1,7 @@
 """Health gates: limits over the figures of a corpus, each with its value, its margin, and what to do when it fails.
 
 Everything here follows from the figures alone, so that a report can be judged once more. What a baseline makes possible
-is in `compare.py` and `drift.py`.
+is in `compare_baseline.py` and `drift.py`.
 """
 
 import difflib
@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.health.gate import Gate, at_least, at_most
-from beatsight_core.health.profiles import PROFILES, TECHNIQUES, Profile, profile_of
+from beatsight_core.gates.corpus_limits import PROFILES, TECHNIQUES, Profile, profile_of
+from beatsight_core.gates.gate import Gate, at_least, at_most
 from beatsight_core.health.reject_gate import reject_gate
 from beatsight_core.health.sound_gates import sound_gates
 from beatsight_core.pages.formats import shown

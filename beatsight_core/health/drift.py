@@ -8,8 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beatsight_core.health.gate import Gate, at_most
-from beatsight_core.health.profiles import Profile
+from beatsight_core.gates.corpus_limits import Profile
+from beatsight_core.gates.gate import Gate, at_most
 from beatsight_core.pages.formats import shown
 
 WHOLE = None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from beatsight_core.audio.inventory import Inventory, build_inventory, survey_audio
 from beatsight_core.files import unless_read_only
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.read_manifest import Catalog
 from beatsight_core.progress import Progress
 from beatsight_core.settings import Settings
 

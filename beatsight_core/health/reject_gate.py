@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from beatsight_core.health.gate import Gate, at_most
+from beatsight_core.gates.gate import Gate, at_most
 from beatsight_core.pages.formats import shown
 
 NAME = "lines refused"

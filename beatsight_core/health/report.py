@@ -10,25 +10,25 @@ from typing import Any
 from beatsight_core.audio.inventory import Inventory, open_inventory
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import write_json, write_text
-from beatsight_core.health.compare import FORMAT, read_baseline
-from beatsight_core.health.event_account import account_for_events
-from beatsight_core.health.examples import health_examples
-from beatsight_core.health.export_figures import export_figures
-from beatsight_core.health.gate import Gate
-from beatsight_core.health.lists import write_lists
-from beatsight_core.health.looking import new_inventory, reports_folder
-from beatsight_core.health.notices import notices
-from beatsight_core.health.profiles import profile_of
-from beatsight_core.health.reconciliation import misplaced_events
-from beatsight_core.health.seal import SEAL, sealed
-from beatsight_core.health.session_figures import judged_sessions, out_of_time
-from beatsight_core.health.sound_figures import sound_figures
-from beatsight_core.health.statistics import statistics
+from beatsight_core.gates.corpus_limits import profile_of
+from beatsight_core.gates.gate import Gate
+from beatsight_core.gates.seal import SEAL, sealed
+from beatsight_core.health.compare_baseline import FORMAT, read_baseline
+from beatsight_core.health.figures.event_account import account_for_events
+from beatsight_core.health.figures.export_figures import export_figures
+from beatsight_core.health.figures.reconciliation import misplaced_events
+from beatsight_core.health.figures.session_figures import judged_sessions, out_of_time
+from beatsight_core.health.figures.sound_figures import sound_figures
+from beatsight_core.health.figures.statistics import statistics
+from beatsight_core.health.page.class_examples import health_examples
+from beatsight_core.health.page.lists import write_lists
+from beatsight_core.health.page.notices import notices
+from beatsight_core.health.page.view import view
+from beatsight_core.health.read_only import new_inventory, reports_folder
 from beatsight_core.health.verdict import judge_figures
-from beatsight_core.health.view import view
 from beatsight_core.leftovers import remove_leftovers
-from beatsight_core.manifest.looking import catalog_to_look_at
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.read_manifest import Catalog
+from beatsight_core.manifest.read_only import catalog_to_look_at
 from beatsight_core.names import place_in
 from beatsight_core.pages.page import render_page
 from beatsight_core.progress import Progress, SilentProgress

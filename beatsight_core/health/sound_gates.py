@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from beatsight_core.health.gate import Gate, at_most
-from beatsight_core.health.profiles import Profile
-from beatsight_core.health.session_figures import judged_sessions, outlying
-from beatsight_core.health.session_shifts import DRIFTS, EARLY, LATE, LOST
-from beatsight_core.health.sound_figures import FEWEST
-from beatsight_core.health.sound_measures import SEARCH_MS
+from beatsight_core.gates.corpus_limits import Profile
+from beatsight_core.gates.gate import Gate, at_most
+from beatsight_core.health.figures.session_figures import judged_sessions, outlying
+from beatsight_core.health.figures.session_shifts import DRIFTS, EARLY, LATE, LOST
+from beatsight_core.health.figures.sound_figures import FEWEST
+from beatsight_core.health.figures.sound_measures import SEARCH_MS
 from beatsight_core.pages.formats import shown
 
 GROUP = "sound"

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beatsight_core.health.compare import baseline_gates, class_changes
+from beatsight_core.gates.corpus_limits import profile_of
+from beatsight_core.gates.gate import Gate
+from beatsight_core.health.compare_baseline import baseline_gates, class_changes
+from beatsight_core.health.corpus_gates import evaluate_gates
 from beatsight_core.health.drift import drift, drift_gates
-from beatsight_core.health.gate import Gate
-from beatsight_core.health.gates import evaluate_gates
-from beatsight_core.health.profiles import profile_of
 from beatsight_core.settings import GateSettings
 
 _ABOUT = ("key", "sha256", "made", "seal", "blessing")
@@ -45,7 +45,7 @@ def judge_figures(figures: Mapping[str, Any], settings: GateSettings, baseline: 
     Args:
         figures: As `statistics.statistics` gives them.
         settings: The profile, and what is set over it.
-        baseline: From `compare.read_baseline`.
+        baseline: From `compare_baseline.read_baseline`.
 
     Raises:
         SettingsError: A minimum is set for a component that the taxonomy lacks.

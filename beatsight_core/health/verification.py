@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from beatsight_core.dataset.verify import VerifyResult
-from beatsight_core.health.gate import Gate, at_least, at_most
-from beatsight_core.health.profiles import profile_of
+from beatsight_core.dataset.verify_export import VerifyResult
+from beatsight_core.gates.corpus_limits import profile_of
+from beatsight_core.gates.gate import Gate, at_least, at_most
 from beatsight_core.health.reject_gate import reject_gate
 from beatsight_core.pages.formats import shown
 from beatsight_core.settings import GateSettings

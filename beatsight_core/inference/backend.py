@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.evaluation.lookup import ModelInfo
+from beatsight_core.runs.lookup import ModelInfo
 
 Probabilities = NDArray[np.float32]
 

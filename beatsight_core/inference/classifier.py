@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beatsight_core.audio.decode import decode_at_rate
-from beatsight_core.audio.ending import Ending
-from beatsight_core.audio.header import Header
-from beatsight_core.audio.resample import FULL_SCALE
+from beatsight_core.audio.decoding.decode import decode_at_rate
+from beatsight_core.audio.decoding.ending import Ending
+from beatsight_core.audio.decoding.resample import FULL_SCALE
+from beatsight_core.audio.headers.header import Header
 from beatsight_core.audio.slicing import Window, clip_matrix, onset_samples
 from beatsight_core.errors import AudioError, InputError, UsageError
 from beatsight_core.features.spec import FeatureSpec

@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 
 from beatsight_core.errors import ModelError, UsageError
-from beatsight_core.evaluation.lookup import COMPONENTS, find_model, verified_folder
 from beatsight_core.inference.backend import Adaptation, Backend
 from beatsight_core.inference.classifier import Classifier
 from beatsight_core.inference.onnx_backend import OnnxBackend
 from beatsight_core.inference.torch_backend import TorchBackend
+from beatsight_core.runs.lookup import COMPONENTS, find_model, verified_folder
+from beatsight_core.runs.records import Run
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import load_settings
 from beatsight_core.settings.typed_paths import typed_path
-from beatsight_core.training.records import Run
 
 BACKENDS = ("torch", "onnx")
 

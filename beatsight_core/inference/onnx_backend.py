@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from beatsight_core.errors import DeviceError, ModelError
-from beatsight_core.evaluation.lookup import ONNX, read_info
 from beatsight_core.inference.backend import Clips, Probabilities
+from beatsight_core.runs.lookup import ONNX, read_info
 
 INPUT = "clips"
 BATCH = 32

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.audio.limits import require_rate
+from beatsight_core.audio.headers.header_limits import require_rate
 
 WINDOW_S = 0.0232
 HOP_S = 0.005

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from beatsight_core.audio.frames import Frames, mean_of_channels, one_channel
-from beatsight_core.audio.limits import GREATEST_SAMPLE, require_rate
-from beatsight_core.audio.resample import Samples16, SamplesFloat, resample, to_float32, to_pcm16
+from beatsight_core.audio.decoding.frames import Frames, mean_of_channels, one_channel
+from beatsight_core.audio.decoding.resample import Samples16, SamplesFloat, resample, to_float32, to_pcm16
+from beatsight_core.audio.headers.header_limits import GREATEST_SAMPLE, require_rate
 from beatsight_core.audio.slicing import Window, clip_matrix, fitted, pad
 from beatsight_core.errors import AudioError, UsageError
 from beatsight_core.units import seconds_to_samples

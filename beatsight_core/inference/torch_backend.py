@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from beatsight_core.errors import DeviceError
-from beatsight_core.evaluation.lookup import ModelInfo
 from beatsight_core.inference.backend import Clips, Probabilities
-from beatsight_core.training.records import Run
+from beatsight_core.runs.lookup import ModelInfo
+from beatsight_core.runs.records import Run
 
 CHUNK_CLIPS = 1024
 """Clips whose samples are cut at a time: 25 MB at 280 ms and 44.1 kHz."""

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from beatsight_core.manifest.chunks import Job
+from beatsight_core.manifest.catalog_counts import count_values, dictionary_parts
 from beatsight_core.manifest.events import HIT_SCHEMA
-from beatsight_core.manifest.fields import dictionary_array
 from beatsight_core.manifest.hits import HitRules, coalesce
 from beatsight_core.manifest.intake import Intake
-from beatsight_core.manifest.spill import Slice, ranges
+from beatsight_core.manifest.parsing.chunks import Job
+from beatsight_core.manifest.parsing.fields import dictionary_array
+from beatsight_core.manifest.parsing.spill import Slice, ranges
+from beatsight_core.manifest.parsing.tables import TableWriter
 from beatsight_core.manifest.splits import SPLITS, Splits, assign_splits
-from beatsight_core.manifest.tables import TableWriter
-from beatsight_core.manifest.tally import count_values, dictionary_parts
 from beatsight_core.progress import Progress
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named

@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from beatsight_core.manifest.catalog import Catalog
-from beatsight_core.manifest.repeats import text_keys
+from beatsight_core.manifest.parsing.repeats import text_keys
 
 GROUPINGS = ("source_set", "session_id", "label", "technique")
 KINDS = ("added", "dropped", "changed")

@@ -18,9 +18,9 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beatsight_core.manifest.catalog_counts import dictionary_parts
 from beatsight_core.manifest.events import HIT_SCHEMA
-from beatsight_core.manifest.fields import compact_dictionary, dictionary_array, nullable_floats, offsets_of
-from beatsight_core.manifest.tally import dictionary_parts
+from beatsight_core.manifest.parsing.fields import compact_dictionary, dictionary_array, nullable_floats, offsets_of
 from beatsight_core.taxonomy import Taxonomy
 
 HIT_ID_HEX = 20

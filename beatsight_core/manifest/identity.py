@@ -10,7 +10,7 @@ from pathlib import Path
 from beatsight_core.errors import DatasetError, ManifestError
 from beatsight_core.files import read_json, storage_errors, unless_read_only, write_json
 from beatsight_core.leftovers import fits_temporary
-from beatsight_core.manifest.lines import SUFFIXES
+from beatsight_core.manifest.parsing.lines import SUFFIXES
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_core.settings.typed_paths import typed_path
@@ -176,7 +176,7 @@ def digest_memory(settings: Settings) -> Path:
 
 
 def inbox_manifests(settings: Settings) -> list[Path]:
-    """The manifest files of the inbox, by name; hidden ones are on their way in. See `inbox` for those left out."""
+    """The manifest files of the inbox, by name; hidden ones are on their way in. See `inbox.entries` for those left out."""
     found = settings.manifests_dir.iterdir() if settings.manifests_dir.is_dir() else ()
     named = (path for path in found if path.name.endswith(SUFFIXES) and not path.name.startswith("."))
     return sorted(path for path in named if _is_file(path) and not name_problem(path))

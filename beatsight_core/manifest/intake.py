@@ -13,17 +13,17 @@ import pyarrow as pa
 
 from beatsight_core.errors import ManifestError
 from beatsight_core.manifest.catalog import CHUNKS, EVENTS, REJECTED
-from beatsight_core.manifest.checks import Rules, UnknownLabels
-from beatsight_core.manifest.chunks import Job, ParseJob, TakenChunk
+from beatsight_core.manifest.catalog_counts import Tally
 from beatsight_core.manifest.events import EVENT_SCHEMA
-from beatsight_core.manifest.growth import ChunkRecord, Growth
-from beatsight_core.manifest.lines import is_compressed, read_chunks
-from beatsight_core.manifest.parsing import ChunkResult, Rejection
-from beatsight_core.manifest.repeats import SeenKeys
+from beatsight_core.manifest.parsing.checks import Rules, UnknownLabels
+from beatsight_core.manifest.parsing.chunks import Job, ParseJob, TakenChunk
+from beatsight_core.manifest.parsing.growth import ChunkRecord, Growth
+from beatsight_core.manifest.parsing.lines import is_compressed, read_chunks
+from beatsight_core.manifest.parsing.parse import ChunkResult, Rejection
+from beatsight_core.manifest.parsing.repeats import SeenKeys
+from beatsight_core.manifest.parsing.spill import Spilled
+from beatsight_core.manifest.parsing.tables import TableWriter
 from beatsight_core.manifest.sessions import SessionParts
-from beatsight_core.manifest.spill import Spilled
-from beatsight_core.manifest.tables import TableWriter
-from beatsight_core.manifest.tally import Tally
 from beatsight_core.progress import Progress, Task
 from beatsight_core.workers import WorkerPool
 

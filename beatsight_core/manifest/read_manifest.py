@@ -28,9 +28,6 @@ from beatsight_core.manifest.catalog import (
     open_catalog,
     read_catalog,
 )
-from beatsight_core.manifest.checks import Rules
-from beatsight_core.manifest.chunks import Job, run_job
-from beatsight_core.manifest.growth import Growth, earlier_catalogs, grown_from
 from beatsight_core.manifest.identity import (
     FileState,
     digest_memory,
@@ -46,7 +43,10 @@ from beatsight_core.manifest.identity import (
     split_limit,
 )
 from beatsight_core.manifest.intake import Intake
-from beatsight_core.manifest.lines import is_compressed
+from beatsight_core.manifest.parsing.checks import Rules
+from beatsight_core.manifest.parsing.chunks import Job, run_job
+from beatsight_core.manifest.parsing.growth import Growth, earlier_catalogs, grown_from
+from beatsight_core.manifest.parsing.lines import is_compressed
 from beatsight_core.manifest.sampling import profile_of, write_sampling
 from beatsight_core.manifest.sessions import SessionParts
 from beatsight_core.manifest.splits import SPLITS

@@ -9,7 +9,7 @@ import weakref
 from pathlib import Path
 
 from beatsight_core.errors import StorageError
-from beatsight_core.manifest.reader import Catalog, build_catalog
+from beatsight_core.manifest.read_manifest import Catalog, build_catalog
 from beatsight_core.progress import Progress
 from beatsight_core.settings import Settings
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.columns import label_bits
-from beatsight_core.manifest.repeats import Strokes, stroke_keys
-from beatsight_core.manifest.tally import Performance, dictionary_parts, performance_runs
+from beatsight_core.manifest.catalog_counts import Performance, dictionary_parts, performance_runs
+from beatsight_core.manifest.parsing.columns import label_bits
+from beatsight_core.manifest.parsing.repeats import Strokes, stroke_keys
 
 Place = tuple[str, str, str]
 """Source set, session id and audio path."""

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.tally import dictionary_parts
+from beatsight_core.manifest.catalog_counts import dictionary_parts
 from beatsight_core.settings import Settings
 from beatsight_core.settings.sections import MOST_SHIFT_MS
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from beatsight_core.manifest.tally import Performance
+from beatsight_core.manifest.catalog_counts import Performance
 from beatsight_core.settings import DatasetSettings
 
 SPLITS = ("train", "val", "calibration")

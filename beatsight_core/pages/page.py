@@ -22,7 +22,7 @@ import jinja2
 
 from beatsight_core.pages import charts, formats, pictures
 
-ROOMS = ("pages", "dataset", "health", "evaluation", "promotion")
+ROOMS = ("pages", "dataset/page", "health/page", "evaluation/page")
 """Where templates are looked for: `beatsight_core/<room>/templates/`, the first that has the name."""
 
 
@@ -80,7 +80,7 @@ def _unturned(value: Any) -> Any:
 def _source(name: str) -> str | None:
     core = importlib.resources.files("beatsight_core")
     for room in ROOMS:
-        candidate = core.joinpath(room, "templates", name)
+        candidate = core.joinpath(*room.split("/"), "templates", name)
         if candidate.is_file():
             return candidate.read_text(encoding="utf-8")
     return None

@@ -3,15 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.compare_models import compare_predictions
+from beatsight_core.evaluation.evaluate import METRICS
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.evaluation.report import METRICS
 from beatsight_core.features.cache import Features
 from beatsight_core.files import read_json
-from beatsight_core.promotion import rules
-from beatsight_core.promotion.limits import PROTECTED
+from beatsight_core.gates.release_limits import PROTECTED
+from beatsight_core.promotion import criteria
+from beatsight_core.promotion.criteria import Criterion
 from beatsight_core.promotion.matching import are_of_val
-from beatsight_core.promotion.rules import Criterion
 
 
 def against_champion(
@@ -27,14 +27,14 @@ def against_champion(
         device: Where the champion is asked.
     """
     if folder is None or version is None:
-        return rules.no_class_worse({}, None)
+        return criteria.no_class_worse({}, None)
     from beatsight_core.evaluation.predict import Predictor
 
-    labels = [label for name in PROTECTED if (label := rules.protected_label(name, candidate.classes))]
+    labels = [label for name in PROTECTED if (label := criteria.protected_label(name, candidate.classes))]
     champion = Predictor.load(folder, device)
     alike = champion.spec.digest == features.spec.digest and champion.classes == candidate.classes
     if not alike or not are_of_val(candidate, features):
-        return rules.no_class_worse(against_figures(folder, candidate), f"version {version} as evaluated")
+        return criteria.no_class_worse(against_figures(folder, candidate), f"version {version} as evaluated")
     theirs = Predictions(
         classes=champion.classes,
         thresholds=champion.thresholds,
@@ -43,7 +43,7 @@ def against_champion(
         targets=candidate.targets,
     )
     change = compare_predictions(theirs, candidate)
-    return rules.no_class_worse({label: change["f1"][label] for label in labels}, f"version {version} (same hits)")
+    return criteria.no_class_worse({label: change["f1"][label] for label in labels}, f"version {version} (same hits)")
 
 
 def against_figures(folder: Path, candidate: Predictions) -> dict[str, dict[str, Any]]:
@@ -59,7 +59,7 @@ def against_figures(folder: Path, candidate: Predictions) -> dict[str, dict[str,
     ours = candidate.metrics()["per_class"]
     changes: dict[str, dict[str, Any]] = {}
     for name in PROTECTED:
-        label, spelling = rules.protected_label(name, ours), rules.protected_label(name, theirs)
+        label, spelling = criteria.protected_label(name, ours), criteria.protected_label(name, theirs)
         if label is None:  # its F1 is a criterion of its own, which fails
             continue
         interval, value = theirs[spelling] if spelling else None, ours[label]["f1"]

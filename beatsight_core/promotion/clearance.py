@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.promotion.health_record import require_health
 from beatsight_core.promotion.probe_record import require_probe
+from beatsight_core.runs.overrides import Waiver
+from beatsight_core.runs.presets import TrainingConfig, preset_values
 from beatsight_core.settings import Settings
-from beatsight_core.training.presets import TrainingConfig, preset_values
-from beatsight_core.training.waivers import Waiver
 
 logger = logging.getLogger("beatsight")
 

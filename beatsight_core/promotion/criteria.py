@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from beatsight_core.gates.release_limits import PROTECTED, Limit
 from beatsight_core.metrics import MIN_POSITIVES
-from beatsight_core.promotion.limits import PROTECTED, Limit
 from beatsight_core.taxonomy import TAXONOMIES
 
 CRITERIA = (
@@ -88,7 +88,7 @@ def no_class_worse(changes: Mapping[str, Mapping[str, Any]], compared_with: str 
     """No protected component is worse than the champion's beyond its bootstrap interval.
 
     Args:
-        changes: Protected label -> difference, low and high of its F1 against the champion's (`evaluation.compare`).
+        changes: Protected label -> difference, low and high of its F1 against the champion's (`evaluation.compare_models`).
         compared_with: Names the champion; None before the first.
     """
     worse = {label: change for label, change in changes.items() if _is_worse(change)}
@@ -106,8 +106,8 @@ def slice_again(gates: Sequence[Mapping[str, Any]], too_rare: Sequence[str] = ()
     """A part of the validation hits, evaluated once more, is heard as a probe must be: rare cymbals and toms too.
 
     Args:
-        gates: Of the slice's metrics, as `probe.figure_gates` judges them.
-        too_rare: Cymbals and toms that nobody judged, as `probe.too_rare` names them.
+        gates: Of the slice's metrics, as `probe_gates.figure_gates` judges them.
+        too_rare: Cymbals and toms that nobody judged, as `probe_gates.too_rare` names them.
     """
     failed = [gate["message"] for gate in gates if not gate["passed"]]
     message = "; ".join(failed) or f"accuracy and {len(gates) - 1} cymbals and toms are heard in it"

@@ -10,9 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from beatsight_core.evaluation.lookup import verified_version
-from beatsight_core.evaluation.predictions import Predictions, load_predictions
-from beatsight_core.evaluation.report import (
+from beatsight_core.evaluation.evaluate import (
     METRICS,
     PREDICTIONS,
     current_digests,
@@ -20,23 +18,25 @@ from beatsight_core.evaluation.report import (
     features_for,
     read_evaluation,
 )
+from beatsight_core.evaluation.predictions import Predictions, load_predictions
 from beatsight_core.features.cache import Features
 from beatsight_core.files import read_json, sha256_file
+from beatsight_core.gates.release_limits import Limit, limits_for, probe_limits, profile_notice
 from beatsight_core.manifest.catalog import SUMMARY
 from beatsight_core.manifest.shifts import corrections_notice
 from beatsight_core.progress import Progress, Task
-from beatsight_core.promotion import rules
+from beatsight_core.promotion import criteria
 from beatsight_core.promotion.champion_comparison import against_champion
-from beatsight_core.promotion.export import FORMS, check_in_fresh_process, export_run, not_of_run
+from beatsight_core.promotion.criteria import Criterion
+from beatsight_core.promotion.delivery.export_model import FORMS, check_in_fresh_process, export_run, not_of_run
 from beatsight_core.promotion.health_record import health_digest
-from beatsight_core.promotion.limits import Limit, limits_for, probe_limits, profile_notice
 from beatsight_core.promotion.matching import SLICE, compared_digests, mismatches
-from beatsight_core.promotion.model_notices import joined_notices
-from beatsight_core.promotion.probe import figure_gates, too_rare
-from beatsight_core.promotion.rules import Criterion
+from beatsight_core.promotion.probe_gates import figure_gates, too_rare
+from beatsight_core.promotion.version.model_notices import joined_notices
+from beatsight_core.runs.lookup import verified_version
+from beatsight_core.runs.overrides import waiver_notice
+from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run
-from beatsight_core.training.waivers import waiver_notice
 
 STEPS = 5
 """That `measure` takes."""
@@ -112,7 +112,7 @@ def measure(settings: Settings, found: Evidence, champion: int | None, device: s
     Raises:
         ModelError: The champion's version is broken.
     """
-    rows = rules.figure_criteria(found.whole.predictions.metrics(), limits_for(settings))
+    rows = criteria.figure_criteria(found.whole.predictions.metrics(), limits_for(settings))
     task.advance()
     folder = None if champion is None else verified_version(settings, champion)
     rows.append(against_champion(folder, champion, found.whole.predictions, found.features, device))
@@ -120,11 +120,11 @@ def measure(settings: Settings, found: Evidence, champion: int | None, device: s
     limits = probe_limits(settings)
     again = found.part.predictions.metrics(limits.min_positives)
     heard = [gate.to_json() for gate in figure_gates(again, limits)]
-    rows.append(rules.slice_again(heard, too_rare(again, limits)))
+    rows.append(criteria.slice_again(heard, too_rare(again, limits)))
     task.advance()
     wrong = mismatches(found.trained, found.features, _named(found.whole), _named(found.part))
     digests = compared_digests(found.trained, found.features, found.whole.content)
-    rows.append(rules.evaluation_matches(wrong, digests))
+    rows.append(criteria.evaluation_matches(wrong, digests))
     task.advance()
     rows.append(_exported(found.trained, found.export))
     task.advance()
@@ -182,16 +182,16 @@ def _named(evaluated: Evaluated) -> tuple[Mapping[str, Any], Predictions, str]:
 
 def _exported(trained: Run, export: Path) -> Criterion:
     if other := not_of_run(trained, export):
-        return rules.exported_model(None, f"the export is not the run's: {', '.join(other)}; delete it: {export}")
+        return criteria.exported_model(None, f"the export is not the run's: {', '.join(other)}; delete it: {export}")
     answer = check_in_fresh_process(export)
     if "error" in answer:
-        return rules.exported_model(None, f"the export does not load in a fresh process: {answer['error']}")
+        return criteria.exported_model(None, f"the export does not load in a fresh process: {answer['error']}")
     worst = max(answer["differences"].values())
     told = ", ".join(f"{name} {value:.1e}" for name, value in answer["differences"].items())
     rows = [
         {"form": name, "difference": value if np.isfinite(value) else None}
         for name, value in answer["differences"].items()
     ]
-    return rules.exported_model(
+    return criteria.exported_model(
         worst if np.isfinite(worst) else None, f"greatest difference of a probability in a fresh process: {told}", rows
     )

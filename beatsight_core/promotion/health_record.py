@@ -14,10 +14,10 @@ import orjson
 from beatsight_core.dataset.index import dataset_digest, index_paths, read_index
 from beatsight_core.errors import DatasetError, GateError
 from beatsight_core.files import digest_json, json_bytes, read_json
-from beatsight_core.health.compare import read_baseline
-from beatsight_core.health.gate import Gate
-from beatsight_core.health.profiles import profile_of
-from beatsight_core.health.seal import SEAL, is_sealed
+from beatsight_core.gates.corpus_limits import profile_of
+from beatsight_core.gates.gate import Gate
+from beatsight_core.gates.seal import SEAL, is_sealed
+from beatsight_core.health.compare_baseline import read_baseline
 from beatsight_core.health.verdict import judge_figures
 from beatsight_core.manifest.catalog import SUMMARY
 from beatsight_core.names import place_in

@@ -11,14 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError, GateError
-from beatsight_core.evaluation.lookup import VERSION, champion_version, version_folder
-from beatsight_core.evaluation.report import METRICS, evaluate, features_for, find_evaluation, require_finished
+from beatsight_core.evaluation.evaluate import METRICS, evaluate, features_for, find_evaluation, require_finished
 from beatsight_core.files import read_json, sha256_file
-from beatsight_core.progress import Progress, SilentProgress
-from beatsight_core.promotion.evidence import STEPS, first_grounds, gather, grounds, measure
-from beatsight_core.promotion.health_record import health_named
-from beatsight_core.promotion.limits import limits_for, probe_limits
-from beatsight_core.promotion.record import (
+from beatsight_core.gates.record import (
     FORMAT,
     RECORD,
     differences,
@@ -28,11 +23,16 @@ from beatsight_core.promotion.record import (
     seal,
     write_record,
 )
-from beatsight_core.promotion.rules import CRITERIA, UNFORCEABLE, Criterion
+from beatsight_core.gates.release_limits import limits_for, probe_limits
+from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.promotion.criteria import CRITERIA, UNFORCEABLE, Criterion
+from beatsight_core.promotion.evidence import STEPS, first_grounds, gather, grounds, measure
+from beatsight_core.promotion.health_record import health_named
 from beatsight_core.provenance import who_and_when
+from beatsight_core.runs.lookup import VERSION, champion_version, version_folder
+from beatsight_core.runs.records import Run, open_run
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, open_run
 
 __all__ = ["CRITERIA", "Judgement", "is_version_of", "judge", "judged", "require_same_grounds"]
 

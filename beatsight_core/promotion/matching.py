@@ -12,13 +12,13 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from beatsight_core.evaluation.evaluate import current_digests
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.evaluation.report import current_digests
 from beatsight_core.evaluation.slices import chosen_rows
 from beatsight_core.features.cache import Features
 from beatsight_core.files import json_bytes
+from beatsight_core.runs.records import Run
 from beatsight_core.safe_text import for_shell
-from beatsight_core.training.records import Run
 
 SLICE = 0.3
 """Of the validation hits; evaluated again before a promotion."""

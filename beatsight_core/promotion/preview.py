@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Any
 
-from beatsight_core.evaluation.roles import read_pointer
-from beatsight_core.promotion.announce import check_announcement, standing_to_be
-from beatsight_core.promotion.criteria import Judgement, is_version_of
+from beatsight_core.promotion.external.announce import check_announcement, standing_to_be
+from beatsight_core.promotion.judge import Judgement, is_version_of
+from beatsight_core.runs.records import open_run
+from beatsight_core.runs.roles import read_pointer
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import open_run
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Is a warm-up probe good enough to spend a long run on? The gates between the two, figures in, rows out.
 
 Accuracy, and the recall of every cymbal and tom with enough hits; the watched confusions, which may not have grown
-against the previous probe; and the loss curves (`training.curve_checks`). `probe_record` judges by them.
+against the previous probe; and the loss curves (`runs.curve_checks`). `probe_record` judges by them.
 """
 
 import math
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beatsight_core.promotion.limits import ProbeLimits
+from beatsight_core.gates.release_limits import ProbeLimits
 from beatsight_core.taxonomy import GROUPS
 
 WATCHED_GROUPS = ("cymbals", "toms")

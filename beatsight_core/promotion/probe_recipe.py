@@ -10,10 +10,10 @@ from typing import Any
 
 from beatsight_core.dataset.index import dataset_digest, index_paths, read_index
 from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.runs.presets import TrainingConfig, load_preset, preset_values
+from beatsight_core.runs.records import Run
 from beatsight_core.settings import PRESETS, Settings
 from beatsight_core.taxonomy import taxonomy_named
-from beatsight_core.training.presets import TrainingConfig, load_preset, preset_values
-from beatsight_core.training.records import Run
 
 PROBE_PRESET = "warmup"
 

@@ -14,8 +14,7 @@ import numpy as np
 
 from beatsight_core.errors import DatasetError, GateError, UsageError
 from beatsight_core.evaluation.confusion import WATCHED_PAIRS, confusion, watched_pair
-from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import (
+from beatsight_core.evaluation.evaluate import (
     METRICS,
     PREDICTIONS,
     current_digests,
@@ -25,20 +24,21 @@ from beatsight_core.evaluation.report import (
     read_evaluation,
     require_finished,
 )
+from beatsight_core.evaluation.predictions import load_predictions
 from beatsight_core.files import read_json, sha256_file, write_json
-from beatsight_core.health.seal import is_sealed
+from beatsight_core.gates.record import DIGEST, differences, judging_environment, row_differences, seal
+from beatsight_core.gates.release_limits import DEMO_NOTICE, probe_limits, probe_notice
+from beatsight_core.gates.seal import is_sealed
 from beatsight_core.progress import Progress
-from beatsight_core.promotion.limits import DEMO_NOTICE, probe_limits, probe_notice
 from beatsight_core.promotion.matching import not_of_candidate
-from beatsight_core.promotion.probe import confusion_gates, figure_gates, too_rare
-from beatsight_core.promotion.recipe import PROBE_PRESET, Wanted, is_of_manifest
-from beatsight_core.promotion.record import DIGEST, differences, judging_environment, row_differences, seal
+from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates, too_rare
+from beatsight_core.promotion.probe_recipe import PROBE_PRESET, Wanted, is_of_manifest
 from beatsight_core.provenance import who_and_when
+from beatsight_core.runs.curve_checks import check_curves
+from beatsight_core.runs.presets import TrainingConfig, load_preset
+from beatsight_core.runs.records import CURVES, HISTORY, Run, list_runs, open_run
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
-from beatsight_core.training.curve_checks import check_curves
-from beatsight_core.training.presets import TrainingConfig, load_preset
-from beatsight_core.training.records import CURVES, HISTORY, Run, list_runs, open_run
 
 __all__ = ["PROBE_PRESET", "judge_probe", "previous_probe", "require_probe"]
 

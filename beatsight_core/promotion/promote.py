@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import GateError, ModelError, UsageError
-from beatsight_core.evaluation.lookup import VERSION, verified_version, version_folder
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.progress import Progress
-from beatsight_core.promotion.announce import (
+from beatsight_core.promotion.criteria import UNFORCEABLE, setting_of
+from beatsight_core.promotion.external.announce import (
     announce,
     announce_if_possible,
     check_announcement,
@@ -16,18 +16,18 @@ from beatsight_core.promotion.announce import (
     standing_to_be,
     to_be_written,
 )
-from beatsight_core.promotion.bundle import GATE, INFRASTRUCTURE, versions, write_version
-from beatsight_core.promotion.criteria import Judgement, is_version_of, judged, require_same_grounds
-from beatsight_core.promotion.external_files import external_places
-from beatsight_core.promotion.foreign_file import FileChange
-from beatsight_core.promotion.model_notices import joined_notices, version_notice
-from beatsight_core.promotion.pair import CURRENT_WEIGHTS
-from beatsight_core.promotion.pointer import LOCK, Champion, align, move_pointer, read_pointer
+from beatsight_core.promotion.external.edit_file import FileChange
+from beatsight_core.promotion.external.external_files import external_places
+from beatsight_core.promotion.judge import Judgement, is_version_of, judged, require_same_grounds
 from beatsight_core.promotion.results import AppliedUpdates, PromotionResult, RollbackResult
-from beatsight_core.promotion.rules import UNFORCEABLE, setting_of
+from beatsight_core.promotion.version.model_notices import joined_notices, version_notice
+from beatsight_core.promotion.version.pointer import LOCK, Champion, align, move_pointer, read_pointer
+from beatsight_core.promotion.version.weights_and_sidecar import CURRENT_WEIGHTS
+from beatsight_core.promotion.version.write_version import GATE, INFRASTRUCTURE, versions, write_version
 from beatsight_core.provenance import who_and_when
+from beatsight_core.runs.lookup import VERSION, verified_version, version_folder
+from beatsight_core.runs.records import Run, open_run
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, open_run
 
 MOST_DIGITS = 18
 """Of a version's number; nobody has made so many."""

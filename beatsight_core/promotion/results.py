@@ -121,7 +121,7 @@ class ModelList:
     Attributes:
         champion: The champion's version.
         previous: The version that a rollback goes back to.
-        challenger: The run that was judged last and is no version (`evaluation.roles`).
+        challenger: The run that was judged last and is no version (`runs.roles`).
         models: A table row per version.
         history: Every change of champion, oldest first.
         external: External files that do not say what they should: file, key, state, why, diff (`external_files`).

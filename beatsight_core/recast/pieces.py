@@ -14,11 +14,11 @@ import numpy as np
 import orjson
 import polars as pl
 
-from beatsight_core.demo.exchange import Struck
 from beatsight_core.errors import ManifestError
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.splits import split_of_group
 from beatsight_core.names import distinct_name, file_name
+from beatsight_core.recast.exchange import Struck
 from beatsight_core.settings import DatasetSettings
 from beatsight_core.taxonomy import CORE, Taxonomy
 from beatsight_core.units import seconds_to_samples

@@ -16,19 +16,19 @@ from typing import Any
 import soundfile
 
 from beatsight_core.dataset.space import free_bytes
-from beatsight_core.demo.lines import LICENCE, line
+from beatsight_core.demo.manifest_lines import LICENCE, line
 from beatsight_core.demo.own_place import require_no_link, require_own_manifest
-from beatsight_core.demo.pieces import RATE_HZ, Casting, Piece, Score, spelling_in
 from beatsight_core.demo.receipt import program_digest, read_receipt, write_receipt
-from beatsight_core.demo.rendition import Pcm, Performance
 from beatsight_core.errors import SettingsError, StorageError, UsageError
 from beatsight_core.files import atomic_path, digest_json, exclusive_lock, write_bytes
 from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.identity import manifest_stem
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.names import file_name
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.recast.pieces import RATE_HZ, Casting, Piece, Score, spelling_in
+from beatsight_core.recast.rendition import Pcm, Performance
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
 from beatsight_core.workers import WorkerPool, worker_count

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from beatsight_core.demo.cymbals import OPEN_STEPS
-from beatsight_core.demo.exchange import Exchange, Struck
-from beatsight_core.demo.kit import TAKES, Kit
-from beatsight_core.demo.lines import LICENCE, event_id
-from beatsight_core.demo.loudness import integrated_loudness, peak_dbfs
+from beatsight_core.demo.manifest_lines import LICENCE, event_id
 from beatsight_core.demo.mixing import choke
-from beatsight_core.demo.pieces import RATE_HZ, Hit, Piece
-from beatsight_core.demo.room import Room, convolve, echoes
-from beatsight_core.demo.synth import Signal, gain
+from beatsight_core.recast.exchange import Exchange, Struck
+from beatsight_core.recast.pieces import RATE_HZ, Hit, Piece
+from beatsight_core.synthesis.cymbals import OPEN_STEPS
+from beatsight_core.synthesis.kit import TAKES, Kit
+from beatsight_core.synthesis.loudness import integrated_loudness, peak_dbfs
+from beatsight_core.synthesis.room import Room, convolve, echoes
+from beatsight_core.synthesis.synth import Signal, gain
 from beatsight_core.taxonomy import CORE, velocity_bucket
 
 Pcm = npt.NDArray[np.int16]

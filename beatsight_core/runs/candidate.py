@@ -1,9 +1,9 @@
 """Which run is meant: the one named, else the newest finished one of a manifest."""
 
 from beatsight_core.errors import ModelError
+from beatsight_core.runs.records import Run, list_runs, open_run
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, list_runs, open_run
 
 
 def newest_run(settings: Settings, key: str, *, preset: str | None = None) -> Run | None:

@@ -19,8 +19,8 @@ import beatsight_core
 from beatsight_core.compute.cuda_support import cudnn_version, look_at_torch
 from beatsight_core.compute.devices import discover_devices, driver_versions
 from beatsight_core.files import read_json, write_json
-from beatsight_core.training import records
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs import records
+from beatsight_core.runs.presets import TrainingConfig
 
 logger = logging.getLogger("beatsight")
 

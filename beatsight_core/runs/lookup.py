@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from beatsight_core.errors import DatasetError, ModelError
-from beatsight_core.evaluation.roles import (
+from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.files import read_json, sha256_file
+from beatsight_core.runs.records import Run, open_run
+from beatsight_core.runs.roles import (
     CHALLENGER,
     CHAMPION,
     POINTER,
@@ -22,10 +25,7 @@ from beatsight_core.evaluation.roles import (
     find_challenger,
     read_pointer,
 )
-from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.files import read_json, sha256_file
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, open_run
 
 CHECKSUMS = "checksums.json"
 WEIGHTS, SAFE_WEIGHTS, ONNX = "model.pth", "model.safetensors", "model.onnx"
@@ -47,7 +47,7 @@ class ModelInfo:
 
     Attributes:
         name: The run or version it came from.
-        architecture: Of its net (see `training.model.build_model`).
+        architecture: Of its net (see `training.net.build_net.build_model`).
         spec: How its features are made.
         classes: Labels in class order.
         thresholds: (C,) a component is said from here on.

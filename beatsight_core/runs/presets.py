@@ -17,7 +17,7 @@ from beatsight_core.settings import PRESETS, Settings, load_settings
 from beatsight_core.toml import nearest, values_of
 
 MODELS = ("cnn_pair", "cnn", "cnn_small")
-"""Nets, as `model.build_model` makes them."""
+"""Nets, as `build_net.build_model` makes them."""
 
 AMP_MODES = ("auto", "bfloat16", "float16", "off")
 ENLARGE_MODES = ("auto", "always", "never")
@@ -58,7 +58,7 @@ class TrainingConfig:
         loss: "cross_entropy", "focal" or "asymmetric" (see `losses.MultilabelLoss`).
         loss_gamma: Of the last two: how much more a wrong answer counts than a right one.
         positive_weight: Strokes of a component count as the odds against it, to this power; 0: like their absence.
-        model: Architecture (see `model.build_model`).
+        model: Architecture (see `build_net.build_model`).
         dropout: Before the last layer.
         seed: Of initial weights, order, dropout and augmentation.
         amp: Reduced precision of forward passes: "auto" (on CUDA bfloat16 where the device has it, from Ampere on, else
@@ -82,7 +82,7 @@ class TrainingConfig:
         augment_mix_db: It is at most this much softer or louder than the first.
         augment_neighbour_probability: Share of clips that another is added to as an earlier or later stroke,
             without its labels.
-        enlarge_batch: Larger batches at a scaled rate where there are very many clips (see `plan.resolve`): "auto" (on
+        enlarge_batch: Larger batches at a scaled rate where there are very many clips (see `steps_plan.resolve`): "auto" (on
             CUDA), "always" or "never".
         largest_batch: Clips that a step is enlarged to at most, per process.
         balance: How an epoch draws its clips: "none" (each once), "sessions" (by the sampling profile's weights) or
@@ -203,7 +203,7 @@ def load_checked_settings(data_root: str | Path | None = None) -> Settings:
 
 def preset_values(name: str) -> dict[str, Any]:
     """What the file of a preset says."""
-    text = resources.files("beatsight_core.training").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
+    text = resources.files("beatsight_core.runs").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
 
 

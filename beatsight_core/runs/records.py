@@ -9,7 +9,7 @@
                  metrics.json        of the finished run on val; its presence means finished
                  failure.json        why the last sitting gave up, if it did
                  launch              who began it afresh, if anybody did
-                 waived.jsonl        gates that refused it, and why somebody went on; `waivers.py`
+                 waived.jsonl        gates that refused it, and why somebody went on; `overrides.py`
                  checkpoints/        a ring of three, best.pt, and the name of the latest
     runs/<run id>-earlier-<n>/       the same of a run that was put aside when its id was begun afresh; `afresh.py`
 
@@ -30,8 +30,8 @@ import orjson
 from beatsight_core.errors import InputError, ModelError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import Record, read_json, storage_errors, write_bytes
+from beatsight_core.runs.presets import TrainingConfig, preset_values
 from beatsight_core.settings import Settings
-from beatsight_core.training.presets import TrainingConfig, preset_values
 
 CONFIG, HISTORY, METRICS, THRESHOLDS = "config.json", "history.jsonl", "metrics.json", "thresholds.json"
 ENVIRONMENT, FAILURE, LAUNCH, CHECKPOINTS = "environment.json", "failure.json", "launch", "checkpoints"

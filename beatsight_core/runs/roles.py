@@ -11,8 +11,8 @@ from typing import Any
 
 from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.files import read_json
+from beatsight_core.runs.records import Run, list_runs
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, list_runs
 
 POINTER = "champion.json"
 VERSION = "version.json"

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from beatsight_core.dataset.figures import dataset_figures, label_counts
-from beatsight_core.dataset.schema import shard_name
+from beatsight_core.dataset.page.figures import dataset_figures, label_counts
+from beatsight_core.dataset.shards.schema import shard_name
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.settings import Settings
-from beatsight_core.shelf.listing import dataset_row
-from beatsight_core.shelf.survey import Shelf, ShelvedDataset, find_dataset, survey
-from beatsight_core.shelf.usage import learners, learners_of
+from beatsight_core.storage.listing import dataset_row
+from beatsight_core.storage.survey import Shelf, ShelvedDataset, find_dataset, survey
+from beatsight_core.storage.usage import learners, learners_of
 
 
 def describe_dataset(settings: Settings, ref: str) -> dict[str, Any]:

@@ -15,19 +15,19 @@ from typing import Any
 
 from beatsight_core.dataset.in_use import shards_at_rest
 from beatsight_core.dataset.index import index_paths
-from beatsight_core.dataset.page import page_paths
+from beatsight_core.dataset.page.dataset_page import page_paths
 from beatsight_core.errors import UsageError
 from beatsight_core.files import exclusive_lock, storage_errors
 from beatsight_core.leftovers import temporary_path
 from beatsight_core.manifest.catalog import CHUNKS, EVENTS, HITS, REJECTED, SESSIONS, SUMMARY, is_catalog
 from beatsight_core.manifest.identity import manifest_key, resolve_manifest, split_limit
-from beatsight_core.manifest.inbox import inbox_file
-from beatsight_core.manifest.wishes import wish_forgotten
+from beatsight_core.manifest.inbox.entries import inbox_file
+from beatsight_core.manifest.inbox.requests import wish_forgotten
 from beatsight_core.names import file_name
-from beatsight_core.promotion.bundle import about_version, versions
+from beatsight_core.promotion.version.write_version import about_version, versions
 from beatsight_core.settings import Settings
-from beatsight_core.shelf.survey import Shelf, survey
-from beatsight_core.shelf.usage import learners
+from beatsight_core.storage.survey import Shelf, survey
+from beatsight_core.storage.usage import learners
 
 _KEY = re.compile(r".+-[0-9a-f]{8}(-limit[1-9][0-9]*)?", re.DOTALL)
 """The form of a manifest's key; other folders of the catalog are shared by all."""

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from beatsight_core.dataset.schema import ClipSpec
+from beatsight_core.dataset.shards.schema import ClipSpec
 from beatsight_core.dataset.space import free_bytes
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.settings import Settings
-from beatsight_core.shelf.survey import Shelf, ShelvedDataset, survey
-from beatsight_core.shelf.usage import Learner, learners, learners_of
+from beatsight_core.storage.survey import Shelf, ShelvedDataset, survey
+from beatsight_core.storage.usage import Learner, learners, learners_of
 
 READY = "ready"
 

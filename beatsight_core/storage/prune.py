@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.dataset.in_use import shards_at_rest
-from beatsight_core.dataset.schema import shard_name
+from beatsight_core.dataset.shards.schema import shard_name
 from beatsight_core.errors import DatasetError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import storage_errors
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.runs.records import list_runs
 from beatsight_core.settings import Settings
-from beatsight_core.shelf.survey import Shelf, survey
-from beatsight_core.shelf.usage import archived_shards
-from beatsight_core.training.records import list_runs
+from beatsight_core.storage.survey import Shelf, survey
+from beatsight_core.storage.usage import archived_shards
 
 KINDS = ("shards", "features", "measured", "specs", "leftovers")
 """Shards that no index names; features of such shards; how they sound, as health reports measured it; features under

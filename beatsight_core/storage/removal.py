@@ -6,12 +6,12 @@ from typing import Any
 
 from beatsight_core.dataset.in_use import shards_at_rest
 from beatsight_core.dataset.index import index_files
-from beatsight_core.dataset.page import page_paths
+from beatsight_core.dataset.page.dataset_page import page_paths
 from beatsight_core.errors import UsageError
 from beatsight_core.files import storage_errors
 from beatsight_core.settings import Settings
-from beatsight_core.shelf.survey import find_dataset, survey
-from beatsight_core.shelf.usage import learners, learners_of
+from beatsight_core.storage.survey import find_dataset, survey
+from beatsight_core.storage.usage import learners, learners_of
 
 
 @dataclass(frozen=True, slots=True)

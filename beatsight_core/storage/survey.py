@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from beatsight_core.dataset.index import Index, ShardEntry, dataset_digest, index_files, read_index
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import DIGEST_HEX, storage_errors
-from beatsight_core.health.measured_shards import FOLDER as MEASURED
+from beatsight_core.health.figures.measured_shards import FOLDER as MEASURED
 from beatsight_core.leftovers import find_leftovers, is_temporary
 from beatsight_core.manifest.identity import manifest_key, resolve_manifest
 from beatsight_core.safe_text import for_shell

@@ -7,9 +7,9 @@ from typing import Any
 from beatsight_core.dataset.index import dataset_digest, read_index
 from beatsight_core.errors import DatasetError, InputError
 from beatsight_core.leftovers import is_temporary
+from beatsight_core.runs.records import CONFIG, Run, list_runs, read_run
 from beatsight_core.settings import Settings
-from beatsight_core.shelf.survey import ShelvedDataset
-from beatsight_core.training.records import CONFIG, Run, list_runs, read_run
+from beatsight_core.storage.survey import ShelvedDataset
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beatsight_core.demo.drums import bump, join
-from beatsight_core.demo.synth import Body, Curve, Modes, Noise, at
+from beatsight_core.synthesis.drums import bump, join
+from beatsight_core.synthesis.synth import Body, Curve, Modes, Noise, at
 
 OPEN_STEPS = (0.4, 0.7, 1.0)
 """How far the hats are apart for each of the open strokes: 0 is shut, 1 wide open."""

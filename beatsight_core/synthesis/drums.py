@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from beatsight_core.demo.synth import Body, Curve, Floats, Modes, Noise
+from beatsight_core.synthesis.synth import Body, Curve, Floats, Modes, Noise
 
 _MEMBRANE: Floats = np.array([1.0, 1.593, 2.135, 2.295, 2.653, 2.917, 3.155, 3.5, 3.598, 3.647, 4.059, 4.132])
 

@@ -8,9 +8,9 @@ from functools import cache, cached_property
 
 import numpy as np
 
-from beatsight_core.demo import cymbals, drums
-from beatsight_core.demo.synth import Body, NoiseBank, Signal, gain, strike
-from beatsight_core.demo.variety import varied_bodies, varied_levels
+from beatsight_core.synthesis import cymbals, drums
+from beatsight_core.synthesis.synth import Body, NoiseBank, Signal, gain, strike
+from beatsight_core.synthesis.variety import varied_bodies, varied_levels
 
 LAYERS = (0.25, 0.5, 0.75, 1.0)
 TAKES = 3

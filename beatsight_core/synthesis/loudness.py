@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from beatsight_core.demo.synth import Floats, Signal
+from beatsight_core.synthesis.synth import Floats, Signal
 
 _STEP_S, _STEPS = 0.1, 4
 _ABSOLUTE_GATE, _RELATIVE_GATE = -70.0, -10.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beatsight_core.demo.synth import Signal
+from beatsight_core.synthesis.synth import Signal
 
 _BANDS_HZ = (160.0, 500.0, 1500.0, 4500.0, 12000.0)
 _CHUNK = 1 << 16

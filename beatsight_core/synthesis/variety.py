@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from beatsight_core.demo.synth import Body, Curve, Floats, Modes, Noise, at, gain
+from beatsight_core.synthesis.synth import Body, Curve, Floats, Modes, Noise, at, gain
 
 _Drawn = TypeVar("_Drawn")
 _Bodies = Mapping[str, tuple[Body, ...]]

@@ -13,8 +13,8 @@ from pathlib import Path
 from beatsight_core.errors import DatasetError, GateError, UsageError
 from beatsight_core.files import read_json, sha256_file, storage_errors, write_json
 from beatsight_core.provenance import who_and_when
+from beatsight_core.runs import records
 from beatsight_core.settings import Settings
-from beatsight_core.training import records
 
 logger = logging.getLogger("beatsight")
 

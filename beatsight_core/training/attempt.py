@@ -10,12 +10,13 @@ import torch
 
 from beatsight_core.features.cache import Features
 from beatsight_core.progress import Progress
-from beatsight_core.training import checkpoint, records
+from beatsight_core.runs import records
+from beatsight_core.runs.presets import TrainingConfig
+from beatsight_core.training import checkpoint
 from beatsight_core.training.loop import Trainer
-from beatsight_core.training.presets import TrainingConfig
-from beatsight_core.training.ranks import ALONE, Ranks
-from beatsight_core.training.time_limit import TimeLimit
-from beatsight_core.training.tracking import Tracker
+from beatsight_core.training.machine.time_limit import TimeLimit
+from beatsight_core.training.parallel.ranks import ALONE, Ranks
+from beatsight_core.training.tracking.tracking import Tracker
 
 
 @dataclass

@@ -5,14 +5,15 @@ import time
 from typing import Any
 
 from beatsight_core.progress import Task
-from beatsight_core.training import checkpoint, records
-from beatsight_core.training.batches import Clips
+from beatsight_core.runs import records
+from beatsight_core.training import checkpoint
+from beatsight_core.training.attempt import Sitting
+from beatsight_core.training.data.batches import Clips
 from beatsight_core.training.loop import EpochNumbers, Trainer
-from beatsight_core.training.memory_plan import peak_bytes
+from beatsight_core.training.machine.memory_plan import peak_bytes
+from beatsight_core.training.machine.watch import Watch
 from beatsight_core.training.outcome import clip_metrics
-from beatsight_core.training.sitting import Sitting
 from beatsight_core.training.thresholds import DEFAULT
-from beatsight_core.training.watch import Watch
 
 logger = logging.getLogger("beatsight")
 

@@ -12,11 +12,12 @@ from typing import Any
 
 from beatsight_core.errors import ModelError, UsageError
 from beatsight_core.files import read_json, sha256_file
+from beatsight_core.runs import records
+from beatsight_core.runs.presets import TrainingConfig
 from beatsight_core.settings import Settings
-from beatsight_core.training import checkpoint, records
-from beatsight_core.training.plan import with_resolved
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.training import checkpoint
 from beatsight_core.training.schedule import Plateau, learning_rate
+from beatsight_core.training.steps_plan import with_resolved
 
 logger = logging.getLogger("beatsight")
 

@@ -13,24 +13,25 @@ import torch
 
 from beatsight_core.errors import DatasetError, TrainingError
 from beatsight_core.progress import Task
-from beatsight_core.training import checkpoint, records
-from beatsight_core.training.bands import band_statistics
-from beatsight_core.training.batches import Clips, load_clips
-from beatsight_core.training.cuda import compile_training, training_context
+from beatsight_core.runs import records
+from beatsight_core.runs.presets import TrainingConfig
+from beatsight_core.training import checkpoint
+from beatsight_core.training.attempt import Sitting, save
+from beatsight_core.training.data.batches import Clips, load_clips
+from beatsight_core.training.data.order import validation_rows
 from beatsight_core.training.epoch_end import end_epoch
-from beatsight_core.training.interrupts import StopRequest, stop_on_signals
 from beatsight_core.training.loop import Trainer
-from beatsight_core.training.memory_plan import step_bytes
-from beatsight_core.training.model import build_model
-from beatsight_core.training.optimisation import amp_dtype
-from beatsight_core.training.order import validation_rows
+from beatsight_core.training.machine.cuda import compile_training, training_context
+from beatsight_core.training.machine.interrupts import StopRequest, stop_on_signals
+from beatsight_core.training.machine.memory_plan import step_bytes
+from beatsight_core.training.machine.randomness import seed_all
+from beatsight_core.training.machine.time_limit import TimeLimit
+from beatsight_core.training.machine.watch import Watch
+from beatsight_core.training.net.bands import band_statistics
+from beatsight_core.training.net.build_net import build_model
+from beatsight_core.training.optimiser import amp_dtype
 from beatsight_core.training.outcome import Judging, conclude
-from beatsight_core.training.plan import describe, largest_part, resolve, with_resolved
-from beatsight_core.training.presets import TrainingConfig
-from beatsight_core.training.randomness import seed_all
-from beatsight_core.training.sitting import Sitting, save
-from beatsight_core.training.time_limit import TimeLimit
-from beatsight_core.training.watch import Watch
+from beatsight_core.training.steps_plan import describe, largest_part, resolve, with_resolved
 
 logger = logging.getLogger("beatsight")
 

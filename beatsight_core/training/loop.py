@@ -18,20 +18,20 @@ from torch import nn
 
 from beatsight_core.compute.trouble import is_out_of_memory
 from beatsight_core.errors import SettingsError
-from beatsight_core.training.augment import Augmentation
-from beatsight_core.training.batches import Clips
-from beatsight_core.training.feeding import Feed, Pair
-from beatsight_core.training.losses import MultilabelLoss, struck_share
-from beatsight_core.training.memory import MemoryShortError, too_little_memory
-from beatsight_core.training.optimisation import MovingAverage, amp_dtype, decay_groups, unused_scaler
-from beatsight_core.training.order import epoch_order
-from beatsight_core.training.plan import largest_part, resolved_values
-from beatsight_core.training.presets import TrainingConfig
-from beatsight_core.training.randomness import random_state, restore_random_state, seed_all
-from beatsight_core.training.ranks import ALONE, Ranks
+from beatsight_core.runs.presets import TrainingConfig
+from beatsight_core.training.data.batches import Clips
+from beatsight_core.training.data.feeding import Feed, Pair
+from beatsight_core.training.data.order import epoch_order
+from beatsight_core.training.epoch_losses import Tally
+from beatsight_core.training.machine.memory import MemoryShortError, too_little_memory
+from beatsight_core.training.machine.randomness import random_state, restore_random_state, seed_all
+from beatsight_core.training.net.augment import Augmentation
+from beatsight_core.training.net.losses import MultilabelLoss, struck_share
+from beatsight_core.training.optimiser import MovingAverage, amp_dtype, decay_groups, unused_scaler
+from beatsight_core.training.parallel.ranks import ALONE, Ranks
+from beatsight_core.training.parallel.whole_batch_norm import normalise_whole_batches
 from beatsight_core.training.schedule import Plateau, learning_rate
-from beatsight_core.training.tally import Tally
-from beatsight_core.training.whole_batch_norm import normalise_whole_batches
+from beatsight_core.training.steps_plan import largest_part, resolved_values
 
 logger = logging.getLogger("beatsight")
 
@@ -78,7 +78,7 @@ class Trainer:
     """A net in training.
 
     Args:
-        config: The values, resolved for these clips (see `plan.resolve`).
+        config: The values, resolved for these clips (see `steps_plan.resolve`).
         model: The net, on the device of `clips`, with its normalisation set.
         clips: The training hits.
         floor_db: Of the feature spec.
@@ -231,7 +231,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave, with the same steps (`plan.with_resolved`)."""
+        """Take up what `state` gave, with the same steps (`steps_plan.with_resolved`)."""
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])

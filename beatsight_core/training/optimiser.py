@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from beatsight_core.errors import DeviceError
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 
 
 def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -12,8 +12,9 @@ from torch import nn
 from beatsight_core.features.cache import Features
 from beatsight_core.files import sha256_file, write_json
 from beatsight_core.metrics import NOTHING, confusion_counts, multilabel_metrics, precision_recall, said_components
-from beatsight_core.training import checkpoint, records
-from beatsight_core.training.batches import Clips, load_clips
+from beatsight_core.runs import records
+from beatsight_core.training import checkpoint
+from beatsight_core.training.data.batches import Clips, load_clips
 from beatsight_core.training.predicting import CUDA_EVAL_BATCH, predict_clips
 from beatsight_core.training.thresholds import DEFAULT, tune_thresholds
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from beatsight_core.compute.trouble import is_out_of_memory
 from beatsight_core.features.cores import on_all_cores
-from beatsight_core.training.batches import Clips, in_batches
-from beatsight_core.training.feeding import Feed
+from beatsight_core.training.data.batches import Clips, in_batches
+from beatsight_core.training.data.feeding import Feed
 
 logger = logging.getLogger("beatsight")
 

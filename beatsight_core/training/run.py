@@ -19,20 +19,20 @@ from beatsight_core.features.device import torch_device
 from beatsight_core.files import digest_bytes, digest_json, read_json, write_json, write_text
 from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.runs import records
+from beatsight_core.runs.environment import record_environment
+from beatsight_core.runs.overrides import Waiver, note_waivers
+from beatsight_core.runs.presets import TrainingConfig, load_preset
+from beatsight_core.runs.records import Run, list_runs, open_run
 from beatsight_core.settings import Settings
-from beatsight_core.training import records
 from beatsight_core.training.afresh import begin_afresh, discard, settle_evaluations
-from beatsight_core.training.distributed import process_count, share_run
-from beatsight_core.training.environment import record_environment
 from beatsight_core.training.filled_splits import require_filled_splits
-from beatsight_core.training.presets import TrainingConfig, load_preset
-from beatsight_core.training.records import Run, list_runs, open_run
-from beatsight_core.training.time_limit import TimeLimit
-from beatsight_core.training.tracking import FINISH_WAIT_S, Tracker, open_tracker
-from beatsight_core.training.waivers import Waiver, note_waivers
+from beatsight_core.training.machine.time_limit import TimeLimit
+from beatsight_core.training.parallel.distributed import process_count, share_run
+from beatsight_core.training.tracking.tracking import FINISH_WAIT_S, Tracker, open_tracker
 
 if TYPE_CHECKING:
-    from beatsight_core.training.ranks import Ranks
+    from beatsight_core.training.parallel.ranks import Ranks
 
 __all__ = ["Run", "Terms", "TrainResult", "list_runs", "open_run", "train"]
 
@@ -223,8 +223,8 @@ def _carry_out(
     settings: Settings, folder: Path, identity: dict[str, Any], means: tuple[Means, Features], progress: Progress
 ) -> None:
     """Train in this process, or in several that share the run; leave word if it fails."""
-    from beatsight_core.training.memory import MemoryShortError
-    from beatsight_core.training.ranks import ALONE
+    from beatsight_core.training.machine.memory import MemoryShortError
+    from beatsight_core.training.parallel.ranks import ALONE
 
     how, features = means
     (folder / records.FAILURE).unlink(missing_ok=True)
@@ -266,9 +266,9 @@ def _train(
     ranks: "Ranks",
     progress: Progress,
 ) -> None:
-    from beatsight_core.training.balance import draw_weights
+    from beatsight_core.training.attempt import Sitting
+    from beatsight_core.training.data.clip_weights import draw_weights
     from beatsight_core.training.fit import fit
-    from beatsight_core.training.sitting import Sitting
 
     how, features = means
     weights = draw_weights(settings, identity["key"], features, how.config.balance)

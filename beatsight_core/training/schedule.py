@@ -6,7 +6,7 @@ The cosine has no state at all. The plateau's state is three numbers, kept in th
 import math
 from dataclasses import dataclass
 
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 
 
 @dataclass(slots=True)

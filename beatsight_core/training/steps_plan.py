@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 
 RESOLVED = ("batch", "accumulation", "lr", "min_lr", "warmup_epochs", "ema_decay")
 """What `resolve` may change."""

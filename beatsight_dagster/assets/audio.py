@@ -45,7 +45,7 @@ def audio_inventory(
     """
     from beatsight_core.audio.absence import describe_absence
     from beatsight_core.audio.inventory import build_inventory
-    from beatsight_core.manifest.reader import open_catalog
+    from beatsight_core.manifest.read_manifest import open_catalog
 
     current = settings.load()
     catalog = open_catalog(current, from_partition(context.partition_key))

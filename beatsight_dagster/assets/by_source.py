@@ -38,7 +38,7 @@ class SourceResults:
     """
 
     def __init__(self, context: dg.AssetExecutionContext, settings: Settings):
-        from beatsight_core.manifest.reader import open_catalog
+        from beatsight_core.manifest.read_manifest import open_catalog
 
         self._context = context
         self._made: dict[str, dict[str | None, dg.AssetCheckResult]] = {}

@@ -45,7 +45,7 @@ def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: S
     """
     from beatsight_core.dataset.export import export_dataset
     from beatsight_core.dataset.index import index_path, read_index
-    from beatsight_core.dataset.page import page_after_export
+    from beatsight_core.dataset.page.dataset_page import page_after_export
 
     current, found = settings.load(), SourceResults(context, settings.load())
     for manifest, source_sets in found.present.items():

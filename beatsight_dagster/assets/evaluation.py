@@ -53,8 +53,8 @@ def evaluation_report(
     **When it fails**: without a finished run, launch `probe` or `baseline_refresh`. If settings ask for other features
     than the run learned from, evaluate with the settings of then.
     """
-    from beatsight_core.evaluation.report import evaluate
-    from beatsight_core.promotion.candidate import candidate
+    from beatsight_core.evaluation.evaluate import evaluate
+    from beatsight_core.runs.candidate import candidate
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, TRAINED))

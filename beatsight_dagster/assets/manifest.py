@@ -39,7 +39,7 @@ def manifest(
     **When it fails**: `rejected.jsonl` has every refused line with its number and reason; mend the manifest, which then
     is another partition, or the source set's settings (`unknown_labels`) in `beatsight.toml`.
     """
-    from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.read_manifest import build_catalog
 
     current, key = settings.load(), from_partition(context.partition_key)
     catalog = build_catalog(current, config.path or key, progress=Progress())

@@ -67,9 +67,9 @@ def promoted_model(
     use (it does not load in a fresh process, is too slow or too large) is never promoted. Take back a promotion with
     `beatsight rollback`.
     """
-    from beatsight_core.promotion.candidate import candidate
-    from beatsight_core.promotion.criteria import judge, judged
-    from beatsight_core.promotion.registry import promote
+    from beatsight_core.promotion.judge import judge, judged
+    from beatsight_core.promotion.promote import promote
+    from beatsight_core.runs.candidate import candidate
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, EVALUATED))
@@ -117,8 +117,8 @@ def run_archive(
 
     **When it fails**: materialize it again; a refused run can be archived too, by materializing this alone.
     """
-    from beatsight_core.promotion.archive import archive_run
-    from beatsight_core.promotion.candidate import candidate
+    from beatsight_core.promotion.archive.write_archive import archive_run
+    from beatsight_core.runs.candidate import candidate
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, RELEASED))

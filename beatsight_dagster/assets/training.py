@@ -5,8 +5,8 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from beatsight_core.runs.overrides import Waiver
 from beatsight_core.settings import Settings
-from beatsight_core.training.waivers import Waiver
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import training as checks
 from beatsight_dagster.executor.step_handler import GPU_TAG
@@ -124,7 +124,7 @@ def _cleared(preset: str, key: str, config: TrainingConfig, settings: Settings) 
         GateError: It may not.
     """
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
-    from beatsight_core.training.presets import load_preset
+    from beatsight_core.runs.presets import load_preset
 
     despite = {HEALTH: config.despite_health, PROBE: config.despite_probe}
     asked = load_preset(settings, preset, given(config.overrides))

@@ -27,7 +27,7 @@ SHOWN = ("roots", "by source set", "files that cost events")
 def results(inventory: Mapping[str, Any], settings: Settings) -> list[dg.AssetCheckResult]:
     """Judge an inventory by the limits that the health report uses, too. A failed check says where it was looked."""
     from beatsight_core.audio.absence import describe_absence, sources_without_root
-    from beatsight_core.health.gates import profile_of
+    from beatsight_core.health.corpus_gates import profile_of
 
     limits = profile_of(settings.gates)
     gates = [_gate("all events", inventory, limits.max_missing_rate)]
@@ -49,7 +49,7 @@ def blocks(results: Iterable[dg.AssetCheckResult]) -> bool:
 
 
 def _gate(name: str, audio: Mapping[str, Any], limit: float) -> dict[str, Any]:
-    from beatsight_core.health.gates import at_most
+    from beatsight_core.health.corpus_gates import at_most
 
     lost = audio["missing_events"] + audio["unreadable_events"] + audio["events_past_end"]
     rate = lost / audio["events"] if audio["events"] else 0.0

@@ -42,7 +42,7 @@ def results(counted: Mapping[str, Any], rejected: Mapping[str, int], settings: S
         rejected: Reason -> hits without a clip.
         settings: Whose gates hold.
     """
-    from beatsight_core.health.gates import profile_of
+    from beatsight_core.health.corpus_gates import profile_of
 
     hits, clips, lost = counted["hits"], counted["clips"], sum(rejected.values())
     share, limit = lost / max(hits, 1), profile_of(settings.gates).max_missing_rate_per_source

@@ -17,7 +17,7 @@ SPECS = [
 
 def results(summary: Mapping[str, Any], settings: Settings) -> list[dg.AssetCheckResult]:
     """Judge a catalog's summary by the gate that the health report has, too."""
-    from beatsight_core.health.gates import profile_of
+    from beatsight_core.health.corpus_gates import profile_of
     from beatsight_core.health.reject_gate import reject_gate
     from beatsight_core.manifest.catalog import REJECTED
     from beatsight_core.manifest.refused import refused_figures

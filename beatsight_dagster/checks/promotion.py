@@ -42,7 +42,7 @@ def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[
         forced: The reason for promoting all the same; failed criteria are then warnings and hold nothing back, but for
             those that no reason lets pass.
     """
-    from beatsight_core.promotion.rules import UNFORCEABLE
+    from beatsight_core.promotion.criteria import UNFORCEABLE
 
     by_name = {row["name"]: row for row in judgement["criteria"]}
     found = [_result(name, by_name[name]) for name in CRITERIA]
@@ -64,7 +64,7 @@ def fitness(rows: Iterable[Mapping[str, Any]]) -> dg.AssetCheckResult:
 
 
 def _result(name: str, row: Mapping[str, Any]) -> dg.AssetCheckResult:
-    from beatsight_core.promotion.rules import setting_of
+    from beatsight_core.promotion.criteria import setting_of
 
     judged = gates_result(name, [{**row, "setting": setting_of(name)}])
     return judged._replace(metadata={**(judged.metadata or {}), "made of": table(row["details"])})

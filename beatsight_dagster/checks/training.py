@@ -44,7 +44,7 @@ def results(
         warmup_epochs: Of its schedule.
         probe: The gate record of a probe.
     """
-    from beatsight_core.training.curve_checks import check_curves
+    from beatsight_core.runs.curve_checks import check_curves
 
     gates = [check.to_json() for check in check_curves(history, warmup_epochs)]
     found = [

@@ -3,8 +3,8 @@
 import dagster as dg
 from pydantic import Field
 
+from beatsight_core.runs.presets import load_checked_settings
 from beatsight_core.settings import Settings
-from beatsight_core.training.presets import load_checked_settings
 
 
 class SettingsResource(dg.ConfigurableResource):

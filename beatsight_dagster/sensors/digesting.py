@@ -60,9 +60,9 @@ def key_or_why(
 
 
 def _read_elsewhere(file: Path, memory: Path) -> None:
-    """Start a process that digests a file, unless one is at it; see `beatsight_core.manifest.digest`."""
+    """Start a process that digests a file, unless one is at it; see `beatsight_core.manifest.inbox.digest_process`."""
     _CHILDREN[:] = [child for child in _CHILDREN if child.poll() is None]  # those that ended are let go
-    command = [sys.executable, "-P", "-m", "beatsight_core.manifest.digest", str(file), str(memory)]
+    command = [sys.executable, "-P", "-m", "beatsight_core.manifest.inbox.digest_process", str(file), str(memory)]
     nothing = subprocess.DEVNULL
     child = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True)
     _CHILDREN.append(child)
@@ -76,7 +76,7 @@ def work_name(file: Path, state: Mapping[str, Any]) -> tuple[str, int, int, int]
 def _key(file: Path, size: int, patient: bool, memory: Path | None, *, only_known: bool) -> str:
     """The key; empty for a file that was not written to its end, if there is patience, or whose digest is not known."""
     from beatsight_core.manifest.identity import FileState, key_of, known_sha256
-    from beatsight_core.manifest.reader import manifest_key
+    from beatsight_core.manifest.read_manifest import manifest_key
 
     if patient and is_unfilled(file, size):
         return ""

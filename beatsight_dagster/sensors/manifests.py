@@ -57,7 +57,7 @@ _MOST_NOTES, _NOTE_CHARACTERS = 5, 400
 def manifest_inbox(context: dg.SensorEvaluationContext, settings: SettingsResource) -> dg.SensorResult:
     """Register and prepare manifests that are new, new in content, or no longer held back by what held them back."""
     from beatsight_core.manifest.identity import digest_memory
-    from beatsight_core.manifest.inbox import inbox_entries
+    from beatsight_core.manifest.inbox.entries import inbox_entries
 
     current, remembered = settings.load(), json.loads(context.cursor) if context.cursor else {}
     entries = inbox_entries(current)
@@ -175,7 +175,7 @@ def prepare_data_continues(
 def _export_request(
     instance: dg.DagsterInstance, settings: SettingsResource, partition: str, run_id: str, state: Mapping[str, str]
 ) -> dg.RunRequest | dg.SkipReason:
-    from beatsight_core.manifest.reader import open_catalog
+    from beatsight_core.manifest.read_manifest import open_catalog
     from beatsight_dagster.jobs import STAGE_TAG
 
     key = from_partition(partition)

@@ -37,7 +37,7 @@ class Preparation:
     """Decides for each manifest whether it is asked for now, and says what it waits for."""
 
     def __init__(self, instance: dg.DagsterInstance, settings: Settings):
-        from beatsight_core.manifest.wishes import Wish, read_wishes
+        from beatsight_core.manifest.inbox.requests import Wish, read_wishes
 
         self._instance, self._settings = instance, settings
         self._bearing = settings_digest(settings)

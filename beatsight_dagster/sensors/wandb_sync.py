@@ -12,7 +12,7 @@ from beatsight_dagster.resources.settings import SettingsResource
 )
 def wandb_sync(context: dg.SensorEvaluationContext, settings: SettingsResource) -> dg.SkipReason:
     """Send what is unsent; starts no runs, and says what came of it."""
-    from beatsight_core.training.sync import sync_offline_runs, unsent, wanted
+    from beatsight_core.training.tracking.sync import sync_offline_runs, unsent, wanted
 
     current = settings.load()
     if not wanted(current):

@@ -29,7 +29,7 @@ LEAST_S = {DEFAULT: 0.0, SMALL: 30.0}
 
 def epoch(context: Context) -> None:
     """Train an epoch of the default net, then of the small one, and judge each."""
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     device = context.torch_device()
     with training_context(device):

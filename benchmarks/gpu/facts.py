@@ -136,7 +136,7 @@ def _precision(context: Context) -> None:
     """Check that bfloat16 is only chosen where the device multiplies it itself."""
     import torch
 
-    from beatsight_core.training.optimisation import amp_dtype
+    from beatsight_core.training.optimiser import amp_dtype
     from benchmarks.gpu.made import DEFAULT, configured
 
     native = torch.cuda.get_device_capability(0) >= (8, 0)

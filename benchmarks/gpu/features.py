@@ -70,10 +70,10 @@ def _answers(context: Context, stored: Any) -> None:
     import numpy as np
     import torch
 
-    from beatsight_core.evaluation.lookup import ModelInfo
     from beatsight_core.evaluation.predict import Predictor
-    from beatsight_core.training.model import build_model
-    from beatsight_core.training.randomness import seed_all
+    from beatsight_core.runs.lookup import ModelInfo
+    from beatsight_core.training.machine.randomness import seed_all
+    from beatsight_core.training.net.build_net import build_model
 
     spec = spec_of(context)
     info = ModelInfo(

@@ -15,7 +15,7 @@ def feeds(context: Context) -> None:
     """Time training with each kind of clips, and check that each gives the same batches, bit for bit."""
     import torch
 
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     with tempfile.TemporaryDirectory(dir=context.scratch()) as folder, training_context(context.torch_device()):
         arrays = made_arrays(context, 24 if context.tiny else CLIPS, torch.device("cpu"))
@@ -33,7 +33,7 @@ def _kinds(context: Context, arrays: tuple[Any, Any], folder: Path) -> dict[str,
     """The same clips in each place."""
     import numpy as np
 
-    from beatsight_core.training.batches import HostClips, MappedClips
+    from beatsight_core.training.data.batches import HostClips, MappedClips
 
     (stored, targets), device, spec = arrays, context.torch_device(), spec_of(context)
     return {
@@ -67,7 +67,7 @@ def _differing(clips: Any, resident: Any, size: int) -> int:
     """Values in all batches of an epoch that differ; nothing waits for the device in between, as in training."""
     import torch
 
-    from beatsight_core.training.feeding import Feed
+    from beatsight_core.training.data.feeding import Feed
 
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(1))
     differ = torch.zeros((), dtype=torch.int64, device=clips.device)

@@ -17,7 +17,7 @@ def judging(context: Context) -> None:
     import torch
 
     from beatsight_core.training import predicting
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     default_size = predicting.CUDA_EVAL_BATCH
     with training_context(context.torch_device()):

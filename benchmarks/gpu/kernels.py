@@ -9,7 +9,7 @@ STEPS = 50
 
 def kernels(context: Context) -> None:
     """Profile an epoch of 50 steps of the default and of the small net."""
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     steps = 2 if context.tiny else STEPS
     with training_context(context.torch_device()):

@@ -45,9 +45,9 @@ def configured(context: Context, model: str, *, enlarged: bool = True, **overrid
     """
     import dataclasses
 
+    from beatsight_core.runs.presets import load_preset
     from beatsight_core.settings import load_settings
-    from beatsight_core.training.plan import resolve
-    from beatsight_core.training.presets import load_preset
+    from beatsight_core.training.steps_plan import resolve
 
     nowhere = load_settings(Path(__file__).parent, {})
     values = {"model": model, "compile": False, "enlarge_batch": "auto" if enlarged else "never"}
@@ -81,7 +81,7 @@ def made_clips(context: Context, count: int) -> Any:
 
 def resident(context: Context, stored: Any, targets: Any, device: Any = None) -> Any:
     """Return clips that lie on a device, made of arrays: by default where the arrays lie."""
-    from beatsight_core.training.batches import ResidentClips
+    from beatsight_core.training.data.batches import ResidentClips
 
     device = stored.device if device is None else device
     return ResidentClips(stored.to(device), targets.to(device), spec_of(context).floor_db)
@@ -96,10 +96,10 @@ def made_trainer(context: Context, config: Any, clips: Any, **more: Any) -> Any:
         clips: Clips, on any device.
         more: Keyword arguments of the trainer.
     """
-    from beatsight_core.training.bands import band_statistics
     from beatsight_core.training.loop import Trainer
-    from beatsight_core.training.model import build_model
-    from beatsight_core.training.randomness import seed_all
+    from beatsight_core.training.machine.randomness import seed_all
+    from beatsight_core.training.net.bands import band_statistics
+    from beatsight_core.training.net.build_net import build_model
 
     seed_all(config.seed)
     spec = spec_of(context)

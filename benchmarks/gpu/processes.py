@@ -14,7 +14,7 @@ gradients that are rounding noise, so the logits drift apart while the losses st
 def processes(context: Context) -> None:
     """Train with two processes and with one; on two devices if there are two, else both on the same."""
     from beatsight_core.progress import SilentProgress
-    from beatsight_core.training.distributed import share_run
+    from beatsight_core.training.parallel.distributed import share_run
 
     devices = _devices(context)
     config = configured(
@@ -43,7 +43,7 @@ def _devices(context: Context) -> int:
 
 def _alone(work: Any) -> dict[str, Any]:
     from beatsight_core.progress import SilentProgress
-    from beatsight_core.training.ranks import ALONE
+    from beatsight_core.training.parallel.ranks import ALONE
 
     result: dict[str, Any] = work(ALONE, SilentProgress())
     return result
@@ -55,7 +55,7 @@ def _trained(
     """Train on so many clips for so many epochs as one of the processes."""
     import torch
 
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     (count, epochs), device = size, context.torch_device()
     if devices > 1:

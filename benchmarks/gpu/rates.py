@@ -13,7 +13,7 @@ STEPS, FEW_STEPS = 200, 60
 
 def rates(context: Context) -> None:
     """Time the small and the default net, with batches as they are by default and as the preset says."""
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     with training_context(context.torch_device()):
         for enlarged in (True, False):
@@ -43,9 +43,9 @@ def _rate(context: Context, model: str, enlarged: bool) -> None:
 
 def _compare_with_plan(context: Context, config: Any, peak_gib: float) -> None:
     """Check that the memory that is kept free for a step is no less than what a step takes."""
-    from beatsight_core.training.memory_plan import step_bytes
-    from beatsight_core.training.model import build_model
-    from beatsight_core.training.optimisation import amp_dtype
+    from beatsight_core.training.machine.memory_plan import step_bytes
+    from beatsight_core.training.net.build_net import build_model
+    from beatsight_core.training.optimiser import amp_dtype
     from benchmarks.reference import CLASSES
 
     spec = spec_of(context)

@@ -207,7 +207,7 @@ def _steps_of(kill_at: int | None) -> Any:
 def _answered(root: Path, device: str, tell: Callable[[Any], None]) -> dict[str, Any]:
     """Load the finished model on the device and on the CPU, and let both name the drums of a recording."""
     from beatsight_core.inference import load
-    from beatsight_core.training.records import open_run
+    from beatsight_core.runs.records import open_run
 
     run = open_run(_settings(root, "whole-deterministic"), "latest")
     recording = next((root / "raw").rglob("*.wav"))

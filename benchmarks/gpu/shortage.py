@@ -14,7 +14,7 @@ LOSS_LIMIT, PROBABILITY_LIMIT = 0.02, 0.005
 
 def shortage(context: Context) -> None:
     """Allow this process a part of the memory that it needs, and look at how it goes on."""
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     with training_context(context.torch_device()):
         _step(context)

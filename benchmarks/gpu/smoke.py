@@ -29,7 +29,7 @@ def smoke(context: Context) -> None:
     """Compare the device with the CPU for both nets, in float32 without TF32, and in bfloat16."""
     import torch
 
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     device = context.torch_device()
     with training_context(device), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):

@@ -46,7 +46,7 @@ def graphs(context: Context) -> None:
 def _ways(context: Context, stage: str, ways: list[tuple[str, str, dict[str, Any]]]) -> None:
     import torch
 
-    from beatsight_core.training.cuda import training_context
+    from beatsight_core.training.machine.cuda import training_context
 
     for name, model, values in ways:
         if context.left_s < LEAST_S[stage]:
@@ -93,7 +93,7 @@ def _compiled(context: Context, trainer: Any) -> tuple[float | None, str]:
     """Compile if the configuration says so; the seconds that it took, and what could not be compiled."""
     import logging
 
-    from beatsight_core.training.cuda import compile_training
+    from beatsight_core.training.machine.cuda import compile_training
 
     if not trainer.config.compile:
         return None, ""

@@ -129,7 +129,7 @@ def test_as_many_workers_as_wanted_or_one_per_core():
 
 def test_a_worker_imports_no_more_than_it_needs():
     script = (
-        "import sys, beatsight_core.dataset.shard\n"
+        "import sys, beatsight_core.dataset.shards.write_shard\n"
         "print([name for name in ('torch', 'polars', 'rich', 'dagster', 'matplotlib') if name in sys.modules])"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

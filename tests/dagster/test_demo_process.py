@@ -14,7 +14,7 @@ from beatsight_core.settings import Settings
 VERB = """
 import sys
 from pathlib import Path
-from beatsight_core.cli.platform import run_dagster_module
+from beatsight_core.cli.verbs.platform import run_dagster_module
 from beatsight_core.settings import load_settings
 try:
     run_dagster_module(load_settings(Path(sys.argv[1])), "beatsight_dagster.materialize", "demo.jsonl")

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from dagster._core.storage.tags import GRPC_INFO_TAG
 
-from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.manifest.read_manifest import manifest_key
 from beatsight_core.settings import Settings
 from beatsight_dagster.partitions import register, to_partition
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
-from beatsight_core.manifest.reader import build_catalog, manifest_key
+from beatsight_core.manifest.read_manifest import build_catalog, manifest_key
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster import forget
 from beatsight_dagster.definitions import defs

@@ -5,11 +5,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from beatsight_core.health.gates import at_most
-from beatsight_core.promotion import rules
-from beatsight_core.promotion.infrastructure import CHECKS
-from beatsight_core.promotion.limits import PROBE_PROFILES, PROFILES
-from beatsight_core.promotion.probe import confusion_gates, figure_gates, too_rare
+from beatsight_core.gates.release_limits import PROBE_PROFILES, PROFILES
+from beatsight_core.health.corpus_gates import at_most
+from beatsight_core.promotion import criteria as rules
+from beatsight_core.promotion.delivery.infrastructure import CHECKS
+from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates, too_rare
 from beatsight_core.taxonomy import CORE
 from beatsight_dagster.checks import dataset, promotion, training
 

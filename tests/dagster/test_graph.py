@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from types import ModuleType
 
-from beatsight_core.promotion.limits import PROFILES
+from beatsight_core.gates.release_limits import PROFILES
 from beatsight_dagster.checks import promotion as promotion_checks
 
 ASSETS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from beatsight_core.health.gates import at_most
+from beatsight_core.health.corpus_gates import at_most
 from beatsight_dagster.checks.dataset import HEALTH_GROUPS, HEALTH_SPECS, health_results
 
 

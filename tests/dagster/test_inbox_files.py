@@ -233,7 +233,7 @@ def test_a_manifest_that_takes_long_to_read_holds_up_nobody(inbox: Inbox, monkey
             assert answered.wait(30.0)
         return plain(path)
 
-    monkeypatch.setattr("beatsight_core.manifest.reader.manifest_key", slow)
+    monkeypatch.setattr("beatsight_core.manifest.read_manifest.manifest_key", slow)
     slow_file, quick = inbox.write("a-slow.jsonl"), inbox.write("quick.jsonl")
     began = time.monotonic()
     asked = inbox.look(2)
@@ -261,7 +261,7 @@ def test_what_is_lost_with_its_process_again_and_again_is_digested_by_another(
         stopped.wait(30.0)
         return "too late"
 
-    monkeypatch.setattr("beatsight_core.manifest.reader.manifest_key", endless)
+    monkeypatch.setattr("beatsight_core.manifest.read_manifest.manifest_key", endless)
     path = inbox.write("m.jsonl")
     inbox.look(3)
     for _ in range(2):
@@ -289,7 +289,7 @@ def test_a_file_that_goes_between_listing_and_reading_is_no_error(
         return plain(file)
 
     inbox.look()
-    monkeypatch.setattr("beatsight_core.manifest.reader.manifest_key", vanishing)
+    monkeypatch.setattr("beatsight_core.manifest.read_manifest.manifest_key", vanishing)
     assert inbox.look() == {plain(other)}
     inbox.look()
     assert set(json.loads(str(inbox.cursor))) == {"stays.jsonl"}

@@ -12,10 +12,10 @@ import dagster as dg
 import pytest
 
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.health.seal import sealed
-from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.gates.seal import sealed
+from beatsight_core.manifest.read_manifest import manifest_key
 from beatsight_core.names import file_name
-from beatsight_core.promotion.candidate import candidate
+from beatsight_core.runs.candidate import candidate
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.checks.evaluation import results as agreement
 from beatsight_dagster.definitions import defs

@@ -13,7 +13,7 @@ import soundfile as sf
 
 from beatsight_core.audio.absence import absent_and_back, describe_absence, found_unmounted, is_there
 from beatsight_core.errors import BeatSightError, InputError
-from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.manifest.read_manifest import manifest_key
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster import failures
 from beatsight_dagster.definitions import defs

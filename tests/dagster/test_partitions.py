@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.manifest.reader import build_catalog, manifest_key
+from beatsight_core.manifest.read_manifest import build_catalog, manifest_key
 from beatsight_core.settings import Settings
 from beatsight_dagster import partitions
 from beatsight_dagster.partitions import (

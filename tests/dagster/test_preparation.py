@@ -18,8 +18,8 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from beatsight_core.manifest.identity import manifest_key
-from beatsight_core.manifest.reader import build_catalog
-from beatsight_core.manifest.wishes import wish_forgotten, wish_retry
+from beatsight_core.manifest.inbox.requests import wish_forgotten, wish_retry
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.preset_config import PresetValues, attribute_texts, from_text, given
 

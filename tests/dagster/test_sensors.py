@@ -9,7 +9,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from beatsight_core.manifest.reader import build_catalog, manifest_key
+from beatsight_core.manifest.read_manifest import build_catalog, manifest_key
 from beatsight_core.settings import Settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource

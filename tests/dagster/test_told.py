@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from beatsight_core.health.gate import at_least, at_most
+from beatsight_core.gates.gate import at_least, at_most
 from beatsight_dagster import command_endings
 from beatsight_dagster.checks import training
 from beatsight_dagster.checks.dataset import health_results

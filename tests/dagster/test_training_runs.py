@@ -17,7 +17,7 @@ import pytest
 from beatsight_core.compute.overview import overview
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.features.build import build_features
-from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.manifest.read_manifest import manifest_key
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.partitions import register

@@ -41,7 +41,7 @@ def test_it_does_what_settings_ask_for_and_says_what_came_of_it(
     settings.wandb_root.mkdir()
     script = "import sys, wandb; wandb.init(project='p', id='made', mode='offline', dir=sys.argv[1]).finish()"
     subprocess.run([sys.executable, "-c", script, settings.wandb_root], check=True, capture_output=True)
-    monkeypatch.setattr("beatsight_core.training.sync.LIMIT_S", 2.0)
+    monkeypatch.setattr("beatsight_core.training.tracking.sync.LIMIT_S", 2.0)
     monkeypatch.setenv("WANDB_API_KEY", "f" * 40)
     with socket.create_server(("127.0.0.1", 0)) as server:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.getsockname()[1]}")

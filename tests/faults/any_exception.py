@@ -50,7 +50,7 @@ def main(kind: str, folder: Path, root: Path, rounds: int, rng: random.Random) -
     }  # fmt: skip
     with contextlib.ExitStack() as stack:
         for name in ("_run_services", "run_dagster_module"):
-            stack.enter_context(mock.patch(f"beatsight_core.cli.platform.{name}", _not_here))
+            stack.enter_context(mock.patch(f"beatsight_core.cli.verbs.platform.{name}", _not_here))
         return tries[kind](folder, root, rounds, rng)
 
 

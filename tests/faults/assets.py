@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.execution.plan.objects import StepFailureData
 
-from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.manifest.read_manifest import manifest_key
 from beatsight_core.settings import load_settings
 from beatsight_dagster.checks.told import BEGINS
 from tests.faults import wrong

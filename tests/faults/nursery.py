@@ -26,7 +26,12 @@ from tests.faults import steps
 ROOT = Path(__file__).absolute().parents[2]
 SITE = Path(__file__).parent / "site"
 
-_PRELOADED = ("beatsight_core.cli.data", "beatsight_core.cli.manifest", "beatsight_core.dataset.verify", "soundfile")
+_PRELOADED = (
+    "beatsight_core.cli.verbs.data",
+    "beatsight_core.cli.verbs.manifest",
+    "beatsight_core.dataset.verify_export",
+    "soundfile",
+)
 _OBEY_MODES = (1 << 1) | (1 << 2)
 """CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH, by which root ignores permissions."""
 

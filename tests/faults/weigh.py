@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
-from beatsight_core.audio.decode import decode_at_rate
-from beatsight_core.audio.probe import probe
-from beatsight_core.audio.source import UnusableAudioError
+from beatsight_core.audio.decoding.decode import decode_at_rate
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError
+from beatsight_core.audio.inspection import probe
 
 RATE_HZ = 44_100
 

@@ -71,7 +71,7 @@ def words(rng: random.Random) -> list[str]:
 
 
 def _tables() -> dict[str, type[Any]]:
-    from beatsight_core.training.presets import TrainingConfig
+    from beatsight_core.runs.presets import TrainingConfig
 
     return {
         "sources.kits": sections.SourceSet, "dataset": sections.DatasetSettings, "features": sections.FeatureSettings,

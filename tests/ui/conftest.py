@@ -59,8 +59,8 @@ def renamed(line: dict[str, Any], number: int) -> dict[str, Any]:
 def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The health, evaluation and dataset pages of such a corpus, made by the platform itself."""
     from beatsight_core.dataset.index import dataset_key
-    from beatsight_core.dataset.page import write_dataset_page
-    from beatsight_core.evaluation.report import PAGE, evaluate
+    from beatsight_core.dataset.page.dataset_page import write_dataset_page
+    from beatsight_core.evaluation.evaluate import PAGE, evaluate
     from beatsight_core.health.report import run_health
 
     core = corpus_of_core()

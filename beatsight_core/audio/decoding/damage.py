@@ -9,8 +9,8 @@ pages or frames breaks and goes on, the proof ends. Nothing is broken where the 
 import zlib
 from typing import BinaryIO
 
-from beatsight_core.audio.header import Header
-from beatsight_core.audio.mp3 import first_frame, frame_at, frames_from, note_in
+from beatsight_core.audio.headers.header import Header
+from beatsight_core.audio.headers.mp3 import first_frame, frame_at, frames_from, note_in
 
 _OPUS_HZ = 48_000
 """What Opus counts in, whatever its rate."""

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from beatsight_core.audio.ending import Ending, ending_of
-from beatsight_core.audio.frames import (
+from beatsight_core.audio.decoding.ending import Ending, ending_of
+from beatsight_core.audio.decoding.frames import (
     FailedError,
     Frames,
     are_samples,
@@ -25,9 +25,9 @@ from beatsight_core.audio.frames import (
     read_on,
     to_mono,
 )
-from beatsight_core.audio.header import Header, Opened, open_audio
-from beatsight_core.audio.resample import Resampler, Samples16, SamplesFloat
-from beatsight_core.audio.source import UnusableAudioError
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError
+from beatsight_core.audio.decoding.resample import Resampler, Samples16, SamplesFloat
+from beatsight_core.audio.headers.header import Header, Opened, open_audio
 
 Heard = Callable[[Frames, Samples16 | SamplesFloat], None]
 """Takes a block of frames, (n,) or (n, channels), and mono of it."""

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from beatsight_core.audio.damage import proven_frames
-from beatsight_core.audio.header import Header
+from beatsight_core.audio.decoding.damage import proven_frames
+from beatsight_core.audio.headers.header import Header
 
 
 @dataclass(frozen=True, slots=True)

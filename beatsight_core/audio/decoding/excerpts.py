@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from beatsight_core.audio.frames import BLOCK_FRAMES, are_samples, picked_channel, read_frames, to_mono
-from beatsight_core.audio.header import open_audio, reaches_its_end
-from beatsight_core.audio.resample import Samples16, to_pcm16
+from beatsight_core.audio.decoding.frames import BLOCK_FRAMES, are_samples, picked_channel, read_frames, to_mono
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError, decoding
+from beatsight_core.audio.decoding.resample import Samples16, to_pcm16
+from beatsight_core.audio.headers.header import open_audio, reaches_its_end
 from beatsight_core.audio.slicing import Spans
-from beatsight_core.audio.source import UnusableAudioError, decoding
 
 LEAST_BYTES = 16 << 20
 """A smaller file is read and decoded whole in a moment."""

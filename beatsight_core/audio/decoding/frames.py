@@ -7,10 +7,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.audio.header import Opened, open_audio
-from beatsight_core.audio.limits import GREATEST_SAMPLE
-from beatsight_core.audio.resample import Samples16, SamplesFloat
-from beatsight_core.audio.source import UnusableAudioError, decoding
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError, decoding
+from beatsight_core.audio.decoding.resample import Samples16, SamplesFloat
+from beatsight_core.audio.headers.header import Opened, open_audio
+from beatsight_core.audio.headers.header_limits import GREATEST_SAMPLE
 
 BLOCK_FRAMES = 1 << 17
 """Frames decoded at once, where there are few channels."""

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import soundfile as sf
 
-from beatsight_core.audio.quiet import put_stderr_back, turn_stderr_away
+from beatsight_core.audio.decoding.quiet import put_stderr_back, turn_stderr_away
 from beatsight_core.errors import AudioError
 
 HEADER_READS = 1 << 17

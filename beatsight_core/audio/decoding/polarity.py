@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beatsight_core.audio.frames import Frames
-from beatsight_core.audio.resample import Samples16, SamplesFloat
+from beatsight_core.audio.decoding.frames import Frames
+from beatsight_core.audio.decoding.resample import Samples16, SamplesFloat
 
 CANCELLED = 'its channels cancel each other (opposite polarity); channel = "left" of its source set hears one'
 

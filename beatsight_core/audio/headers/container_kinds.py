@@ -7,9 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import BinaryIO
 
-from beatsight_core.audio import mp3
-from beatsight_core.audio.containers import MOST_CHUNKS, Container, Samples, chunks, container_of, stands_for_unknown
-from beatsight_core.audio.limits import Facts
+from beatsight_core.audio.headers import mp3
+from beatsight_core.audio.headers.containers import (
+    MOST_CHUNKS,
+    Container,
+    Samples,
+    chunks,
+    container_of,
+    stands_for_unknown,
+)
+from beatsight_core.audio.headers.header_limits import Facts
 
 _WAV_CODES = (0x0001, 0x0003, 0xFFFE)  # PCM, float, extensible: a header has their bits
 _AIFF_CODES = ("", "NONE", "twos", "sowt", "fl32", "FL32", "fl64", "FL64", "in24", "in32")

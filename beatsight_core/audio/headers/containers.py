@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from beatsight_core.audio.limits import Facts
+from beatsight_core.audio.headers.header_limits import Facts
 
 MOST_CHUNKS = 10_000
 """Chunks that are looked at on the way to the samples."""

@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 import soundfile as sf
 
-from beatsight_core.audio.container_kinds import read_container
-from beatsight_core.audio.containers import Container
-from beatsight_core.audio.limits import MAX_FRAMES, Facts
-from beatsight_core.audio.source import Source, UnusableAudioError, decoding
+from beatsight_core.audio.decoding.opened_file import Source, UnusableAudioError, decoding
+from beatsight_core.audio.headers.container_kinds import read_container
+from beatsight_core.audio.headers.containers import Container
+from beatsight_core.audio.headers.header_limits import MAX_FRAMES, Facts
 
 _SAMPLE_BYTES = {
     "PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "PCM_32": 4, "FLOAT": 4, "DOUBLE": 8, "ULAW": 1, "ALAW": 1,

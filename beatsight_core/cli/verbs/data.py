@@ -23,7 +23,7 @@ def verify(session: Session, manifest: str, limit: int | None, deep: bool) -> in
 
     Exit 1 if a source set has no mounted root or not one clip, or if too many lines are refused.
     """
-    from beatsight_core.dataset.verify import verify_manifest
+    from beatsight_core.dataset.verify_export import verify_manifest
     from beatsight_core.health.verification import judge_verification
 
     result = verify_manifest(session.settings, manifest, limit=limit, deep=deep, progress=session.progress)
@@ -54,7 +54,7 @@ def export(
     """Export the clips of MANIFEST as Parquet shards; only what is not there yet is written."""
     from beatsight_core.dataset.export import export_dataset
     from beatsight_core.dataset.index import dataset_key
-    from beatsight_core.dataset.verify import check_dataset
+    from beatsight_core.dataset.verify_export import check_dataset
 
     if check or heal:
         key = dataset_key(session.settings, manifest)
@@ -100,7 +100,7 @@ def judge(session: Session, manifest: str) -> int:
 @verb
 def bless(session: Session, manifest: str, why: str | None) -> int:
     """Make the health report of MANIFEST the baseline: later reports may not fall far behind it."""
-    from beatsight_core.health.bless import bless as carry_out
+    from beatsight_core.health.approve import bless as carry_out
 
     session.show(carry_out(session.settings, manifest, why=why).to_json(), _show_blessing)
     return 0
@@ -120,7 +120,7 @@ def features(session: Session, manifest: str, *, sources: tuple[str, ...], devic
     """Compute the features of every clip of MANIFEST that has none yet."""
     from beatsight_core.compute.hold import device_for
     from beatsight_core.features.build import build_features
-    from beatsight_core.features.verify import check_features
+    from beatsight_core.features.verify_cache import check_features
 
     options: dict[str, Any] = {"source_sets": sources or None, "progress": session.progress}
     with device_for("cpu" if check and not heal else device, {"verb": "features"}) as held:

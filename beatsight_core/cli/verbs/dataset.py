@@ -24,7 +24,7 @@ def dataset() -> None:
 @verb
 def ls(session: Session) -> int:
     """List all datasets: what they hold, when they were made, which runs learned from them."""
-    from beatsight_core.shelf.listing import list_datasets
+    from beatsight_core.storage.listing import list_datasets
 
     session.show(list_datasets(session.settings).to_json(), _show_list)
     return 0
@@ -36,8 +36,8 @@ def ls(session: Session) -> int:
 @verb
 def show(session: Session, dataset: str, html: bool, all_shards: bool) -> int:
     """Show one DATASET: splits, labels, hits without a clip, shards and who shares them."""
-    from beatsight_core.dataset.page import write_dataset_page
-    from beatsight_core.shelf.detail import describe_dataset
+    from beatsight_core.dataset.page.dataset_page import write_dataset_page
+    from beatsight_core.storage.detail import describe_dataset
 
     described = describe_dataset(session.settings, dataset)
     if html:
@@ -49,7 +49,7 @@ def show(session: Session, dataset: str, html: bool, all_shards: bool) -> int:
 @verb
 def du(session: Session) -> int:
     """Say how many bytes each dataset takes: in all, shared with others, its own alone; and what no dataset holds."""
-    from beatsight_core.shelf.listing import disk_use
+    from beatsight_core.storage.listing import disk_use
 
     session.show(disk_use(session.settings).to_json(), _show_use)
     return 0
@@ -60,7 +60,7 @@ def du(session: Session) -> int:
 @verb
 def prune(session: Session, specs: bool, really: bool) -> int:
     """Remove shards that no dataset names, their features, and what killed writers left."""
-    from beatsight_core.shelf.prune import prune as carry_out
+    from beatsight_core.storage.prune import prune as carry_out
 
     result = carry_out(session.settings, specs=specs, really=really, progress=session.progress)
     session.show(result.to_json(), _show_prune)
@@ -73,7 +73,7 @@ def prune(session: Session, specs: bool, really: bool) -> int:
 @verb
 def rm(session: Session, dataset: str, used: bool, really: bool) -> int:
     """Take a DATASET off the shelf: its indexes and its page. `prune` then frees what nothing else names."""
-    from beatsight_core.shelf.removal import remove_dataset
+    from beatsight_core.storage.removal import remove_dataset
 
     session.show(remove_dataset(session.settings, dataset, used=used, really=really).to_json(), _show_removal)
     return 0

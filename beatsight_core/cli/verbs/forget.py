@@ -20,8 +20,8 @@ def retry(session: Session, manifest: str) -> int:
     """
     from beatsight_core.errors import UsageError
     from beatsight_core.manifest.identity import manifest_key, resolve_manifest
-    from beatsight_core.manifest.inbox import inbox_file
-    from beatsight_core.manifest.wishes import wish_retry
+    from beatsight_core.manifest.inbox.entries import inbox_file
+    from beatsight_core.manifest.inbox.requests import wish_retry
 
     path = resolve_manifest(session.settings, manifest)
     key = manifest_key(path)
@@ -52,7 +52,7 @@ def forget(
     taken up again until it changes or `beatsight manifest retry` asks for it.
     """
     from beatsight_core.cli.partition import Partitions
-    from beatsight_core.shelf.forget import find_key, forget_manifest, require_unused
+    from beatsight_core.storage.forget import find_key, forget_manifest, require_unused
 
     settings = session.settings
     partitions = Partitions(settings, manifest)

@@ -18,7 +18,7 @@ def judge(session: Session, run: str, probe: bool, device: str) -> int:
     `promote` judges a run that has no record. One whose record is altered or stale it refuses: see why, then use this.
     """
     from beatsight_core.compute.hold import device_for
-    from beatsight_core.promotion.criteria import judge as hold_against
+    from beatsight_core.promotion.judge import judge as hold_against
     from beatsight_core.promotion.probe_record import judge_probe
 
     with device_for(device, {"verb": "judge", "run": run}, small=True) as held:
@@ -32,7 +32,7 @@ def judge(session: Session, run: str, probe: bool, device: str) -> int:
 
 
 def _show(result: dict[str, Any]) -> None:
-    from beatsight_core.promotion.rules import setting_of
+    from beatsight_core.promotion.criteria import setting_of
 
     verdict = "meets every criterion" if result["passed"] else f"fails {', '.join(result['failed'])}"
     text.headline(f"{result['run_id']} {verdict}")

@@ -6,9 +6,9 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
-from beatsight_core.cli.forget import forget, retry
 from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
+from beatsight_core.cli.verbs.forget import forget, retry
 
 _LISTED = 20
 """Rows of a long table that a terminal gets."""
@@ -23,9 +23,9 @@ def manifest() -> None:
 @verb
 def check(session: Session, manifest: str) -> int:
     """Read MANIFEST into the catalog and say what was kept and what was rejected, and why; exit 1 if it is too much."""
-    from beatsight_core.health.profiles import profile_of
+    from beatsight_core.gates.corpus_limits import profile_of
     from beatsight_core.health.reject_gate import reject_gate
-    from beatsight_core.manifest.reader import build_catalog
+    from beatsight_core.manifest.read_manifest import build_catalog
     from beatsight_core.manifest.refused import refused_figures
     from beatsight_core.manifest.sampling import read_sampling
 
@@ -48,7 +48,7 @@ def stats(session: Session, manifest: str) -> int:
 
     A terminal shows the greatest sessions and techniques; --json gives all.
     """
-    from beatsight_core.manifest.looking import catalog_to_look_at
+    from beatsight_core.manifest.read_only import catalog_to_look_at
     from beatsight_core.manifest.sampling import read_sampling
     from beatsight_core.manifest.stats import manifest_stats
 
@@ -62,8 +62,8 @@ def stats(session: Session, manifest: str) -> int:
 @verb
 def diff(session: Session, old: str, new: str) -> int:
     """Say what manifest NEW adds, drops and changes over OLD."""
-    from beatsight_core.manifest.compare import compare_catalogs
-    from beatsight_core.manifest.looking import catalog_to_look_at
+    from beatsight_core.manifest.compare_manifests import compare_catalogs
+    from beatsight_core.manifest.read_only import catalog_to_look_at
 
     before, after = (catalog_to_look_at(session.settings, ref, progress=session.progress) for ref in (old, new))
     session.show(compare_catalogs(before, after).to_json(), _show_diff)

@@ -7,10 +7,10 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
-from beatsight_core.cli.judgement import show_probe
 from beatsight_core.cli.number_type import FiniteRange
 from beatsight_core.cli.path_type import OUTPUT_PATH, PATH
 from beatsight_core.cli.verb import Session, verb
+from beatsight_core.cli.verbs.judgement import show_probe
 from beatsight_core.errors import UsageError
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import CHANNELS
@@ -54,7 +54,7 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     from beatsight_core.dataset.index import dataset_key
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.promotion.probe_record import PROBE_PRESET, judge_probe
-    from beatsight_core.training.presets import load_preset
+    from beatsight_core.runs.presets import load_preset
     from beatsight_core.training.run import Terms
     from beatsight_core.training.run import train as run
 
@@ -95,7 +95,7 @@ def evaluate(
     It is compared on the same hits with the run of its preset before it and with the champion.
     """
     from beatsight_core.compute.hold import device_for
-    from beatsight_core.evaluation.report import evaluate as judge
+    from beatsight_core.evaluation.evaluate import evaluate as judge
 
     with device_for(device, {"verb": "evaluate", "run": run}) as held:
         result = judge(

@@ -22,7 +22,7 @@ from beatsight_core.process_groups import signal_group, wait_for_others
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import LAYOUT_VARIABLES, Settings, load_settings
 from beatsight_core.sockets import service_environment
-from beatsight_core.training.interrupts import StopRequest, stop_on_signals
+from beatsight_core.training.machine.interrupts import StopRequest, stop_on_signals
 
 DEMO_FOLDER = "demo-data"
 _LOOK_S = 0.2
@@ -185,7 +185,7 @@ def _short_sockets() -> dict[str, str]:
 
 def _outcome(settings: Settings) -> dict[str, Any]:
     """What the graph left behind, read back from the disk."""
-    from beatsight_core.promotion.model_list import list_models
+    from beatsight_core.promotion.version.model_list import list_models
 
     reports = [*settings.health_dir.glob("*/report.html"), *settings.metrics_dir.glob("*/*/report.html")]
     return {

@@ -20,7 +20,7 @@ def recast(session: Session, manifest: str, *, rounds: int, seed: int, source_se
 
     Sessions that validate or calibrate are not touched, and all new ones train. Merge both manifests to train on them.
     """
-    from beatsight_core.demo.recast import recast_manifest
+    from beatsight_core.recast.recast import recast_manifest
 
     result = recast_manifest(
         session.settings, manifest, rounds=rounds, seed=seed, source_set=source_set, workers=workers,

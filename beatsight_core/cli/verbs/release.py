@@ -18,10 +18,10 @@ from beatsight_core.cli.verb import Session, verb
 def promote(session: Session, run: str, force: str | None, device: str, dry_run: bool) -> int:
     """Judge RUN by the promotion criteria and make it the champion if it passes; exit 1 if it does not."""
     from beatsight_core.compute.hold import device_for
-    from beatsight_core.promotion.criteria import judged
+    from beatsight_core.promotion.judge import judged
     from beatsight_core.promotion.preview import preview_promotion
-    from beatsight_core.promotion.registry import promote as release
-    from beatsight_core.promotion.registry import reason_given
+    from beatsight_core.promotion.promote import promote as release
+    from beatsight_core.promotion.promote import reason_given
 
     force = reason_given(force)
     with device_for(device, {"verb": "promote", "run": run}, small=True) as held:
@@ -47,7 +47,7 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
 @verb
 def rollback(session: Session, version: str | None, why: str | None, dry_run: bool) -> int:
     """Make the previous champion, or VERSION, the champion again."""
-    from beatsight_core.promotion.registry import rollback as back
+    from beatsight_core.promotion.promote import rollback as back
 
     if version is None:  # done already, the same words would go one version further
         session.after_interrupt = "`beatsight models` says which version is in use, and whether to roll back again"
@@ -63,8 +63,8 @@ def ls(session: Session, apply: bool) -> int:
     The list changes nothing. It tells which external files, named in [release], do not say what they should; --apply
     writes them, shows every line that changes, and keeps a copy of each configuration as it was.
     """
-    from beatsight_core.promotion.model_list import list_models
-    from beatsight_core.promotion.registry import apply_pending
+    from beatsight_core.promotion.promote import apply_pending
+    from beatsight_core.promotion.version.model_list import list_models
 
     if apply:
         session.show(apply_pending(session.settings).to_json(), _show_applied)
@@ -88,7 +88,7 @@ models = click.Group("models", callback=_list_unless_told, params=ls.params, hel
 @verb
 def export(session: Session, model: str | None, to: Path) -> int:
     """Write MODEL (a version or a run; default: the champion) as safetensors, .pth and ONNX, and check each form."""
-    from beatsight_core.promotion.delivery import export_model
+    from beatsight_core.promotion.delivery.deliver import export_model
 
     session.show(export_model(session.settings, model, to).to_json(), _show_delivery)
     return 0
@@ -105,9 +105,9 @@ def archive(session: Session, run: str | None, verify: bool) -> int:
 
     With --verify, RUN may also be an archive's folder or a day; without it all archives are looked at.
     """
-    from beatsight_core.promotion.archive import archive_run
-    from beatsight_core.promotion.archive_check import check_archives
-    from beatsight_core.promotion.external_files import places_to_tell
+    from beatsight_core.promotion.archive.check_archive import check_archives
+    from beatsight_core.promotion.archive.write_archive import archive_run
+    from beatsight_core.promotion.external.external_files import places_to_tell
 
     if verify:
         checks = check_archives(session.settings, run)
@@ -121,7 +121,7 @@ def archive(session: Session, run: str | None, verify: bool) -> int:
 
 
 def _show_promotion(result: dict[str, Any]) -> None:
-    from beatsight_core.promotion.rules import UNFORCEABLE
+    from beatsight_core.promotion.criteria import UNFORCEABLE
 
     dry_run = result.get("dry_run", False)
     said = f"would be version {result['version']}" if dry_run else "is refused"

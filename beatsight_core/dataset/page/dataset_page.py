@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.dataset.example_cards import Clip, card_groups, clips_within
-from beatsight_core.dataset.examples import choose_examples
-from beatsight_core.dataset.figures import SPLITS, dataset_figures, label_counts
 from beatsight_core.dataset.index import Index, index_paths, read_index
+from beatsight_core.dataset.page.example_cards import Clip, card_groups, clips_within
+from beatsight_core.dataset.page.examples import choose_examples
+from beatsight_core.dataset.page.figures import SPLITS, dataset_figures, label_counts
 from beatsight_core.errors import BeatSightError, DatasetError
 from beatsight_core.files import digest_json, read_json, write_json, write_text
 from beatsight_core.leftovers import remove_leftovers

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from beatsight_core.dataset.examples import Example, example_sound
+from beatsight_core.dataset.page.examples import Example, example_sound
 from beatsight_core.pages.formats import shown
 from beatsight_core.pages.spectrogram import spectrogram
 from beatsight_core.settings import Settings

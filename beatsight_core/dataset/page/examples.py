@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import soundfile as sf
 from numpy.typing import NDArray
 
-from beatsight_core.audio.decode import decode
-from beatsight_core.audio.resample import to_pcm16
-from beatsight_core.dataset.figures import broken_shard
-from beatsight_core.dataset.schema import shard_name
+from beatsight_core.audio.decoding.decode import decode
+from beatsight_core.audio.decoding.resample import to_pcm16
+from beatsight_core.dataset.page.figures import broken_shard
+from beatsight_core.dataset.shards.schema import shard_name
 from beatsight_core.settings import Settings
 
 _COLUMNS = (

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from beatsight_core.dataset.index import Index, dataset_digest
-from beatsight_core.dataset.schema import shard_name
+from beatsight_core.dataset.shards.schema import shard_name
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import plain_file
 from beatsight_core.settings import Settings

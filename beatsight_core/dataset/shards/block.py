@@ -13,9 +13,9 @@ import pyarrow as pa
 import soundfile as sf
 from numpy.typing import NDArray
 
-from beatsight_core.audio.resample import FULL_SCALE
+from beatsight_core.audio.decoding.resample import FULL_SCALE
 from beatsight_core.audio.slicing import Window
-from beatsight_core.dataset.schema import ROW_GROUP, SILENCE_DBFS, WAV_HEADER_BYTES
+from beatsight_core.dataset.shards.schema import ROW_GROUP, SILENCE_DBFS, WAV_HEADER_BYTES
 
 _HEADER_SAMPLES = WAV_HEADER_BYTES // 2
 

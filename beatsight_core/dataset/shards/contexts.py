@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from beatsight_core.audio.slicing import Window
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.read_manifest import Catalog
 
 MAX_CONTEXT_MS = 10_000.0
 """No line of a manifest gets more than this on either side."""

@@ -13,17 +13,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from beatsight_core.audio.decode import MonoBlocks, open_blocks
-from beatsight_core.audio.ending import Ending
-from beatsight_core.audio.excerpts import decode_ranges, exact_frames, needed_ranges, worth_seeking
-from beatsight_core.audio.frames import sounds_in_a_channel
-from beatsight_core.audio.polarity import CANCELLED
-from beatsight_core.audio.resample import Resampler, Samples16
+from beatsight_core.audio.decoding.decode import MonoBlocks, open_blocks
+from beatsight_core.audio.decoding.ending import Ending
+from beatsight_core.audio.decoding.excerpts import decode_ranges, exact_frames, needed_ranges, worth_seeking
+from beatsight_core.audio.decoding.frames import sounds_in_a_channel
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError
+from beatsight_core.audio.decoding.polarity import CANCELLED
+from beatsight_core.audio.decoding.resample import Resampler, Samples16
 from beatsight_core.audio.slicing import Spans, clip_spans, onset_samples, reach
-from beatsight_core.audio.source import UnusableAudioError
-from beatsight_core.dataset.reel import Reel
-from beatsight_core.dataset.schema import ClipSpec
-from beatsight_core.dataset.unit_audio import SourceFile
+from beatsight_core.dataset.shards.reel import Reel
+from beatsight_core.dataset.shards.schema import ClipSpec
+from beatsight_core.dataset.shards.unit_audio import SourceFile
 from beatsight_core.units import samples_to_seconds
 
 Clip = NDArray[np.int16]

@@ -7,7 +7,7 @@ that does not have to be.
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.audio.resample import Samples16
+from beatsight_core.audio.decoding.resample import Samples16
 from beatsight_core.audio.slicing import Spans, views
 
 HELD_SAMPLES = 1 << 22

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beatsight_core.dataset.plan import Unit
-from beatsight_core.dataset.schema import HIT_COLUMNS, HIT_ROWS, WINDOW_FIELDS
+from beatsight_core.dataset.export_plan import Unit
+from beatsight_core.dataset.shards.schema import HIT_COLUMNS, HIT_ROWS, WINDOW_FIELDS
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import storage_errors
 

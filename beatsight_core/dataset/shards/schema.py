@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from beatsight_core.audio.resample import RESAMPLER
+from beatsight_core.audio.decoding.resample import RESAMPLER
 from beatsight_core.audio.slicing import Window
 from beatsight_core.files import DIGEST_HEX
 from beatsight_core.settings import Settings

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beatsight_core.dataset.block import ClipBlock, VariedBlock
-from beatsight_core.dataset.cutting import Cut, Known, Loss, SecondThoughtError, cut_file, takes_parts
-from beatsight_core.dataset.plan import ShardNames, shard_names
-from beatsight_core.dataset.schema import (
+from beatsight_core.dataset.export_plan import ShardNames, shard_names
+from beatsight_core.dataset.shards.block import ClipBlock, VariedBlock
+from beatsight_core.dataset.shards.cutting import Cut, Known, Loss, SecondThoughtError, cut_file, takes_parts
+from beatsight_core.dataset.shards.schema import (
     FILE_KEY,
     HIT_ROWS,
     ROW_GROUP,
@@ -30,8 +30,8 @@ from beatsight_core.dataset.schema import (
     schema_with_features,
     shard_name,
 )
-from beatsight_core.dataset.unit_audio import FileJob, SourceFile, read_unit
-from beatsight_core.dataset.writeback import early_writing
+from beatsight_core.dataset.shards.unit_audio import FileJob, SourceFile, read_unit
+from beatsight_core.dataset.shards.writeback import early_writing
 from beatsight_core.errors import StorageError
 from beatsight_core.files import atomic_path, put_if_absent, sha256_file, storage_errors
 from beatsight_core.leftovers import temporary_path

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.dataset.examples import Example, example_sound
+from beatsight_core.dataset.page.examples import Example, example_sound
 from beatsight_core.dataset.reader import open_dataset
 from beatsight_core.features.cache import Features
 from beatsight_core.pages.raster import raster

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beatsight_core.evaluation.clips import HitClip
 from beatsight_core.evaluation.confusion import met
-from beatsight_core.evaluation.page_against import comparisons
-from beatsight_core.evaluation.page_mistakes import mistake_cards, mistake_shelves, suspect_cards
+from beatsight_core.evaluation.page.clips import HitClip
+from beatsight_core.evaluation.page.comparison_parts import comparisons
+from beatsight_core.evaluation.page.mistake_cards import mistake_cards, mistake_shelves, suspect_cards
 from beatsight_core.pages.page import render_page
 
 FEW_SESSIONS = 10
@@ -26,7 +26,7 @@ def evaluation_page(
     """The report of one evaluation as a whole HTML document.
 
     Args:
-        content: From `report.measure`: what `metrics.json` holds, with confusion and mistakes beside.
+        content: From `evaluate.measure`: what `metrics.json` holds, with confusion and mistakes beside.
         history: The run's epochs, with `train_loss` and `val_loss`.
         clips: Of mistakes, by their `row`.
     """

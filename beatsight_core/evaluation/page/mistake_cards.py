@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beatsight_core.evaluation.clips import HitClip
+from beatsight_core.evaluation.page.clips import HitClip
 
 
 def mistake_cards(rows: Sequence[Mapping[str, Any]], clips: Mapping[int, HitClip]) -> list[dict[str, Any]]:

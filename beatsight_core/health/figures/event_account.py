@@ -15,13 +15,13 @@ import polars as pl
 
 from beatsight_core.audio.inventory import Inventory
 from beatsight_core.audio.roots import Status
-from beatsight_core.dataset.figures import broken_shard
 from beatsight_core.dataset.index import Index, index_paths, read_index
-from beatsight_core.dataset.schema import shard_name
-from beatsight_core.dataset.shard import REASONS
+from beatsight_core.dataset.page.figures import broken_shard
+from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.shards.write_shard import REASONS
 from beatsight_core.files import plain_file
-from beatsight_core.health.event_figures import id_mark
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.health.figures.event_figures import id_mark
+from beatsight_core.manifest.read_manifest import Catalog
 from beatsight_core.settings import Settings
 
 UNACCOUNTED = "unaccounted"

@@ -5,10 +5,10 @@ from typing import Any
 import polars as pl
 
 from beatsight_core.dataset.index import Index, dataset_digest, index_paths, read_index
-from beatsight_core.dataset.schema import shard_name
+from beatsight_core.dataset.shards.schema import shard_name
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import plain_file
-from beatsight_core.health.event_figures import bin_of, histogram
+from beatsight_core.health.figures.event_figures import bin_of, histogram
 from beatsight_core.settings import Settings
 
 PEAK_EDGES = tuple(range(-60, 1, 4))

@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from beatsight_core.health.balance import SPLITS, balance
-from beatsight_core.health.event_figures import bin_of, by_value, histogram, id_mark, nested, total
+from beatsight_core.health.figures.event_figures import bin_of, by_value, histogram, id_mark, nested, total
+from beatsight_core.health.figures.split_balance import SPLITS, balance
 from beatsight_core.taxonomy import Taxonomy
 
 GAP_EDGES_S = (0.0, 0.03, 0.05, 0.08, 0.12, 0.18, 0.28, 0.5, 1.0, 2.0, 5.0, 3600.0)

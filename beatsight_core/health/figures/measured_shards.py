@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beatsight_core.audio.decode import decode
-from beatsight_core.audio.resample import to_pcm16
-from beatsight_core.dataset.figures import broken_shard
-from beatsight_core.dataset.schema import WAV_HEADER_BYTES, shard_name
+from beatsight_core.audio.decoding.decode import decode
+from beatsight_core.audio.decoding.resample import to_pcm16
+from beatsight_core.dataset.page.figures import broken_shard
+from beatsight_core.dataset.shards.schema import WAV_HEADER_BYTES, shard_name
 from beatsight_core.errors import AudioError
 from beatsight_core.files import atomic_path, digest_json, unless_read_only
-from beatsight_core.health import sound_measures as measures
+from beatsight_core.health.figures import sound_measures as measures
 from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.settings import Settings
 

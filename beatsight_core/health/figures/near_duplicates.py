@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beatsight_core.health.sound_measures import BANDS, PRINT_STEP_DB, TIMES
+from beatsight_core.health.figures.sound_measures import BANDS, PRINT_STEP_DB, TIMES
 
 CLOSE_DB = 1.0
 MOST_COMPARED = 4096

@@ -16,8 +16,8 @@ from typing import Any
 
 import polars as pl
 
-from beatsight_core.health.event_account import LISTED, Account, at_fault
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.health.figures.event_account import LISTED, Account, at_fault
+from beatsight_core.manifest.read_manifest import Catalog
 
 REFUSED, NOT_EXPORTED, IN_CLIPS, WITH_AUDIO = "refused", "not_exported", "in_clips", "with_audio"
 """What a line of the manifest can come to, beside the reasons for which an event is in no clip."""

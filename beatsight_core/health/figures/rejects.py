@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.read_manifest import Catalog
 from beatsight_core.manifest.refused import refused_figures
 
 LISTED = 50

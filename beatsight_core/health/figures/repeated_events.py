@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.manifest.read_manifest import Catalog
 
 LISTED = 20
 _BETWEEN = "\x1f"

@@ -13,13 +13,13 @@ from typing import Any
 import polars as pl
 
 from beatsight_core.dataset.index import Index
-from beatsight_core.dataset.schema import ROW_GROUP
+from beatsight_core.dataset.shards.schema import ROW_GROUP
 from beatsight_core.files import digest_json
-from beatsight_core.health import session_shifts as shifts
-from beatsight_core.health.measured_shards import kept
-from beatsight_core.health.session_shifts import Shift, measure_shift
-from beatsight_core.health.timed_shards import SCHEMA as CLIP_SCHEMA
-from beatsight_core.health.timed_shards import strengths_of, timed
+from beatsight_core.health.figures import session_shifts as shifts
+from beatsight_core.health.figures.measured_shards import kept
+from beatsight_core.health.figures.session_shifts import Shift, measure_shift
+from beatsight_core.health.figures.timed_shards import SCHEMA as CLIP_SCHEMA
+from beatsight_core.health.figures.timed_shards import strengths_of, timed
 from beatsight_core.settings import Settings
 
 MOST_GROUPS = 128

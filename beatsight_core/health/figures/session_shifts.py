@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.health.onset_strength import BEFORE_MS, BINS, BLOCK_MS, DELAY_MS
+from beatsight_core.health.figures.onset_strength import BEFORE_MS, BINS, BLOCK_MS, DELAY_MS
 
 FEWEST = 8
 """With fewer clips nothing is said of a recording."""

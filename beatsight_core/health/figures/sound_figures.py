@@ -11,11 +11,11 @@ import numpy as np
 import polars as pl
 
 from beatsight_core.dataset.index import Index, index_paths, read_index
-from beatsight_core.dataset.schema import ROW_GROUP
+from beatsight_core.dataset.shards.schema import ROW_GROUP
 from beatsight_core.files import digest_json
-from beatsight_core.health.measured_shards import SCHEMA, measured
-from beatsight_core.health.near_duplicates import near_duplicates
-from beatsight_core.health.session_figures import session_figures
+from beatsight_core.health.figures.measured_shards import SCHEMA, measured
+from beatsight_core.health.figures.near_duplicates import near_duplicates
+from beatsight_core.health.figures.session_figures import session_figures
 from beatsight_core.settings import Settings
 
 CLIPS_PER_SOURCE = 1024

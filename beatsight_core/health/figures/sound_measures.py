@@ -9,7 +9,7 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.audio.resample import FULL_SCALE
+from beatsight_core.audio.decoding.resample import FULL_SCALE
 
 CLIPPED_LEVEL = 0.999
 CLIPPED_RUN = 3

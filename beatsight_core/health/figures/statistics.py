@@ -10,14 +10,14 @@ import polars as pl
 
 from beatsight_core.audio.inventory import Inventory
 from beatsight_core.errors import DatasetError
-from beatsight_core.health.duplicates import duplicates
-from beatsight_core.health.event_account import Account
-from beatsight_core.health.event_figures import event_figures, event_plans
-from beatsight_core.health.hit_figures import hit_figures, hit_plans
-from beatsight_core.health.leakage import leakage
-from beatsight_core.health.reconciliation import account_checks, reconcile, whereabouts
-from beatsight_core.health.rejects import rejects
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.health.figures.event_account import Account
+from beatsight_core.health.figures.event_figures import event_figures, event_plans
+from beatsight_core.health.figures.hit_figures import hit_figures, hit_plans
+from beatsight_core.health.figures.leakage import leakage
+from beatsight_core.health.figures.reconciliation import account_checks, reconcile, whereabouts
+from beatsight_core.health.figures.rejects import rejects
+from beatsight_core.health.figures.repeated_events import duplicates
+from beatsight_core.manifest.read_manifest import Catalog
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
 

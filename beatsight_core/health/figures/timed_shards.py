@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from beatsight_core.health.measured_shards import alike, chosen_groups, kept, samples_of
-from beatsight_core.health.onset_strength import BINS, strengths
+from beatsight_core.health.figures.measured_shards import alike, chosen_groups, kept, samples_of
+from beatsight_core.health.figures.onset_strength import BINS, strengths
 from beatsight_core.settings import Settings
 
 FORMAT = 1

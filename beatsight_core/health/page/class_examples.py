@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from beatsight_core.dataset.example_cards import card_groups, clips_within
-from beatsight_core.dataset.examples import choose_examples
-from beatsight_core.dataset.figures import dataset_figures, label_counts
 from beatsight_core.dataset.index import index_paths, read_index
+from beatsight_core.dataset.page.example_cards import card_groups, clips_within
+from beatsight_core.dataset.page.examples import choose_examples
+from beatsight_core.dataset.page.figures import dataset_figures, label_counts
 from beatsight_core.settings import Settings
 
 PER_CLASS = 2

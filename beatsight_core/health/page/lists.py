@@ -14,8 +14,8 @@ import orjson
 import polars as pl
 
 from beatsight_core.files import atomic_path, sha256_file, storage_errors
-from beatsight_core.health.event_account import Account
-from beatsight_core.manifest.reader import Catalog
+from beatsight_core.health.figures.event_account import Account
+from beatsight_core.manifest.read_manifest import Catalog
 
 _BLOCK = 50_000
 HEAD = 20

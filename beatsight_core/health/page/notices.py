@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from beatsight_core.health.balance import unvalidated
-from beatsight_core.health.sound_figures import FEWEST
+from beatsight_core.health.figures.sound_figures import FEWEST
+from beatsight_core.health.figures.split_balance import unvalidated
 from beatsight_core.manifest.shifts import corrections_notice
 from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.pages.formats import shown

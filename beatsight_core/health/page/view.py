@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from beatsight_core.health.view_sources import source_view
+from beatsight_core.health.page.view_sources import source_view
 from beatsight_core.pages.formats import count, duration, shown
 
 _GROUPS = {

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from beatsight_core.health.session_figures import judged_sessions, out_of_time
-from beatsight_core.health.session_shifts import DRIFTS
+from beatsight_core.health.figures.session_figures import judged_sessions, out_of_time
+from beatsight_core.health.figures.session_shifts import DRIFTS
 from beatsight_core.pages.formats import shown
 
 TONES = ("tone-1", "tone-2", "tone-3", "tone-4", "tone-5", "tone-6")

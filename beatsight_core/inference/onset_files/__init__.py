@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.errors import InputError
+from beatsight_core.inference.onset_files.file_text import text_of
 from beatsight_core.inference.onset_files.json_files import times_of_json
 from beatsight_core.inference.onset_files.sonic_visualiser import times_of_layer
-from beatsight_core.inference.onset_files.source import text_of
 from beatsight_core.inference.onset_files.table import times_of_lines
 
 __all__ = ["read_onsets"]

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 
 from beatsight_core.errors import InputError
-from beatsight_core.inference.onset_files.names import unit_of_name
+from beatsight_core.inference.onset_files.column_names import unit_of_name
 from beatsight_core.inference.onset_files.times import Unit, Written, not_a_time, require_clear, written
-from beatsight_core.manifest.repeated_keys import count_keys, line_may_repeat, repeated_key
+from beatsight_core.manifest.parsing.repeated_keys import count_keys, line_may_repeat, repeated_key
 
 _LISTS = ("onsets", "hits", "events", "notes", "beats")
 _NAMESPACES = ("onset", "note_midi", "note_hz", "note", "beat", "beat_position")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from beatsight_core.errors import InputError
-from beatsight_core.inference.onset_files.names import names_other_numbers, stated_rate, unit_of_name
+from beatsight_core.inference.onset_files.column_names import names_other_numbers, stated_rate, unit_of_name
 from beatsight_core.inference.onset_files.separators import cells_of, names_of, one_number_or_two, separator_of
 from beatsight_core.inference.onset_files.times import Unit, Written, not_a_time, require_clear, written
 

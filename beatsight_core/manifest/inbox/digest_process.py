@@ -1,4 +1,4 @@
-"""Digests a manifest in a process of its own: `python -m beatsight_core.manifest.digest FILE FOLDER`.
+"""Digests a manifest in a process of its own: `python -m beatsight_core.manifest.inbox.digest_process FILE FOLDER`.
 
 For files that take longer to read than the process lives that wants the digest. It is left in FOLDER, where all look
 for it (`identity.digest_memory`). Of several processes for one file all but the first end at once.

@@ -14,7 +14,7 @@ from pathlib import Path
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import storage_errors
 from beatsight_core.manifest.identity import inbox_manifests, manifest_key, manifest_stem, name_problem
-from beatsight_core.manifest.lines import SUFFIXES
+from beatsight_core.manifest.parsing.lines import SUFFIXES
 from beatsight_core.settings import Settings
 
 _OTHER_FORMS = (".json", ".ndjson", ".jl")

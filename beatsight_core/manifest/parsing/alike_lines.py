@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from beatsight_core.manifest.fields import Codes, DoubtError
-from beatsight_core.manifest.repeated_keys import count_keys, line_may_repeat, may_repeat, repeated_key
+from beatsight_core.manifest.parsing.fields import Codes, DoubtError
+from beatsight_core.manifest.parsing.repeated_keys import count_keys, line_may_repeat, may_repeat, repeated_key
 
 MOST_FRAMES = 0.25
 """New frames per line beyond which cutting does not pay."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from beatsight_core.manifest.repeated_keys import count_keys, line_may_repeat, repeated_key
+from beatsight_core.manifest.parsing.repeated_keys import count_keys, line_may_repeat, repeated_key
 from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy, taxonomy_named

@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from beatsight_core.manifest.checks import Rules
-from beatsight_core.manifest.lines import Chunk
-from beatsight_core.manifest.parsing import ChunkResult, Rejection, parse_lines
-from beatsight_core.manifest.repeats import Keys, text_keys
-from beatsight_core.manifest.spill import Spilled, spill
-from beatsight_core.manifest.tally import Tally
+from beatsight_core.manifest.catalog_counts import Tally
+from beatsight_core.manifest.parsing.checks import Rules
+from beatsight_core.manifest.parsing.lines import Chunk
+from beatsight_core.manifest.parsing.parse import ChunkResult, Rejection, parse_lines
+from beatsight_core.manifest.parsing.repeats import Keys, text_keys
+from beatsight_core.manifest.parsing.spill import Spilled, spill
 
 
 class Job(Protocol):

@@ -8,11 +8,11 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from beatsight_core.manifest import checks, fields
-from beatsight_core.manifest.checks import Rules
 from beatsight_core.manifest.events import EVENT_SCHEMA
-from beatsight_core.manifest.fields import Codes, DoubtError, TextColumn, Texts, Vocabulary
-from beatsight_core.manifest.frames import CutLines
+from beatsight_core.manifest.parsing import checks, fields
+from beatsight_core.manifest.parsing.alike_lines import CutLines
+from beatsight_core.manifest.parsing.checks import Rules
+from beatsight_core.manifest.parsing.fields import Codes, DoubtError, TextColumn, Texts, Vocabulary
 
 _ALWAYS = ("session_id", "source_set", "audio_path")
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from beatsight_core.manifest import checks
+from beatsight_core.manifest.parsing import checks
 from beatsight_core.taxonomy import VELOCITY_BUCKETS
 
 Floats = npt.NDArray[np.float64]

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from beatsight_core.errors import ManifestError
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.kinds import require_lines
+from beatsight_core.manifest.parsing.kinds import require_lines
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 """How a manifest's name ends."""

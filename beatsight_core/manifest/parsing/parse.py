@@ -1,6 +1,6 @@
 """Lines to columns: the fast ways for lines that are plainly valid, `checks` for those that are not.
 
-Events are taken in small blocks. Where lines share most of their text it is read once (`frames`); where they do not,
+Events are taken in small blocks. Where lines share most of their text it is read once (`alike_lines`); where they do not,
 each line is read, and then one field of all of them at a time. Whatever leaves a block in doubt makes it be read again
 line by line by `checks.read_event`, which rejects what is wrong and brings the rest into a form without doubt. All ways
 give the same columns.
@@ -17,13 +17,13 @@ import numpy.typing as npt
 import orjson
 import pyarrow as pa
 
-from beatsight_core.manifest import checks
-from beatsight_core.manifest.checks import RejectedError, Rules, UnknownLabels
-from beatsight_core.manifest.columns import Columns
-from beatsight_core.manifest.fields import DoubtError
-from beatsight_core.manifest.frames import Frames
-from beatsight_core.manifest.lines import MAX_LINE_BYTES, Ints, SolidLines, solid_lines
-from beatsight_core.manifest.repeated_keys import (
+from beatsight_core.manifest.parsing import checks
+from beatsight_core.manifest.parsing.alike_lines import Frames
+from beatsight_core.manifest.parsing.checks import RejectedError, Rules, UnknownLabels
+from beatsight_core.manifest.parsing.columns import Columns
+from beatsight_core.manifest.parsing.fields import DoubtError
+from beatsight_core.manifest.parsing.lines import MAX_LINE_BYTES, Ints, SolidLines, solid_lines
+from beatsight_core.manifest.parsing.repeated_keys import (
     count_event_keys,
     count_keys,
     line_may_repeat,

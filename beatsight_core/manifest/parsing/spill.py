@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from beatsight_core.manifest.catalog_counts import dictionary_parts
 from beatsight_core.manifest.hits import EVENT_COLUMNS
-from beatsight_core.manifest.tally import dictionary_parts
 
 RANGE_EVENTS = 1 << 17
 """Events taken at a time; an audio file with more is taken alone."""

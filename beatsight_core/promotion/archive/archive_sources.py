@@ -10,24 +10,24 @@ import orjson
 
 from beatsight_core.dataset.index import index_paths
 from beatsight_core.errors import BeatSightError
+from beatsight_core.evaluation.evaluate import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
 from beatsight_core.evaluation.folder import CONFUSION_PICTURE, LABEL_ERRORS
-from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, version_folder
-from beatsight_core.evaluation.report import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
-from beatsight_core.evaluation.roles import read_pointer
-from beatsight_core.health.compare import BASELINE_FILE
+from beatsight_core.gates.record import RECORD
+from beatsight_core.health.compare_baseline import BASELINE_FILE
 from beatsight_core.leftovers import is_temporary
 from beatsight_core.names import place_in
-from beatsight_core.promotion.bundle import CARD, INFRASTRUCTURE, about_version, versions
-from beatsight_core.promotion.criteria import is_version_of
-from beatsight_core.promotion.record import RECORD
-from beatsight_core.promotion.status_pages import written_sections
+from beatsight_core.promotion.external.status_pages import written_sections
+from beatsight_core.promotion.judge import is_version_of
+from beatsight_core.promotion.version.write_version import CARD, INFRASTRUCTURE, about_version, versions
+from beatsight_core.runs import records
+from beatsight_core.runs.lookup import CHECKSUMS, VERSION, version_folder
+from beatsight_core.runs.overrides import WAIVED
+from beatsight_core.runs.records import Run
+from beatsight_core.runs.roles import read_pointer
 from beatsight_core.safe_text import csv_row
 from beatsight_core.settings import Settings
-from beatsight_core.training import records
-from beatsight_core.training.mirror import flat_numbers
-from beatsight_core.training.records import Run
-from beatsight_core.training.tracking import read_tracking
-from beatsight_core.training.waivers import WAIVED
+from beatsight_core.training.tracking.mirror import flat_numbers
+from beatsight_core.training.tracking.tracking import read_tracking
 
 _RUN_FILES = (
     records.CONFIG, records.ENVIRONMENT, records.THRESHOLDS, records.METRICS, records.HISTORY, records.CURVES,

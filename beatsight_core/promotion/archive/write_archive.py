@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError, ModelError
-from beatsight_core.evaluation.lookup import VERSION, version_folder
 from beatsight_core.files import (
     atomic_folder,
     digest_bytes,
@@ -36,13 +35,14 @@ from beatsight_core.files import (
     write_text,
 )
 from beatsight_core.leftovers import remove_leftovers
-from beatsight_core.promotion.archive_check import ABOUT, SUMS, archive_folders, check_archive, is_archive
-from beatsight_core.promotion.archive_sources import found_files, made_texts
-from beatsight_core.promotion.criteria import is_version_of
-from beatsight_core.promotion.registry import champion
+from beatsight_core.promotion.archive.archive_sources import found_files, made_texts
+from beatsight_core.promotion.archive.check_archive import ABOUT, SUMS, archive_folders, check_archive, is_archive
+from beatsight_core.promotion.judge import is_version_of
+from beatsight_core.promotion.promote import champion
 from beatsight_core.provenance import who_and_when
+from beatsight_core.runs.lookup import VERSION, version_folder
+from beatsight_core.runs.records import Run, list_runs, open_run
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run, list_runs, open_run
 
 FORMAT = 2
 """2: with gates/, status/, and what W&B shows."""

@@ -1,6 +1,6 @@
 """What an application does with a model's folder, in a process of its own.
 
-Run as `python -m beatsight_core.promotion.check_export FOLDER`.
+Run as `python -m beatsight_core.promotion.delivery.check_export FOLDER`.
 Prints one JSON object: `differences` {form: greatest difference of a probability from what the trained net said};
 `clips`, how many of them that was asked about; `said_otherwise`, for how many of them any form names other components
 than the trained net did; `latency_ms` {form: milliseconds for one clip, samples to probabilities, the fastest of all}.
@@ -25,10 +25,10 @@ Answers = Callable[[NDArray[np.int16]], NDArray[np.float32]]
 
 def main(folder: Path) -> dict[str, Any]:
     """Load each form of the model in `folder` and compare its answers with the self-test's."""
-    from beatsight_core.evaluation.lookup import ONNX, SAFE_WEIGHTS, WEIGHTS, read_info
     from beatsight_core.evaluation.predict import read_weights
     from beatsight_core.inference.torch_backend import TorchBackend
-    from beatsight_core.promotion.export import SELFTEST
+    from beatsight_core.promotion.delivery.export_model import SELFTEST
+    from beatsight_core.runs.lookup import ONNX, SAFE_WEIGHTS, WEIGHTS, read_info
 
     with np.load(folder / SELFTEST, allow_pickle=False) as stored:
         clips, expected = stored["clips"], stored["probabilities"]
@@ -90,7 +90,7 @@ def _otherwise(
     got: NDArray[np.float32], expected: NDArray[np.float32], thresholds: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
     """(clips,) whether other components are said; a probability that lies at its threshold may fall on either side."""
-    from beatsight_core.promotion.rules import TOLERANCE_EXPORT
+    from beatsight_core.promotion.criteria import TOLERANCE_EXPORT
 
     sure = np.abs(expected - thresholds) > TOLERANCE_EXPORT
     changed: NDArray[np.bool_] = (((got >= thresholds) != (expected >= thresholds)) & sure).any(axis=1)

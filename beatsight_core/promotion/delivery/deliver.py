@@ -8,14 +8,20 @@ from typing import Any
 import numpy as np
 
 from beatsight_core.errors import ModelError, UsageError
-from beatsight_core.evaluation.lookup import ABOUT, CHECKSUMS, COMPONENTS, SPEC, THRESHOLDS, find_model, read_info
 from beatsight_core.files import atomic_folder, write_json, write_text
-from beatsight_core.promotion.bundle import CARD
-from beatsight_core.promotion.delivery_card import README, delivery_card
-from beatsight_core.promotion.export import FORMS, SELFTEST, check_in_fresh_process, checksums, export_run
-from beatsight_core.promotion.rules import TOLERANCE_EXPORT
+from beatsight_core.promotion.criteria import TOLERANCE_EXPORT
+from beatsight_core.promotion.delivery.delivery_card import README, delivery_card
+from beatsight_core.promotion.delivery.export_model import (
+    FORMS,
+    SELFTEST,
+    check_in_fresh_process,
+    checksums,
+    export_run,
+)
+from beatsight_core.promotion.version.write_version import CARD
+from beatsight_core.runs.lookup import ABOUT, CHECKSUMS, COMPONENTS, SPEC, THRESHOLDS, find_model, read_info
+from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import Run
 
 PARTS = (*FORMS, ABOUT, COMPONENTS, SPEC, THRESHOLDS, SELFTEST)
 

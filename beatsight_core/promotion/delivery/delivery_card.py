@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from beatsight_core.evaluation.lookup import ModelInfo
+from beatsight_core.runs.lookup import ModelInfo
 from beatsight_core.safe_text import for_markdown
 
 README = "README.md"

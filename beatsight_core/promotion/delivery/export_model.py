@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from beatsight_core.dataset.reader import Dataset, open_dataset, shard_audio
 from beatsight_core.errors import DatasetError, ModelError
-from beatsight_core.evaluation.lookup import (
+from beatsight_core.files import atomic_folder, sha256_file, storage_errors, write_json
+from beatsight_core.runs.lookup import (
     ABOUT,
     CHECKSUMS,
     COMPONENTS,
@@ -37,10 +38,9 @@ from beatsight_core.evaluation.lookup import (
     listed_digests,
     read_info,
 )
-from beatsight_core.files import atomic_folder, sha256_file, storage_errors, write_json
+from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import TAXONOMIES
-from beatsight_core.training.records import Run
 
 if TYPE_CHECKING:
     import torch
@@ -113,11 +113,11 @@ def check_in_fresh_process(folder: Path) -> dict[str, Any]:
 
     Returns:
         `differences` {form: greatest difference of a probability}; or `error`, what kept one from loading. They are to
-        stay within `rules.TOLERANCE_EXPORT`.
+        stay within `criteria.TOLERANCE_EXPORT`.
     """
-    program = Path(__file__).resolve().parents[2]
+    program = Path(__file__).resolve().parents[3]
     paths = os.pathsep.join([str(program), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [sys.executable, "-m", "beatsight_core.promotion.check_export", str(folder)]
+    command = [sys.executable, "-m", "beatsight_core.promotion.delivery.check_export", str(folder)]
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=CHECK_SECONDS, check=False,
@@ -149,7 +149,7 @@ def _write(folder: Path, trained: Run, clips: NDArray[np.int16]) -> None:
     from safetensors.torch import save_file
 
     from beatsight_core.inference.torch_backend import TorchBackend
-    from beatsight_core.promotion.onnx_graph import write_onnx
+    from beatsight_core.promotion.delivery.onnx_graph import write_onnx
 
     backend = TorchBackend(trained, "cpu")
     info, state = backend.info, backend.predictor.model.state_dict()

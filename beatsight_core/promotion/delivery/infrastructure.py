@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from beatsight_core.errors import UnfitError
-from beatsight_core.promotion.export import FORMS, check_in_fresh_process
-from beatsight_core.promotion.limits import Limit
-from beatsight_core.promotion.rules import TOLERANCE_EXPORT, Criterion
+from beatsight_core.gates.release_limits import Limit
+from beatsight_core.promotion.criteria import TOLERANCE_EXPORT, Criterion
+from beatsight_core.promotion.delivery.export_model import FORMS, check_in_fresh_process
 from beatsight_core.settings import Settings
 
 CHECKS = ("forms_load", "selftest_agrees", "selftest_says_the_same", "latency", "size")

@@ -9,13 +9,10 @@ import logging
 from collections.abc import Collection
 
 from beatsight_core.errors import BeatSightError
-from beatsight_core.evaluation.lookup import WEIGHTS
-from beatsight_core.evaluation.roles import Champion
 from beatsight_core.files import write_json
-from beatsight_core.promotion.bundle import number_for
-from beatsight_core.promotion.configs import Standing, plan_configs
-from beatsight_core.promotion.criteria import Judgement
-from beatsight_core.promotion.external_files import (
+from beatsight_core.promotion.external.configs import Standing, plan_configs
+from beatsight_core.promotion.external.edit_file import FileChange, require_writable
+from beatsight_core.promotion.external.external_files import (
     ANNOUNCED,
     CHANGED,
     REFUSED,
@@ -24,8 +21,11 @@ from beatsight_core.promotion.external_files import (
     record_of,
     standing_of,
 )
-from beatsight_core.promotion.foreign_file import FileChange, require_writable
-from beatsight_core.promotion.status_pages import check_pages, page_updates
+from beatsight_core.promotion.external.status_pages import check_pages, page_updates
+from beatsight_core.promotion.judge import Judgement
+from beatsight_core.promotion.version.write_version import number_for
+from beatsight_core.runs.lookup import WEIGHTS
+from beatsight_core.runs.roles import Champion
 from beatsight_core.settings import Settings
 
 logger = logging.getLogger("beatsight")

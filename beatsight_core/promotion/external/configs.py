@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.evaluation.lookup import WEIGHTS, version_folder
-from beatsight_core.promotion.config_text import ConfigTextError, format_of, most_bytes, value_of, with_value
-from beatsight_core.promotion.foreign_file import FileChange, allowed_file, read_whole
-from beatsight_core.promotion.pair import CURRENT_WEIGHTS
+from beatsight_core.promotion.external.config_text import ConfigTextError, format_of, most_bytes, value_of, with_value
+from beatsight_core.promotion.external.edit_file import FileChange, allowed_file, read_whole
+from beatsight_core.promotion.version.weights_and_sidecar import CURRENT_WEIGHTS
+from beatsight_core.runs.lookup import WEIGHTS, version_folder
 from beatsight_core.settings import ConfigTarget, Settings
 
 BYTE_ORDER_MARK = "\ufeff"

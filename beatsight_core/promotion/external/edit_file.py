@@ -11,7 +11,7 @@ from pathlib import Path
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.files import atomic_path, digest_bytes, put_if_absent, storage_errors
-from beatsight_core.promotion.shown_lines import without_other_values
+from beatsight_core.promotion.external.shown_lines import without_other_values
 from beatsight_core.settings import Settings
 
 PRIVATE = 0o600

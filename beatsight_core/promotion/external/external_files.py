@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import BeatSightError, DatasetError, UsageError
-from beatsight_core.evaluation.lookup import VERSION, WEIGHTS, listed_digests, version_folder
-from beatsight_core.evaluation.roles import Champion, read_pointer
 from beatsight_core.files import digest_bytes, read_json
-from beatsight_core.promotion.configs import Standing, plan_configs, present_value, wanted_value
-from beatsight_core.promotion.foreign_file import FileChange
-from beatsight_core.promotion.status_pages import page_updates
+from beatsight_core.promotion.external.configs import Standing, plan_configs, present_value, wanted_value
+from beatsight_core.promotion.external.edit_file import FileChange
+from beatsight_core.promotion.external.status_pages import page_updates
+from beatsight_core.runs.lookup import VERSION, WEIGHTS, listed_digests, version_folder
+from beatsight_core.runs.roles import Champion, read_pointer
 from beatsight_core.settings import ConfigTarget, Settings
 
 ANNOUNCED = "announced.json"

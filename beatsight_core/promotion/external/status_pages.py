@@ -12,15 +12,15 @@ from typing import Any
 from urllib.parse import quote
 
 from beatsight_core.errors import ModelError, SettingsError
-from beatsight_core.evaluation.lookup import VERSION, verified_version, version_folder
-from beatsight_core.evaluation.report import METRICS, PAGE
-from beatsight_core.evaluation.roles import Champion
+from beatsight_core.evaluation.evaluate import METRICS, PAGE
 from beatsight_core.files import read_json
-from beatsight_core.promotion.bundle import CARD, GATE, INFRASTRUCTURE
-from beatsight_core.promotion.card import warning, weaknesses
-from beatsight_core.promotion.foreign_file import FileChange, allowed_file, read_whole, require_writable
-from beatsight_core.promotion.limits import PROTECTED
-from beatsight_core.promotion.rules import protected_label
+from beatsight_core.gates.release_limits import PROTECTED
+from beatsight_core.promotion.criteria import protected_label
+from beatsight_core.promotion.external.edit_file import FileChange, allowed_file, read_whole, require_writable
+from beatsight_core.promotion.version.model_card import warning, weaknesses
+from beatsight_core.promotion.version.write_version import CARD, GATE, INFRASTRUCTURE
+from beatsight_core.runs.lookup import VERSION, verified_version, version_folder
+from beatsight_core.runs.roles import Champion
 from beatsight_core.safe_text import for_markdown, for_shell
 from beatsight_core.settings import Settings
 

@@ -3,15 +3,15 @@
 from typing import Any
 
 from beatsight_core.errors import BeatSightError, DatasetError
-from beatsight_core.evaluation.lookup import VERSION, version_folder
-from beatsight_core.evaluation.report import METRICS
-from beatsight_core.evaluation.roles import CHAMPION, PREVIOUS, find_challenger
+from beatsight_core.evaluation.evaluate import METRICS
 from beatsight_core.files import read_json
-from beatsight_core.promotion.bundle import versions
-from beatsight_core.promotion.external_files import places_to_tell
-from beatsight_core.promotion.model_notices import version_notice
-from beatsight_core.promotion.pointer import Champion, is_aligned, read_pointer
+from beatsight_core.promotion.external.external_files import places_to_tell
 from beatsight_core.promotion.results import ModelList
+from beatsight_core.promotion.version.model_notices import version_notice
+from beatsight_core.promotion.version.pointer import Champion, is_aligned, read_pointer
+from beatsight_core.promotion.version.write_version import versions
+from beatsight_core.runs.lookup import VERSION, version_folder
+from beatsight_core.runs.roles import CHAMPION, PREVIOUS, find_challenger
 from beatsight_core.settings import Settings
 
 _SHOWN = ("accuracy", "exact_match", "macro_f1", "loss")

@@ -7,7 +7,7 @@ Derived from it, and from the version that it names, are the files that others l
     models/history.jsonl                 who was champion when and why, one line each
 
 They are compared with the truth by every command that releases or archives, and written again if they differ; a listing
-only tells. The first two change together (`pair`). So a kill between the pointer and the derived files leaves an old
+only tells. The first two change together (`weights_and_sidecar`). So a kill between the pointer and the derived files leaves an old
 pair, whole; the next such command, or `beatsight models --apply`, completes them.
 """
 
@@ -21,11 +21,9 @@ from typing import Any
 import orjson
 
 from beatsight_core.errors import StorageError
-from beatsight_core.evaluation.lookup import COMPONENTS, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
-from beatsight_core.evaluation.roles import POINTER, Champion, read_pointer
 from beatsight_core.files import json_bytes, put_if_absent, read_json, sha256_file, write_bytes, write_json
 from beatsight_core.leftovers import never, remove_leftovers
-from beatsight_core.promotion.pair import (
+from beatsight_core.promotion.version.weights_and_sidecar import (
     CURRENT_SIDECAR,
     CURRENT_WEIGHTS,
     PAIRS,
@@ -33,6 +31,8 @@ from beatsight_core.promotion.pair import (
     prepare_pair,
     put_pair,
 )
+from beatsight_core.runs.lookup import COMPONENTS, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
+from beatsight_core.runs.roles import POINTER, Champion, read_pointer
 from beatsight_core.settings import Settings
 
 __all__ = ["HISTORY", "LOCK", "Champion", "align", "is_aligned", "move_pointer", "read_pointer"]

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError, ModelError
-from beatsight_core.evaluation.lookup import CHECKSUMS, VERSION, verified_version, version_folder
-from beatsight_core.evaluation.report import METRICS, features_for, read_evaluation
-from beatsight_core.evaluation.roles import read_pointer
+from beatsight_core.evaluation.evaluate import METRICS, features_for, read_evaluation
 from beatsight_core.files import atomic_folder, read_json, write_json, write_text
 from beatsight_core.leftovers import never, remove_leftovers
-from beatsight_core.promotion.card import data_by_source, model_card
-from beatsight_core.promotion.criteria import Judgement
-from beatsight_core.promotion.export import checksums
-from beatsight_core.promotion.infrastructure import require_fit
+from beatsight_core.promotion.delivery.export_model import checksums
+from beatsight_core.promotion.delivery.infrastructure import require_fit
+from beatsight_core.promotion.judge import Judgement
+from beatsight_core.promotion.version.model_card import data_by_source, model_card
 from beatsight_core.provenance import who_and_when
+from beatsight_core.runs.lookup import CHECKSUMS, VERSION, verified_version, version_folder
+from beatsight_core.runs.records import ENVIRONMENT, Run
+from beatsight_core.runs.roles import read_pointer
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import ENVIRONMENT, Run
 
 FORMAT = 1
 GATE, CARD, INFRASTRUCTURE = "gate.json", "card.md", "infrastructure.json"

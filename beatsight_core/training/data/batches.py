@@ -16,7 +16,7 @@ from beatsight_core.features.cache import Features
 from beatsight_core.features.cores import on_one_core
 from beatsight_core.features.logmel import to_decibels
 from beatsight_core.filesystems import slow_for_random_reads
-from beatsight_core.training.memory_plan import device_room, host_room
+from beatsight_core.training.machine.memory_plan import device_room, host_room
 
 logger = logging.getLogger("beatsight")
 

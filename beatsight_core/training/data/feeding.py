@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from beatsight_core.training.batches import Clips, HostClips
+from beatsight_core.training.data.batches import Clips, HostClips
 
 AHEAD = 2
 """Batches that are read, or on their way, while one is computed on."""

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from beatsight_core.features.cache import Features
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 
 
 def epoch_order(count: int, seed: int, epoch: int, weights: npt.NDArray[np.float64] | None = None) -> torch.Tensor:

@@ -12,8 +12,8 @@ import torch
 from beatsight_core.compute.trouble import device_trouble, is_out_of_memory
 from beatsight_core.errors import DeviceError
 from beatsight_core.training.loop import Trainer
-from beatsight_core.training.memory import MemoryShortError, too_little_memory
-from beatsight_core.training.randomness import own_random_state
+from beatsight_core.training.machine.memory import MemoryShortError, too_little_memory
+from beatsight_core.training.machine.randomness import own_random_state
 
 logger = logging.getLogger("beatsight")
 

@@ -9,7 +9,7 @@ import math
 import torch
 
 from beatsight_core.features.logmel import relative_decibels
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 
 QUIETEST_NOISE_DB = -70.0
 NEIGHBOUR_DB = (-20.0, 6.0)

@@ -2,8 +2,8 @@
 
 import torch
 
-from beatsight_core.training.batches import Clips, in_batches
-from beatsight_core.training.feeding import Feed
+from beatsight_core.training.data.batches import Clips, in_batches
+from beatsight_core.training.data.feeding import Feed
 
 _LEAST_DEVIATION_DB = 0.5
 _BATCH = 1024

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.training.drum_net import DrumNet
-from beatsight_core.training.onset_net import OnsetNet
-from beatsight_core.training.paired_net import PairedNet
+from beatsight_core.training.net.drum_net import DrumNet
+from beatsight_core.training.net.onset_net import OnsetNet
+from beatsight_core.training.net.paired_net import PairedNet
 
 Net = PairedNet | OnsetNet | DrumNet
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 
 LARGEST_POSITIVE_WEIGHT = 20.0
 ASYMMETRIC_MARGIN = 0.05

@@ -9,8 +9,8 @@ learn what the other leaves. So in training the net answers twice, and each answ
 import torch
 from torch import nn
 
-from beatsight_core.training.drum_net import DrumNet
-from beatsight_core.training.onset_net import OnsetNet
+from beatsight_core.training.net.drum_net import DrumNet
+from beatsight_core.training.net.onset_net import OnsetNet
 
 ONSET_SHARE = 0.6
 """Weight of the surer one's logits in the mean."""

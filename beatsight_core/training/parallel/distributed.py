@@ -23,10 +23,10 @@ import psutil
 from beatsight_core.compute.leases import LEASED_VARIABLE
 from beatsight_core.errors import BeatSightError, DeviceError, TimeLimitError, TrainingError
 from beatsight_core.progress import Progress
-from beatsight_core.training.interrupts import StopRequest, stop_on_signals
-from beatsight_core.training.rank import HOST, Job
-from beatsight_core.training.relay import ENDED, Receiver
-from beatsight_core.training.tracking import FINISH_WAIT_S
+from beatsight_core.training.machine.interrupts import StopRequest, stop_on_signals
+from beatsight_core.training.parallel.rank import HOST, Job
+from beatsight_core.training.parallel.relay import ENDED, Receiver
+from beatsight_core.training.tracking.tracking import FINISH_WAIT_S
 
 logger = logging.getLogger("beatsight")
 
@@ -107,7 +107,7 @@ class _Process:
         ours, theirs = socket.socketpair()
         with theirs:
             self._popen = subprocess.Popen(
-                [sys.executable, "-m", "beatsight_core.training.rank", str(theirs.fileno()), str(os.getpid())],
+                [sys.executable, "-m", "beatsight_core.training.parallel.rank", str(theirs.fileno()), str(os.getpid())],
                 pass_fds=[theirs.fileno()], env=_environment(job.count),
             )  # fmt: skip
         self.connection = Connection(ours.detach())

@@ -1,4 +1,4 @@
-"""One of the processes that share a run: `python -m beatsight_core.training.rank DESCRIPTOR PARENT`.
+"""One of the processes that share a run: `python -m beatsight_core.training.parallel.rank DESCRIPTOR PARENT`.
 
 It ends at once when the process that started it is gone: what that left on disk is whole, and the run goes on from its
 last checkpoint.
@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from beatsight_core.progress import Progress, SilentProgress
-from beatsight_core.training.relay import LogSender, Sender, SentProgress
+from beatsight_core.training.parallel.relay import LogSender, Sender, SentProgress
 
 HOST = "127.0.0.1"
 PATIENCE = datetime.timedelta(hours=12)
@@ -89,7 +89,7 @@ def _work(job: Job, sender: Sender) -> Any:
     import torch.distributed as dist
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
-    from beatsight_core.training.ranks import Ranks
+    from beatsight_core.training.parallel.ranks import Ranks
 
     if job.on_cuda:
         torch.cuda.set_device(job.number)

@@ -1,6 +1,6 @@
 """The process that shows a run in Weights & Biases: follows `history.jsonl`, line by line, until training ends.
 
-`python -m beatsight_core.training.mirror`, started by `tracking`, reads one line with what to do, then a line for every
+`python -m beatsight_core.training.tracking.mirror`, started by `tracking`, reads one line with what to do, then a line for every
 epoch, then the end of its input. W&B is a view, so nothing is lost here that cannot be shown again:
 
 - Online, a run that was begun before is continued: what the server has is asked for, and only later steps are sent.
@@ -23,8 +23,8 @@ from typing import Any
 import orjson
 
 from beatsight_core.files import exclusive_lock, read_json, write_json
-from beatsight_core.training import records
-from beatsight_core.training.environment import read_environment
+from beatsight_core.runs import records
+from beatsight_core.runs.environment import read_environment
 
 INIT_TIMEOUT_S, UPLOAD_TIMEOUT_S = 20.0, 25.0
 GIVE_UP_S = 60.0

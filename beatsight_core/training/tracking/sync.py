@@ -17,8 +17,8 @@ from pathlib import Path
 
 from beatsight_core.files import storage_errors
 from beatsight_core.settings import Settings
-from beatsight_core.training.mirror import run_folders
-from beatsight_core.training.tracking import mirror_lock
+from beatsight_core.training.tracking.mirror import run_folders
+from beatsight_core.training.tracking.tracking import mirror_lock
 
 LIMIT_S = 40.0
 """For all folders together: `wandb sync` itself tries an unreachable server for ever, and a sensor has 60 s."""

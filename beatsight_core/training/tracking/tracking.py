@@ -20,8 +20,8 @@ from typing import Any
 import orjson
 
 from beatsight_core.files import digest_json, read_json
+from beatsight_core.runs import records
 from beatsight_core.settings import Settings
-from beatsight_core.training import records
 
 logger = logging.getLogger("beatsight")
 
@@ -54,7 +54,7 @@ class MirrorProcess(Tracker):
     def __init__(self, settings: Settings, folder: Path, identity: Mapping[str, Any]):
         self._folder = folder
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "beatsight_core.training.mirror"],
+            [sys.executable, "-m", "beatsight_core.training.tracking.mirror"],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         assert self._process.stdin is not None

@@ -7,7 +7,7 @@ import orjson
 import pytest
 import soundfile as sf
 
-from beatsight_core.manifest.reader import Catalog, build_catalog
+from beatsight_core.manifest.read_manifest import Catalog, build_catalog
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import soxr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.audio import frames
-from beatsight_core.audio.decode import decode, decode_at_rate, open_blocks
-from beatsight_core.audio.frames import loudest_channel, sounds_in_a_channel
-from beatsight_core.audio.polarity import CANCELLED, Polarity
-from beatsight_core.audio.resample import QUALITY, Resampler, resample, to_float32, to_pcm16
+from beatsight_core.audio.decoding import frames
+from beatsight_core.audio.decoding.decode import decode, decode_at_rate, open_blocks
+from beatsight_core.audio.decoding.frames import loudest_channel, sounds_in_a_channel
+from beatsight_core.audio.decoding.polarity import CANCELLED, Polarity
+from beatsight_core.audio.decoding.resample import QUALITY, Resampler, resample, to_float32, to_pcm16
 
 RATES = (1000, 8000, 11025, 22050, 32000, 37800, 44056, 44100, 47999, 48000, 88200, 96000, 192000, 384000, 768000)
 

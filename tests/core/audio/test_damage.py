@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from beatsight_core.audio.decode import decode
+from beatsight_core.audio.decoding.decode import decode
 
 FRAMES = 48_000
 

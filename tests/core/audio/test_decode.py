@@ -6,8 +6,8 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.audio.decode import decode
-from beatsight_core.audio.resample import to_pcm16
+from beatsight_core.audio.decoding.decode import decode
+from beatsight_core.audio.decoding.resample import to_pcm16
 from beatsight_core.errors import AudioError
 from beatsight_core.inference.sound import as_recording
 

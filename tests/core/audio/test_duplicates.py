@@ -2,8 +2,8 @@ import shutil
 
 import polars as pl
 
-from beatsight_core.audio.duplicates import duplicates_json
 from beatsight_core.audio.inventory import build_inventory, open_inventory
+from beatsight_core.audio.same_content import duplicates_json
 
 
 def test_copies_are_found_within_and_across_source_sets(settings, data_root, write_audio, catalog):

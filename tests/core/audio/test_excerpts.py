@@ -6,11 +6,11 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.audio import excerpts
-from beatsight_core.audio.decode import decode
-from beatsight_core.audio.excerpts import decode_ranges, exact_frames, needed_ranges, worth_seeking
+from beatsight_core.audio.decoding import excerpts
+from beatsight_core.audio.decoding.decode import decode
+from beatsight_core.audio.decoding.excerpts import decode_ranges, exact_frames, needed_ranges, worth_seeking
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError
 from beatsight_core.audio.slicing import Window, clip_spans, clip_views, pad
-from beatsight_core.audio.source import UnusableAudioError
 
 RATE = 8000
 LENGTH = 60_000

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from beatsight_core.audio.header import open_audio, reaches_its_end
-from beatsight_core.audio.source import UnusableAudioError
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError
+from beatsight_core.audio.headers.header import open_audio, reaches_its_end
 
 
 def encoded(samples, kind="WAV", subtype=None, rate=44100) -> bytes:

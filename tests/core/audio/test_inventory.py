@@ -10,11 +10,11 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.audio.digests import content_digest
+from beatsight_core.audio.file_search import NOT_MOUNTED
 from beatsight_core.audio.inventory import build_inventory, open_inventory, survey_audio
-from beatsight_core.audio.survey import NOT_MOUNTED
 from beatsight_core.errors import AudioError, DatasetError
 from beatsight_core.leftovers import host_mark
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import SourceSet
 

@@ -9,9 +9,9 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.audio.decode import decode
-from beatsight_core.audio.header import open_audio, reaches_its_end
-from beatsight_core.audio.source import UnusableAudioError
+from beatsight_core.audio.decoding.decode import decode
+from beatsight_core.audio.decoding.opened_file import UnusableAudioError
+from beatsight_core.audio.headers.header import open_audio, reaches_its_end
 
 FRAMES = 3000
 SAMPLES = np.random.default_rng(5).integers(-20_000, 20_000, (FRAMES, 2), dtype=np.int16)

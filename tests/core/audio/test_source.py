@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from beatsight_core.audio.decode import decode, open_blocks
-from beatsight_core.audio.header import open_audio, reaches_its_end
-from beatsight_core.audio.probe import probe
-from beatsight_core.audio.quiet import put_stderr_back, turn_stderr_away
+from beatsight_core.audio.decoding.decode import decode, open_blocks
+from beatsight_core.audio.decoding.opened_file import HEADER_READS, Source, UnusableAudioError, decoding
+from beatsight_core.audio.decoding.quiet import put_stderr_back, turn_stderr_away
+from beatsight_core.audio.headers.header import open_audio, reaches_its_end
+from beatsight_core.audio.inspection import probe
 from beatsight_core.audio.roots import Status
-from beatsight_core.audio.source import HEADER_READS, Source, UnusableAudioError, decoding
 
 
 def encoded(frames: int = 40_000, kind: str = "WAV", subtype: str | None = None) -> bytes:

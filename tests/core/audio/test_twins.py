@@ -8,7 +8,7 @@ import soundfile as sf
 
 from beatsight_core.audio import twins
 from beatsight_core.audio.inventory import build_inventory, open_inventory
-from beatsight_core.dataset.verify import verify_manifest
+from beatsight_core.dataset.verify_export import verify_manifest
 from beatsight_core.settings import SourceSet
 
 

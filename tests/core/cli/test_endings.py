@@ -74,7 +74,7 @@ def test_any_exception_ends_a_verb_in_a_paragraph(data_root, monkeypatch, statem
     def failing(*_, **__):
         raise error
 
-    monkeypatch.setattr("beatsight_core.promotion.model_list.list_models", failing)
+    monkeypatch.setattr("beatsight_core.promotion.version.model_list.list_models", failing)
     words = {"text": [], "json": ["--json"], "debug": ["--debug"]}[how]
     done = call("models", "--data-root", data_root, *words)
     assert done.exit_code == ERRORS[statement]

@@ -6,8 +6,8 @@ from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
 from beatsight_core.files import read_json, sha256_file, write_json
+from beatsight_core.runs.records import how_to_finish, open_run
 from beatsight_core.training.afresh import ASIDE
-from beatsight_core.training.records import how_to_finish, open_run
 
 
 def test_the_run_of_a_model_is_taken_only_for_a_reason_in_words(trained):

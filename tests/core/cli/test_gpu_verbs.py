@@ -164,7 +164,7 @@ def test_a_failure_of_cuda_is_one_paragraph(as_json, data_root, monkeypatch):
     def failing(*_, **__):
         raise torch.AcceleratorError("CUDA error: uncorrectable ECC error encountered\nCUDA kernel errors might be")
 
-    monkeypatch.setattr("beatsight_core.promotion.model_list.list_models", failing)
+    monkeypatch.setattr("beatsight_core.promotion.version.model_list.list_models", failing)
     result = call("models", "--data-root", data_root, *(["--json"] if as_json else []))
     assert result.exit_code == 2
     assert "Why: CUDA error: uncorrectable ECC error encountered. What to do:" in result.stderr
@@ -178,7 +178,7 @@ def test_an_error_of_the_program_is_not_taken_for_one_of_the_device(data_root, m
     def failing(*_, **__):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
-    monkeypatch.setattr("beatsight_core.promotion.model_list.list_models", failing)
+    monkeypatch.setattr("beatsight_core.promotion.version.model_list.list_models", failing)
     result = call("models", "--data-root", data_root)
     assert result.exit_code == 70
     assert "The platform has a fault: RuntimeError: mat1 and mat2 shapes" in result.stderr

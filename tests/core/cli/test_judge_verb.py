@@ -6,9 +6,9 @@ from typing import Any
 from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
-from beatsight_core.promotion.record import RECORD
+from beatsight_core.gates.record import RECORD
+from beatsight_core.runs.records import open_run
 from beatsight_core.settings import Settings
-from beatsight_core.training.records import open_run
 
 
 def call(settings: Settings, *words: str) -> Any:

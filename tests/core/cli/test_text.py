@@ -3,8 +3,8 @@
 import pytest
 
 from beatsight_core.cli import text
-from beatsight_core.cli.data import _show_health
-from beatsight_core.health.gate import at_least, at_most
+from beatsight_core.cli.verbs.data import _show_health
+from beatsight_core.gates.gate import at_least, at_most
 from beatsight_core.pages.formats import shown
 
 

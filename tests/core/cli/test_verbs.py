@@ -146,6 +146,6 @@ def test_an_interrupted_rollback_is_not_sent_one_version_further(words, said, tm
     def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("beatsight_core.promotion.registry.rollback", stopped)
+    monkeypatch.setattr("beatsight_core.promotion.promote.rollback", stopped)
     done = call("rollback", *words, "--data-root", tmp_path)
     assert (done.exit_code, said in done.stderr) == (130, True)

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from beatsight_core.audio import excerpts
+from beatsight_core.audio.decoding import excerpts
 from beatsight_core.audio.inventory import open_inventory
 from beatsight_core.dataset import space
 from beatsight_core.dataset.index import read_index
 from beatsight_core.dataset.processes import available_memory, process_count
 from beatsight_core.errors import StorageError
-from beatsight_core.manifest.reader import open_catalog
+from beatsight_core.manifest.read_manifest import open_catalog
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.workers import worker_count
 
@@ -101,7 +101,7 @@ def test_a_long_file_that_is_hardly_used_gives_the_same_shard_in_parts(corpus, m
     asked = []
     monkeypatch.setattr(excerpts, "LEAST_BYTES", 0)
     monkeypatch.setattr(
-        "beatsight_core.dataset.cutting.decode_ranges",
+        "beatsight_core.dataset.shards.cutting.decode_ranges",
         lambda stream, where, ranges, channel: (
             asked.append(len(ranges)) or excerpts.decode_ranges(stream, where, ranges, channel)
         ),
@@ -124,7 +124,7 @@ def test_a_remembered_file_is_not_read_again_for_its_parts(corpus, monkeypatch):
     def refuse(_):
         raise AssertionError(f"all {size} bytes were read")
 
-    monkeypatch.setattr("beatsight_core.dataset.unit_audio.stream_digest", refuse)
+    monkeypatch.setattr("beatsight_core.dataset.shards.unit_audio.stream_digest", refuse)
     shorter = dataclasses.replace(corpus.settings.dataset, tail_ms=100.0)
     changed = corpus.export(settings=dataclasses.replace(corpus.settings, dataset=shorter))
     assert (changed.shards_written, changed.to_json()["hits"]) == (1, 1)

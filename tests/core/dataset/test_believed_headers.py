@@ -12,13 +12,13 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.audio.inventory import build_inventory
-from beatsight_core.dataset import reel, shard, unit_audio
 from beatsight_core.dataset.index import index_path, read_index
 from beatsight_core.dataset.reader import open_dataset
-from beatsight_core.dataset.schema import shard_name
-from beatsight_core.dataset.verify import check_dataset, verify_manifest
+from beatsight_core.dataset.shards import reel, unit_audio, write_shard
+from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.verify_export import check_dataset, verify_manifest
 from beatsight_core.errors import AudioError
-from beatsight_core.manifest.reader import open_catalog
+from beatsight_core.manifest.read_manifest import open_catalog
 from beatsight_core.settings import SourceSet
 
 ONSETS = [round(0.1 + 0.25 * place, 6) for place in range(15)]
@@ -221,7 +221,7 @@ def test_a_long_file_is_never_held(corpus, monkeypatch):
     def measured(job):
         tracemalloc.start()
         try:
-            return shard.make_shard(job)
+            return write_shard.make_shard(job)
         finally:
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
@@ -242,7 +242,7 @@ def test_what_earlier_rules_left_out_is_made_under_another_name(corpus):
     whole = corpus.settings.shards_dir / shard_name(digest)
     old = corpus.settings.shards_dir / shard_name(names.plain)
     old.parent.mkdir(parents=True, exist_ok=True)
-    rejected = shard.Rejected("a.wav", "truncated_audio", len(ONSETS), len(ONSETS), "as it was once")
+    rejected = write_shard.Rejected("a.wav", "truncated_audio", len(ONSETS), len(ONSETS), "as it was once")
     earlier = with_note(whole, rejected)
     old.write_bytes(earlier)
     again = corpus.export()
@@ -277,11 +277,11 @@ def test_what_an_earlier_decoder_made_of_a_file_is_not_taken(corpus, name, kind)
     assert pq.read_table(right).equals(rows)
 
 
-def names_of(corpus) -> list[shard.ShardNames]:
+def names_of(corpus) -> list[write_shard.ShardNames]:
     """The names that the shards of an export may have."""
-    found, original = [], shard.shard_names
+    found, original = [], write_shard.shard_names
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shard, "shard_names", lambda *inputs: found.append(original(*inputs)) or found[-1])
+        patch.setattr(write_shard, "shard_names", lambda *inputs: found.append(original(*inputs)) or found[-1])
         corpus.export(overwrite=True)
     return found
 
@@ -291,9 +291,9 @@ def with_note(path, rejected) -> bytes:
     import orjson
 
     table = pq.read_table(path).slice(0, 0)
-    note = orjson.loads(pq.read_metadata(path).metadata[shard.FILE_KEY])
+    note = orjson.loads(pq.read_metadata(path).metadata[write_shard.FILE_KEY])
     note |= {"rejected": [rejected.to_json()], "by_split": {}, "frames_by_split": {}, "events": 0}
-    table = table.replace_schema_metadata({**table.schema.metadata, shard.FILE_KEY: orjson.dumps(note)})
+    table = table.replace_schema_metadata({**table.schema.metadata, write_shard.FILE_KEY: orjson.dumps(note)})
     stream = io.BytesIO()
     pq.write_table(table, stream)
     return stream.getvalue()
@@ -354,7 +354,7 @@ def test_a_name_in_another_unicode_form_is_found_and_exported(corpus):
 def test_a_file_that_changes_between_digest_and_decoding_is_an_error(corpus, monkeypatch, budget):
     monkeypatch.setattr(unit_audio, "MEMORY_BUDGET", budget)
     corpus.add_file("a.wav", [0.1])
-    original = shard.read_unit
+    original = write_shard.read_unit
 
     def read(files, takes_parts):
         unit = original(files, takes_parts)
@@ -363,7 +363,7 @@ def test_a_file_that_changes_between_digest_and_decoding_is_an_error(corpus, mon
         corpus.path("a.wav").write_bytes(corpus.path("a.wav").read_bytes() + b"\0")
         return unit
 
-    monkeypatch.setattr(shard, "read_unit", read)
+    monkeypatch.setattr(write_shard, "read_unit", read)
     with pytest.raises(AudioError, match="changed while it was read"):
         corpus.export()
 
@@ -375,7 +375,7 @@ def test_a_drive_that_fails_while_a_file_is_decoded_is_no_fault_of_the_file(corp
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("beatsight_core.dataset.cutting.open_blocks", fail)
+    monkeypatch.setattr("beatsight_core.dataset.shards.cutting.open_blocks", fail)
     with pytest.raises(AudioError, match="cannot be read from its drive"):
         corpus.export()
     assert not list(corpus.settings.dataset_dir.glob("corpus-*/*.json"))

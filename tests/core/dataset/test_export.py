@@ -11,7 +11,7 @@ import soundfile as sf
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import index_path, read_index
 from beatsight_core.dataset.reader import open_dataset, shard_audio
-from beatsight_core.dataset.schema import ROW_GROUP, SHARD_SCHEMA
+from beatsight_core.dataset.shards.schema import ROW_GROUP, SHARD_SCHEMA
 from beatsight_core.errors import InputError, StorageError
 from beatsight_core.leftovers import host_mark
 from beatsight_core.settings import SourceSet

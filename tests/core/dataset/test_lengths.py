@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 import soundfile as sf
 
-from beatsight_core.dataset.contexts import MAX_CONTEXT_MS
 from beatsight_core.dataset.reader import open_dataset, shard_audio
-from beatsight_core.dataset.verify import verify_manifest
+from beatsight_core.dataset.shards.contexts import MAX_CONTEXT_MS
+from beatsight_core.dataset.verify_export import verify_manifest
 from beatsight_core.errors import DatasetError
 
 RATE = 44100

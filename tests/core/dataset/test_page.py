@@ -11,11 +11,11 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.dataset import export
-from beatsight_core.dataset import page as pages
-from beatsight_core.dataset.examples import choose_examples, example_sound
-from beatsight_core.dataset.figures import label_counts
 from beatsight_core.dataset.index import index_paths, read_index
-from beatsight_core.dataset.page import page_paths, write_dataset_page
+from beatsight_core.dataset.page import dataset_page as pages
+from beatsight_core.dataset.page.dataset_page import page_paths, write_dataset_page
+from beatsight_core.dataset.page.examples import choose_examples, example_sound
+from beatsight_core.dataset.page.figures import label_counts
 from beatsight_core.errors import DatasetError
 
 HOSTILE = "<script>alert('1')</script>&\"\u202e\u05d0"
@@ -131,7 +131,7 @@ def test_what_is_gone_or_broken_is_an_error_that_says_so(corpus, exported):
 
 def test_a_page_needs_neither_torch_nor_matplotlib(corpus, exported):
     code = (
-        "import sys; from beatsight_core.dataset.page import write_dataset_page;"
+        "import sys; from beatsight_core.dataset.page.dataset_page import write_dataset_page;"
         "from beatsight_core.settings import load_settings;"
         "write_dataset_page(load_settings(sys.argv[1], environment={}), sys.argv[2]);"
         "sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"

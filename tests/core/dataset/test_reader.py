@@ -9,7 +9,7 @@ import soundfile as sf
 from beatsight_core.dataset import export
 from beatsight_core.dataset.index import index_path
 from beatsight_core.dataset.reader import open_dataset, shard_audio, shard_parts
-from beatsight_core.dataset.schema import METADATA_COLUMNS, ROW_GROUP, SHARD_SCHEMA
+from beatsight_core.dataset.shards.schema import METADATA_COLUMNS, ROW_GROUP, SHARD_SCHEMA
 from beatsight_core.errors import DatasetError
 
 

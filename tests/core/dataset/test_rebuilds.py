@@ -172,7 +172,7 @@ def test_a_new_version_of_the_manifest_shows_what_was_reused(packed):
 
 
 def test_overwrite_makes_all_again_and_heal_only_what_is_broken(packed):
-    from beatsight_core.dataset.verify import check_dataset
+    from beatsight_core.dataset.verify_export import check_dataset
 
     assert cost(packed, overwrite=True) == (packed.first.shards_written, 0)
     shards = sorted(packed.settings.shards_dir.rglob("*.parquet"))

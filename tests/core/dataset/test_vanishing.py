@@ -5,9 +5,9 @@ import contextlib
 import pytest
 
 from beatsight_core.audio.inventory import build_inventory
-from beatsight_core.dataset.verify import verify_manifest
+from beatsight_core.dataset.verify_export import verify_manifest
 from beatsight_core.errors import AudioError
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.progress import SilentProgress
 
 

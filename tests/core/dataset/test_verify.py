@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from beatsight_core.dataset.verify import check_dataset, verify_manifest
+from beatsight_core.dataset.verify_export import check_dataset, verify_manifest
 from beatsight_core.errors import DatasetError
 
 

@@ -12,14 +12,14 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.demo.corpus import make_demo
-from beatsight_core.demo.formats import MULTITRACK, SOURCES
 from beatsight_core.demo.mixing import mix, place
 from beatsight_core.demo.performance import Stroke
 from beatsight_core.demo.planning import SIZES, plan_sessions
 from beatsight_core.demo.receipt import read_receipt
+from beatsight_core.demo.source_formats import MULTITRACK, SOURCES
 from beatsight_core.errors import UsageError
-from beatsight_core.manifest.checks import RejectedError, Rules, UnknownLabels, read_event
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.parsing.checks import RejectedError, Rules, UnknownLabels, read_event
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import load_settings
 from beatsight_core.taxonomy import CORE
 from beatsight_core.units import seconds_to_samples

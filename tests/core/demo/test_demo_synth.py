@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.demo.kit import TAKES, Kit, spelling
-from beatsight_core.demo.loudness import integrated_loudness, peak_dbfs
-from beatsight_core.demo.room import Room, convolve, echoes
+from beatsight_core.synthesis.kit import TAKES, Kit, spelling
+from beatsight_core.synthesis.loudness import integrated_loudness, peak_dbfs
+from beatsight_core.synthesis.room import Room, convolve, echoes
 from beatsight_core.taxonomy import CORE
 
 RATE = 44100

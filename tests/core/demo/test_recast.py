@@ -12,20 +12,20 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.cli.main import beatsight
-from beatsight_core.demo.exchange import RELATED, Exchange, Struck
-from beatsight_core.demo.kit import TAKES
-from beatsight_core.demo.pieces import PIECE_S, RATE_HZ, Casting, Hit, Score, spelling_in
-from beatsight_core.demo.recast import recast_manifest
-from beatsight_core.demo.rendition import Performance
 from beatsight_core.errors import ManifestError, SettingsError, StorageError, UsageError
 from beatsight_core.manifest.merge import merge_manifests
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.read_manifest import build_catalog
+from beatsight_core.recast.exchange import RELATED, Exchange, Struck
+from beatsight_core.recast.pieces import PIECE_S, RATE_HZ, Casting, Hit, Score, spelling_in
+from beatsight_core.recast.recast import recast_manifest
+from beatsight_core.recast.rendition import Performance
 from beatsight_core.settings import DatasetSettings, load_settings
+from beatsight_core.synthesis.kit import TAKES
 from beatsight_core.taxonomy import CORE, EXTENDED
 
 KILLED = """
 import contextlib, os, signal, sys
-from beatsight_core.demo.recast import recast_manifest
+from beatsight_core.recast.recast import recast_manifest
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import load_settings
 

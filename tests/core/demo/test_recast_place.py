@@ -7,9 +7,9 @@ import pytest
 
 from beatsight_core.audio.roots import Status, resolve_audio
 from beatsight_core.demo.corpus import make_demo
-from beatsight_core.demo.pieces import Casting, Hit, spelling_in
-from beatsight_core.demo.recast import recast_manifest
 from beatsight_core.errors import UsageError
+from beatsight_core.recast.pieces import Casting, Hit, spelling_in
+from beatsight_core.recast.recast import recast_manifest
 from beatsight_core.settings import DatasetSettings, load_settings
 from beatsight_core.taxonomy import CORE
 from tests.core.demo.test_recast import lines_of, write_manifest

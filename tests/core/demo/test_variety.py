@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.demo.kit import Kit
+from beatsight_core.synthesis.kit import Kit
 from beatsight_core.taxonomy import CORE
 
 RATE = 44100

@@ -5,9 +5,9 @@ import stat
 
 import pytest
 
-from beatsight_core.doctor.environment import KNOWN, examine_environment
 from beatsight_core.doctor.packages import examine_tracking
 from beatsight_core.doctor.settings import examine_settings
+from beatsight_core.doctor.variables import KNOWN, examine_environment
 from beatsight_core.settings import load_settings
 
 CHEAP = "[dataset]\nsample_rate_hz = 8000\n[features]\nf_max_hz = 4000.0\nn_fft = 256\nn_mels = 16\n"

@@ -57,7 +57,7 @@ class Contest:
 
 @pytest.fixture(scope="session")
 def contest_once(trained_once, train_once_more, tmp_path_factory) -> tuple[Path, str, str]:
-    from beatsight_core.promotion.registry import promote
+    from beatsight_core.promotion.promote import promote
 
     source, champion = trained_once
     root = tmp_path_factory.mktemp("contest") / "data"

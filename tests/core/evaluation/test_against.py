@@ -11,17 +11,17 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import ModelError
-from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.compare_models import compare_predictions
 from beatsight_core.evaluation.confusion import missed_as
+from beatsight_core.evaluation.evaluate import evaluate, find_evaluation
 from beatsight_core.evaluation.folder import METRICS, PREDICTIONS
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import evaluate, find_evaluation
 from beatsight_core.evaluation.rivals import previous_run
 from beatsight_core.evaluation.stored import stored_predictions
 from beatsight_core.evaluation.subject import features_for
 from beatsight_core.files import sha256_file
 from beatsight_core.progress import SilentProgress
-from beatsight_core.training.records import open_run
+from beatsight_core.runs.records import open_run
 
 
 def compared(contest, run, **asked):

@@ -7,11 +7,11 @@ import shutil
 import numpy as np
 
 from beatsight_core.dataset.export import export_dataset
+from beatsight_core.evaluation.evaluate import evaluate
 from beatsight_core.evaluation.label_errors import CONFIDENT, agreed, confident_mistakes
-from beatsight_core.evaluation.report import evaluate
 from beatsight_core.features.build import build_features
 from beatsight_core.files import sha256_file
-from beatsight_core.training.records import open_run
+from beatsight_core.runs.records import open_run
 
 OTHER = {"kick": "crash", "snare": "kick", "hihat_closed": "snare", "crash": "hihat_closed"}
 

@@ -10,12 +10,12 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.dataset.reader import open_dataset, shard_audio
-from beatsight_core.evaluation import report
-from beatsight_core.evaluation.clips import hit_clips
+from beatsight_core.evaluation import evaluate as report
+from beatsight_core.evaluation.evaluate import evaluate, features_for
 from beatsight_core.evaluation.mistakes import mistakes_by_class
-from beatsight_core.evaluation.report import evaluate, features_for
+from beatsight_core.evaluation.page.clips import hit_clips
 from beatsight_core.pages.raster import raster
-from beatsight_core.training.records import open_run
+from beatsight_core.runs.records import open_run
 
 
 def test_each_component_has_its_own_surest_mistakes(predicted):

@@ -8,8 +8,8 @@ import pytest
 from sklearn import metrics as reference
 from sklearn.calibration import calibration_curve
 
+from beatsight_core.evaluation.evaluate import evaluate
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import evaluate
 from beatsight_core.metrics import CLIP, MIN_POSITIVES
 
 

@@ -14,18 +14,18 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import DatasetError, ModelError, UsageError
-from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.compare_models import compare_predictions
+from beatsight_core.evaluation.evaluate import evaluate, features_for, find_evaluation, measure
 from beatsight_core.evaluation.label_errors import agreed, confident_mistakes
-from beatsight_core.evaluation.page import evaluation_page
+from beatsight_core.evaluation.page.evaluation_page import evaluation_page
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import evaluate, features_for, find_evaluation, measure
 from beatsight_core.evaluation.slices import stratified
 from beatsight_core.evaluation.subject import identity
 from beatsight_core.features.build import build_features
 from beatsight_core.files import sha256_file
 from beatsight_core.metrics import multilabel_metrics
+from beatsight_core.runs.records import open_run
 from beatsight_core.settings import load_settings
-from beatsight_core.training.records import open_run
 
 
 def test_the_numbers_are_those_that_training_ended_with(trained):

@@ -19,7 +19,7 @@ from beatsight_core.evaluation.bootstrap import (
 from beatsight_core.evaluation.bootstrap_ap import STEPS, average_precisions
 from beatsight_core.evaluation.breakdown import GAP_BUCKETS, GAPS_S, breakdown
 from beatsight_core.evaluation.calibration import calibration
-from beatsight_core.evaluation.compare import compare_predictions
+from beatsight_core.evaluation.compare_models import compare_predictions
 from beatsight_core.evaluation.confusion import confusion, missed_as
 from beatsight_core.evaluation.mistakes import top_mistakes
 from beatsight_core.evaluation.predictions import Predictions, load_predictions

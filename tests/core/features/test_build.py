@@ -9,7 +9,7 @@ from safetensors import safe_open
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.dataset.reader import open_dataset, shard_audio
-from beatsight_core.dataset.verify import check_dataset
+from beatsight_core.dataset.verify_export import check_dataset
 from beatsight_core.errors import DatasetError, DeviceError
 from beatsight_core.features.build import _require_length, build_features
 from beatsight_core.features.cache import label_matrix, open_features

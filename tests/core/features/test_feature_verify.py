@@ -11,7 +11,7 @@ from beatsight_core.cli.main import beatsight
 from beatsight_core.errors import DatasetError
 from beatsight_core.features.build import build_features
 from beatsight_core.features.cache import open_features
-from beatsight_core.features.verify import check_features
+from beatsight_core.features.verify_cache import check_features
 
 
 def files(settings):

@@ -13,13 +13,13 @@ import soundfile as sf
 from beatsight_core.audio.inventory import open_inventory
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import commit_index, index_paths, read_index
-from beatsight_core.dataset.schema import shard_name
-from beatsight_core.health.event_account import account_for_events
-from beatsight_core.health.export_figures import export_figures
-from beatsight_core.health.gates import evaluate_gates
+from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.health.corpus_gates import evaluate_gates
+from beatsight_core.health.figures.event_account import account_for_events
+from beatsight_core.health.figures.export_figures import export_figures
+from beatsight_core.health.figures.statistics import statistics
 from beatsight_core.health.report import run_health
-from beatsight_core.health.statistics import statistics
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.read_manifest import build_catalog
 
 WITHOUT = ("gone.wav",)
 EVENTS = "events of takes = in clips + lost for a reason"

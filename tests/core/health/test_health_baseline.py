@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from beatsight_core.cli.main import beatsight
 from beatsight_core.errors import DatasetError, GateError, UsageError
-from beatsight_core.health.bless import bless
+from beatsight_core.gates.seal import is_sealed
+from beatsight_core.health.approve import bless
+from beatsight_core.health.corpus_gates import PROFILES, profile_of
 from beatsight_core.health.drift import WHOLE, drift, drift_gates, jensen_shannon, largest_change
-from beatsight_core.health.gates import PROFILES, profile_of
 from beatsight_core.health.report import run_health
-from beatsight_core.health.seal import is_sealed
 from beatsight_core.settings import GateSettings
 
 COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 1000), min_size=1).filter(

@@ -5,10 +5,10 @@ import pytest
 
 from beatsight_core.audio.inventory import build_inventory
 from beatsight_core.errors import SettingsError
-from beatsight_core.health.compare import baseline_gates, class_changes, read_baseline
-from beatsight_core.health.gates import PROFILES, evaluate_gates, profile_of
-from beatsight_core.health.statistics import statistics
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.health.compare_baseline import baseline_gates, class_changes, read_baseline
+from beatsight_core.health.corpus_gates import PROFILES, evaluate_gates, profile_of
+from beatsight_core.health.figures.statistics import statistics
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import GateSettings
 
 TECHNIQUES = ["hihat_bark", "metric_modulation", "variable_meter", "multi_cymbal_same_class"]

@@ -5,11 +5,11 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.cli import text
+from beatsight_core.gates.release_limits import PROBE_PROFILES
 from beatsight_core.health.report import run_health
-from beatsight_core.promotion.limits import PROBE_PROFILES
-from beatsight_core.promotion.probe import confusion_gates, figure_gates
+from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates
+from beatsight_core.runs.curve_checks import check_curves
 from beatsight_core.settings import load_settings
-from beatsight_core.training.curve_checks import check_curves
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_a_report_that_cannot_be_written_is_a_storage_error_and_no_half_file(sma
 
 
 def test_a_report_can_be_judged_once_more_from_its_own_figures(small_settings, corpus, drums):
-    from beatsight_core.health.gates import evaluate_gates
+    from beatsight_core.health.corpus_gates import evaluate_gates
 
     manifest = corpus([*drums.take("a"), *drums.take("b"), *drums.take("gone")], without=("gone.wav",))
     export_dataset(small_settings, manifest, workers=1)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.health.seal import is_sealed, seal_of, sealed
+from beatsight_core.gates.seal import is_sealed, seal_of, sealed
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight_core.dataset.export import export_dataset
-from beatsight_core.health import session_figures, session_shifts
-from beatsight_core.health.onset_strength import BEFORE_MS, BINS, BLOCK_MS, strengths
+from beatsight_core.health.figures import session_figures, session_shifts
+from beatsight_core.health.figures.onset_strength import BEFORE_MS, BINS, BLOCK_MS, strengths
+from beatsight_core.health.figures.session_shifts import DRIFTS, EARLY, LATE, LOST, OK, UNSURE, measure_shift
 from beatsight_core.health.report import run_health
-from beatsight_core.health.session_shifts import DRIFTS, EARLY, LATE, LOST, OK, UNSURE, measure_shift
 from beatsight_core.settings import load_settings
 
 RATE = 16000

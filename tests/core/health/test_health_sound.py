@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from beatsight_core.dataset import export
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.errors import DatasetError
-from beatsight_core.health import sound_figures as figures_of
-from beatsight_core.health import sound_measures as measures
-from beatsight_core.health.near_duplicates import CLOSE_DB
+from beatsight_core.health.figures import sound_figures as figures_of
+from beatsight_core.health.figures import sound_measures as measures
+from beatsight_core.health.figures.near_duplicates import CLOSE_DB
 from beatsight_core.health.report import run_health
 from beatsight_core.manifest.splits import split_of_group
 from beatsight_core.settings import load_settings

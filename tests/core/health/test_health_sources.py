@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight_core.dataset.export import export_dataset
-from beatsight_core.health import examples as health_examples
-from beatsight_core.health.balance import ENOUGH, balance, unvalidated
+from beatsight_core.gates.seal import is_sealed
+from beatsight_core.health.figures.split_balance import ENOUGH, balance, unvalidated
+from beatsight_core.health.page import class_examples as health_examples
 from beatsight_core.health.report import run_health
-from beatsight_core.health.seal import is_sealed
 from beatsight_core.manifest.splits import split_of_group
 from beatsight_core.metrics import MIN_POSITIVES
 from beatsight_core.taxonomy import CORE

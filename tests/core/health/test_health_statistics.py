@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.errors import DatasetError
-from beatsight_core.health.event_figures import histogram
-from beatsight_core.health.leakage import leakage
-from beatsight_core.health.statistics import statistics
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.health.figures.event_figures import histogram
+from beatsight_core.health.figures.leakage import leakage
+from beatsight_core.health.figures.statistics import statistics
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import load_settings
 from beatsight_core.taxonomy import CORE
 
@@ -131,7 +131,7 @@ def test_a_damaged_catalog_is_an_error_with_advice(measured):
 
 def test_an_exported_dataset_is_measured_and_accounted_for(small_settings, corpus, drums):
     from beatsight_core.audio.inventory import open_inventory
-    from beatsight_core.health.export_figures import export_figures
+    from beatsight_core.health.figures.export_figures import export_figures
 
     late = drums.event("a", 50, 30.0, "snare")
     manifest = corpus([*drums.take("a"), *drums.take("b"), *drums.take("gone"), late], without=("gone.wav",))

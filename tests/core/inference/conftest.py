@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from beatsight_core.inference import Classifier, load
-from beatsight_core.promotion.delivery import Delivery, export_model
+from beatsight_core.promotion.delivery.deliver import Delivery, export_model
 from beatsight_core.settings import load_settings
 
 

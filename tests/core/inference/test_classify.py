@@ -13,8 +13,8 @@ from beatsight_core.errors import AudioError, InputError, ModelError, UsageError
 from beatsight_core.evaluation.predict import Predictor
 from beatsight_core.features.cache import open_features
 from beatsight_core.inference import load
+from beatsight_core.runs.records import open_run
 from beatsight_core.taxonomy import NOTE_OF_COMPONENT
-from beatsight_core.training.records import open_run
 
 
 def one_file(settings, run_id):

@@ -8,7 +8,7 @@ import soundfile as sf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.audio.decode import decode
+from beatsight_core.audio.decoding.decode import decode
 from beatsight_core.audio.slicing import Window
 from beatsight_core.errors import AudioError, InputError, UsageError
 from beatsight_core.inference import detect_onsets, load

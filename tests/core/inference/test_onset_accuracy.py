@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.audio.decode import decode
-from beatsight_core.audio.resample import to_float32
+from beatsight_core.audio.decoding.decode import decode
+from beatsight_core.audio.decoding.resample import to_float32
 from beatsight_core.demo.corpus import make_demo
 from beatsight_core.inference import detect_onsets
 

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import ManifestError
-from beatsight_core.manifest import intake, parsing
-from beatsight_core.manifest.checks import Rules
-from beatsight_core.manifest.lines import BLOCK_BYTES, MAX_LINE_BYTES, WHITESPACE, Chunk, solid_lines
-from beatsight_core.manifest.parsing import parse_lines
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest import intake
+from beatsight_core.manifest.parsing import parse as parsing
+from beatsight_core.manifest.parsing.checks import Rules
+from beatsight_core.manifest.parsing.lines import BLOCK_BYTES, MAX_LINE_BYTES, WHITESPACE, Chunk, solid_lines
+from beatsight_core.manifest.parsing.parse import parse_lines
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import load_settings
 from beatsight_core.taxonomy import CORE
 

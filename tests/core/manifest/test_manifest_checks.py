@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from beatsight_core.manifest.checks import RejectedError, Rules, UnknownLabels, normalise_path, read_event
+from beatsight_core.manifest.parsing.checks import RejectedError, Rules, UnknownLabels, normalise_path, read_event
 from beatsight_core.taxonomy import CORE
 
 RULES = Rules(CORE, frozenset({"lenient"}))

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.manifest.checks import Rules
-from beatsight_core.manifest.parsing import parse_lines
+from beatsight_core.manifest.parsing.checks import Rules
+from beatsight_core.manifest.parsing.parse import parse_lines
 from beatsight_core.taxonomy import CORE
 
 RULES = Rules(CORE, frozenset({"lenient"}))

@@ -2,8 +2,8 @@ import copy
 
 import pytest
 
-from beatsight_core.manifest.compare import compare_catalogs
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.compare_manifests import compare_catalogs
+from beatsight_core.manifest.read_manifest import build_catalog
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from beatsight_core.manifest.checks import Rules
-from beatsight_core.manifest.fields import DoubtError
-from beatsight_core.manifest.frames import Frames
-from beatsight_core.manifest.parsing import parse_lines
+from beatsight_core.manifest.parsing.alike_lines import Frames
+from beatsight_core.manifest.parsing.checks import Rules
+from beatsight_core.manifest.parsing.fields import DoubtError
+from beatsight_core.manifest.parsing.parse import parse_lines
 from beatsight_core.taxonomy import CORE
 
 RULES = Rules(CORE, frozenset())

@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
-from beatsight_core.manifest import chunks, lines, reader
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest import read_manifest
+from beatsight_core.manifest.parsing import chunks, lines
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import load_settings
 
 CHUNK = 900
@@ -188,9 +189,9 @@ def test_a_grown_catalog_is_that_of_the_whole(tmp_path, monkeypatch, before, aft
 
 
 def test_growth_in_several_processes_gives_the_same(settings, tmp_path, event, parsed, monkeypatch):
-    monkeypatch.setattr(reader, "POOL_BYTES", 0)
+    monkeypatch.setattr(read_manifest, "POOL_BYTES", 0)
     before = text(event(audio_path=f"{number % 7}.wav") for number in range(40))
     after = text(event(audio_path=f"{number % 9}.wav") for number in range(9))
     catalog, _ = grown(settings, tmp_path / "m.jsonl", before, after, tmp_path / "pooled")
-    monkeypatch.setattr(reader, "POOL_BYTES", 1 << 40)
+    monkeypatch.setattr(read_manifest, "POOL_BYTES", 1 << 40)
     assert files_of(catalog) == files_of(build_catalog(settings, tmp_path / "m.jsonl", folder=tmp_path / "single"))

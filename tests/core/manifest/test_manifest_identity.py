@@ -5,8 +5,9 @@ import pytest
 
 from beatsight_core.errors import ManifestError
 from beatsight_core.files import exclusive_lock
-from beatsight_core.manifest import digest, identity
+from beatsight_core.manifest import identity
 from beatsight_core.manifest.identity import FileState, digest_memory, inbox_manifests, known_sha256, manifest_sha256
+from beatsight_core.manifest.inbox import digest_process
 from beatsight_core.names import file_name
 
 
@@ -35,11 +36,11 @@ def test_a_process_of_its_own_leaves_the_digest_where_all_look_for_it(settings, 
     path.write_text("{}\n")
     os.utime(path, (1e9, 1e9))
     with exclusive_lock(memory / ".reading" / file_name("m.jsonl")):  # another process is at it
-        assert digest.main([str(path), str(memory)]) == 0
+        assert digest_process.main([str(path), str(memory)]) == 0
     assert known_sha256(FileState.of(path), memory) is None
-    assert digest.main([str(path), str(memory)]) == 0
+    assert digest_process.main([str(path), str(memory)]) == 0
     assert known_sha256(FileState.of(path), memory) == manifest_sha256(path)
-    assert digest.main([str(tmp_path / "nowhere"), str(memory)]) == 3
+    assert digest_process.main([str(tmp_path / "nowhere"), str(memory)]) == 3
     assert "There is no such manifest" in capsys.readouterr().err
     with pytest.raises(ManifestError):
         manifest_sha256(tmp_path / "nowhere")

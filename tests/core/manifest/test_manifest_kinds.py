@@ -15,9 +15,9 @@ import pytest
 import zstandard
 
 from beatsight_core.errors import ManifestError
-from beatsight_core.manifest.kinds import HEAD_BYTES, require_lines
 from beatsight_core.manifest.merge import merge_manifests
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.parsing.kinds import HEAD_BYTES, require_lines
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import load_settings
 
 

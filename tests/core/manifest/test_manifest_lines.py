@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import ManifestError, StorageError
-from beatsight_core.manifest import lines
-from beatsight_core.manifest.lines import read_chunks
+from beatsight_core.manifest.parsing import lines
+from beatsight_core.manifest.parsing.lines import read_chunks
 
 SUFFIXES = {
     ".jsonl": bytes,

@@ -9,9 +9,9 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from beatsight_core.errors import ManifestError, UsageError
-from beatsight_core.manifest import lines
 from beatsight_core.manifest.merge import merge_manifests
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.parsing import lines
+from beatsight_core.manifest.read_manifest import build_catalog
 
 
 def ids_of(path):

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 
 from beatsight_core.errors import DatasetError, ManifestError, StorageError, UsageError
 from beatsight_core.leftovers import host_mark
-from beatsight_core.manifest import lines, reader, spill
+from beatsight_core.manifest import read_manifest as reader
 from beatsight_core.manifest.events import EVENT_SCHEMA, HIT_SCHEMA
 from beatsight_core.manifest.hits import HitRules, coalesce
-from beatsight_core.manifest.reader import build_catalog, manifest_key, open_catalog, resolve_manifest
+from beatsight_core.manifest.parsing import lines, spill
+from beatsight_core.manifest.read_manifest import build_catalog, manifest_key, open_catalog, resolve_manifest
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import load_settings
 from beatsight_core.taxonomy import CORE
@@ -39,7 +40,8 @@ def build_elsewhere(data_root, path, before="pass", after="pass"):
     """Start a build in another process."""
     code = f"""
 import time
-from beatsight_core.manifest import intake, reader
+from beatsight_core.manifest import intake
+from beatsight_core.manifest import read_manifest as reader
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import load_settings
 {before}
@@ -125,7 +127,7 @@ def test_a_cut_last_line_is_a_reject_and_a_whole_one_without_line_end_is_not(set
 
 def test_long_lines_are_kept_up_to_their_bound(settings, manifest, event, monkeypatch):
     monkeypatch.setattr(lines, "MAX_LINE_BYTES", 3 << 20)
-    monkeypatch.setattr("beatsight_core.manifest.parsing.MAX_LINE_BYTES", 3 << 20)
+    monkeypatch.setattr("beatsight_core.manifest.parsing.parse.MAX_LINE_BYTES", 3 << 20)
     monkeypatch.setattr(lines, "CHUNK_BYTES", 1 << 20)
     path = manifest([event(), event(note="x" * (1 << 20)), event(note="y" * (4 << 20)), event()])
     catalog = build_catalog(settings, path)
@@ -224,7 +226,7 @@ def test_how_the_work_is_cut_changes_nothing(settings, manifest, event, monkeypa
     path = manifest(rows)
     whole = build_catalog(settings, path, folder=settings.data_root / "whole")
     monkeypatch.setattr(lines, "CHUNK_BYTES", 2000)
-    monkeypatch.setattr("beatsight_core.manifest.spill.RANGE_EVENTS", 50)
+    monkeypatch.setattr("beatsight_core.manifest.parsing.spill.RANGE_EVENTS", 50)
     cut = build_catalog(settings, path, folder=settings.data_root / "cut")
     monkeypatch.setattr(reader, "POOL_BYTES", 0)
     pooled = build_catalog(settings, path, folder=settings.data_root / "pooled")

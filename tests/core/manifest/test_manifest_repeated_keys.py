@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.manifest import parsing
-from beatsight_core.manifest.checks import Rules
-from beatsight_core.manifest.parsing import parse_lines
-from beatsight_core.manifest.repeated_keys import (
+from beatsight_core.manifest.parsing import parse as parsing
+from beatsight_core.manifest.parsing.checks import Rules
+from beatsight_core.manifest.parsing.parse import parse_lines
+from beatsight_core.manifest.parsing.repeated_keys import (
     count_event_keys,
     count_keys,
     line_may_repeat,
@@ -75,7 +75,7 @@ def test_usual_lines_are_not_read_a_second_time(monkeypatch):
         raise AssertionError("a line was read again")
 
     monkeypatch.setattr(parsing, "repeated_key", refuse)
-    monkeypatch.setattr("beatsight_core.manifest.frames.repeated_key", refuse)
+    monkeypatch.setattr("beatsight_core.manifest.parsing.alike_lines.repeated_key", refuse)
     for change in (lambda row, number: row, lambda row, number: row[:-1] + f',"n{number}":"a:b"}}'):
         rows = [change(EVENT.replace("ID", f"e{number}"), number) for number in range(200)]
         assert parse_lines(["\n".join(rows).encode() + b"\n"], 0, RULES).events.num_rows == 200

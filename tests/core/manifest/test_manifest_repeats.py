@@ -3,7 +3,7 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.manifest.repeats import SeenKeys, stroke_keys, text_keys
+from beatsight_core.manifest.parsing.repeats import SeenKeys, stroke_keys, text_keys
 
 small = st.integers(0, 6)
 

@@ -6,8 +6,15 @@ import math
 import numpy as np
 import pytest
 
-from beatsight_core.manifest.checks import MAX_ONSET_S, RejectedError, Rules, UnknownLabels, in_range, read_event
-from beatsight_core.manifest.parsing import parse_lines
+from beatsight_core.manifest.parsing.checks import (
+    MAX_ONSET_S,
+    RejectedError,
+    Rules,
+    UnknownLabels,
+    in_range,
+    read_event,
+)
+from beatsight_core.manifest.parsing.parse import parse_lines
 from beatsight_core.taxonomy import CORE
 
 RULES = Rules(CORE, frozenset())

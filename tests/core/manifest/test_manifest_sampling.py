@@ -11,7 +11,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.manifest.sampling import (
     METADATA,
     SESSION_SCHEMA,

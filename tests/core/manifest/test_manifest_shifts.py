@@ -7,7 +7,7 @@ import pytest
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.manifest.catalog import broken_files, catalog_inputs
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.manifest.shifts import Shifts, corrections_notice, read_shifts
 from beatsight_core.settings import load_settings
 
@@ -116,7 +116,7 @@ def test_every_change_makes_another_catalog(configured, manifest, rows):
 
 
 def test_a_manifest_that_grew_is_moved_once(configured, manifest, rows, monkeypatch):
-    monkeypatch.setattr("beatsight_core.manifest.lines.CHUNK_BYTES", 600)
+    monkeypatch.setattr("beatsight_core.manifest.parsing.lines.CHUNK_BYTES", 600)
     settings = configured("[sources.takes]\nshift_ms = 120")
     build_catalog(settings, manifest(rows[:9], "first.jsonl"))
     grown = build_catalog(settings, manifest(rows, "second.jsonl"))

@@ -3,8 +3,8 @@ import hashlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beatsight_core.manifest.catalog_counts import Performance
 from beatsight_core.manifest.splits import assign_splits, split_of_group
-from beatsight_core.manifest.tally import Performance
 from beatsight_core.settings import DatasetSettings
 
 DATASET = DatasetSettings()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from beatsight_core.promotion.registry import promote
+from beatsight_core.promotion.promote import promote
 from beatsight_core.promotion.results import PromotionResult
 from beatsight_core.settings import Settings, load_settings
 

@@ -13,12 +13,12 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from beatsight_core.errors import SettingsError, StorageError
-from beatsight_core.evaluation.lookup import champion_version
-from beatsight_core.promotion import announce, foreign_file, status_pages
-from beatsight_core.promotion.criteria import judged
+from beatsight_core.promotion.external import announce, edit_file, status_pages
+from beatsight_core.promotion.external.status_pages import BEGIN, END
+from beatsight_core.promotion.judge import judged
 from beatsight_core.promotion.preview import preview_promotion
-from beatsight_core.promotion.registry import apply_pending, champion, promote, rollback
-from beatsight_core.promotion.status_pages import BEGIN, END
+from beatsight_core.promotion.promote import apply_pending, champion, promote, rollback
+from beatsight_core.runs.lookup import champion_version
 from beatsight_core.settings import load_settings
 
 from .test_killed import run_child
@@ -248,7 +248,7 @@ def test_other_values_of_a_line_are_not_shown_and_a_files_owner_stays(told):
 def test_who_cannot_be_told_when_the_champion_has_changed_is_told_by_the_next_command(told, monkeypatch):
     """It is no failure of the rollback: repeated, that would go one step further back."""
     with monkeypatch.context() as patch:
-        patch.setattr(foreign_file, "atomic_path", full_drive)
+        patch.setattr(edit_file, "atomic_path", full_drive)
         result = rollback(told).to_json()
     assert (result["version"], result["changes"]) == (1, [])
     assert "`beatsight models --apply` tries again" in result["untold"]

@@ -11,12 +11,12 @@ from beatsight_core.dataset.index import indexes_folder
 from beatsight_core.errors import ModelError, UsageError
 from beatsight_core.files import write_json
 from beatsight_core.names import file_name
-from beatsight_core.promotion.archive import archive_run
-from beatsight_core.promotion.archive_check import check_archive, check_archives
-from beatsight_core.promotion.archive_sources import history_csv
-from beatsight_core.promotion.registry import apply_pending
-from beatsight_core.promotion.status_pages import BEGIN, END
-from beatsight_core.training.records import open_run
+from beatsight_core.promotion.archive.archive_sources import history_csv
+from beatsight_core.promotion.archive.check_archive import check_archive, check_archives
+from beatsight_core.promotion.archive.write_archive import archive_run
+from beatsight_core.promotion.external.status_pages import BEGIN, END
+from beatsight_core.promotion.promote import apply_pending
+from beatsight_core.runs.records import open_run
 
 
 def test_the_champions_run_is_archived_with_all_that_led_to_it(released):

@@ -7,15 +7,15 @@ import shutil
 import pytest
 
 from beatsight_core.errors import ModelError
-from beatsight_core.evaluation.lookup import champion_version, find_model
-from beatsight_core.evaluation.roles import read_pointer
 from beatsight_core.files import sha256_file
-from beatsight_core.promotion.archive import archive_run
-from beatsight_core.promotion.criteria import judged
-from beatsight_core.promotion.model_list import list_models
+from beatsight_core.promotion.archive.write_archive import archive_run
+from beatsight_core.promotion.external.status_pages import BEGIN, END
+from beatsight_core.promotion.judge import judged
 from beatsight_core.promotion.preview import preview_promotion
-from beatsight_core.promotion.registry import promote, rollback
-from beatsight_core.promotion.status_pages import BEGIN, END
+from beatsight_core.promotion.promote import promote, rollback
+from beatsight_core.promotion.version.model_list import list_models
+from beatsight_core.runs.lookup import champion_version, find_model
+from beatsight_core.runs.roles import read_pointer
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.promotion.card import model_card
+from beatsight_core.promotion.version.model_card import model_card
 from beatsight_core.safe_text import for_markdown
 
 HOSTILE = [

@@ -13,20 +13,20 @@ from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import read_json
-from beatsight_core.health.bless import bless
+from beatsight_core.gates.seal import sealed
+from beatsight_core.health.approve import bless
 from beatsight_core.health.report import run_health
-from beatsight_core.health.seal import sealed
 from beatsight_core.names import file_name
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance, required
-from beatsight_core.promotion.criteria import judged as judged_record
 from beatsight_core.promotion.health_record import require_health
-from beatsight_core.promotion.model_list import list_models
-from beatsight_core.promotion.registry import promote
+from beatsight_core.promotion.judge import judged as judged_record
+from beatsight_core.promotion.promote import promote
+from beatsight_core.promotion.version.model_list import list_models
+from beatsight_core.runs.overrides import WAIVED, Waiver, note_waivers, read_waivers, waiver_notice
+from beatsight_core.runs.presets import load_preset
+from beatsight_core.runs.records import open_run
 from beatsight_core.settings import Settings, load_settings
 from beatsight_core.taxonomy import CORE
-from beatsight_core.training.presets import load_preset
-from beatsight_core.training.records import open_run
-from beatsight_core.training.waivers import WAIVED, Waiver, note_waivers, read_waivers, waiver_notice
 
 
 def clearance(settings: Settings, key: str, preset: str, epochs: int, **options: Any) -> dict[str, Waiver]:

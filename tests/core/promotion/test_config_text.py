@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.promotion.config_text import ConfigTextError, format_of, value_of, with_value
+from beatsight_core.promotion.external.config_text import ConfigTextError, format_of, value_of, with_value
 
 NEW = "/data/models/versions/7/model.pth"
 JSON = (

@@ -1,14 +1,14 @@
 """A version handed over: its own files, its card, and every form checked where it lies."""
 
 import pytest
+from beatsight_core.promotion.delivery.deliver import export_model
+from beatsight_core.promotion.delivery.export_model import FORMS, spec_with_normalisation
 
 from beatsight_core.errors import ModelError, UsageError
-from beatsight_core.evaluation.lookup import read_info
 from beatsight_core.files import sha256_file
-from beatsight_core.promotion import delivery
-from beatsight_core.promotion.delivery import export_model
-from beatsight_core.promotion.export import FORMS, spec_with_normalisation
-from beatsight_core.training.model import build_model
+from beatsight_core.promotion.delivery import deliver
+from beatsight_core.runs.lookup import read_info
+from beatsight_core.training.net.build_net import build_model
 
 
 def test_the_champion_is_handed_over_with_its_card(released, tmp_path):
@@ -33,7 +33,7 @@ def test_a_folder_that_holds_something_is_left_alone(released, tmp_path):
 
 
 def test_a_form_that_says_something_else_is_not_handed_over(released, tmp_path, monkeypatch):
-    monkeypatch.setattr(delivery, "TOLERANCE_EXPORT", -1.0)
+    monkeypatch.setattr(deliver, "TOLERANCE_EXPORT", -1.0)
     with pytest.raises(ModelError, match="differs from the trained net"):
         export_model(released.settings, None, tmp_path / "to")
     assert not list(tmp_path.glob("to*"))

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from beatsight_core.cli.main import beatsight
 from beatsight_core.doctor.external import examine_external_files
 from beatsight_core.errors import SettingsError
-from beatsight_core.promotion import announce
-from beatsight_core.promotion.external_files import places_to_tell
-from beatsight_core.promotion.registry import apply_pending, champion, rollback
-from beatsight_core.promotion.status_pages import BEGIN, END
+from beatsight_core.promotion.external import announce
+from beatsight_core.promotion.external.external_files import places_to_tell
+from beatsight_core.promotion.external.status_pages import BEGIN, END
+from beatsight_core.promotion.promote import apply_pending, champion, rollback
 from beatsight_core.settings import load_settings
 
 LISTINGS = (["models"], ["doctor"], ["archive", "--verify"])

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 from beatsight_core.errors import GateError, UnfitError
-from beatsight_core.evaluation.lookup import champion_version
 from beatsight_core.evaluation.predict import read_weights
 from beatsight_core.files import read_json
-from beatsight_core.promotion.bundle import INFRASTRUCTURE
-from beatsight_core.promotion.export import check_in_fresh_process
-from beatsight_core.promotion.infrastructure import CHECKS, infrastructure_checks
-from beatsight_core.promotion.registry import promote, rollback
+from beatsight_core.promotion.delivery.export_model import check_in_fresh_process
+from beatsight_core.promotion.delivery.infrastructure import CHECKS, infrastructure_checks
+from beatsight_core.promotion.promote import promote, rollback
+from beatsight_core.promotion.version.write_version import INFRASTRUCTURE
+from beatsight_core.runs.lookup import champion_version
 
 
 def limited(settings, **limits):

@@ -14,10 +14,10 @@ import sys
 import pytest
 
 from beatsight_core.files import sha256_file
-from beatsight_core.promotion.archive import archive_run
-from beatsight_core.promotion.archive_check import check_archive
-from beatsight_core.promotion.pointer import read_pointer
-from beatsight_core.promotion.registry import champion, promote, rollback
+from beatsight_core.promotion.archive.check_archive import check_archive
+from beatsight_core.promotion.archive.write_archive import archive_run
+from beatsight_core.promotion.promote import champion, promote, rollback
+from beatsight_core.promotion.version.pointer import read_pointer
 from beatsight_core.settings import load_settings
 
 CHILD = """

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from beatsight_core.errors import SettingsError
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.files import write_json
-from beatsight_core.promotion.champion_comparison import against_figures
-from beatsight_core.promotion.limits import (
+from beatsight_core.gates.release_limits import (
     PROFILES,
     ProbeLimits,
     limits_for,
@@ -21,7 +20,8 @@ from beatsight_core.promotion.limits import (
     probe_notice,
     profile_notice,
 )
-from beatsight_core.promotion.rules import CRITERIA, exported_model, figure_criteria, no_class_worse, protected_label
+from beatsight_core.promotion.champion_comparison import against_figures
+from beatsight_core.promotion.criteria import CRITERIA, exported_model, figure_criteria, no_class_worse, protected_label
 from beatsight_core.settings import PROMOTION_FIGURES, load_settings
 from beatsight_core.taxonomy import CORE, EXTENDED
 

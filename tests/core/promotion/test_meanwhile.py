@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from beatsight_core.errors import ModelError
-from beatsight_core.evaluation.lookup import champion_version
 from beatsight_core.files import exclusive_lock
-from beatsight_core.promotion.pointer import LOCK, move_pointer, read_pointer
-from beatsight_core.promotion.registry import rollback
+from beatsight_core.promotion.promote import rollback
+from beatsight_core.promotion.version.pointer import LOCK, move_pointer, read_pointer
+from beatsight_core.runs.lookup import champion_version
 
 
 @contextlib.contextmanager

@@ -10,9 +10,9 @@ import pytest
 from beatsight_core.errors import StorageError
 from beatsight_core.files import read_json, sha256_file
 from beatsight_core.leftovers import remove_leftovers, temporary_path
-from beatsight_core.promotion import pair
-from beatsight_core.promotion.pair import CURRENT_SIDECAR, CURRENT_WEIGHTS, put_pair
-from beatsight_core.promotion.registry import champion, rollback
+from beatsight_core.promotion.promote import champion, rollback
+from beatsight_core.promotion.version import weights_and_sidecar
+from beatsight_core.promotion.version.weights_and_sidecar import CURRENT_SIDECAR, CURRENT_WEIGHTS, put_pair
 
 CHANGES = ("replace", "rename", "unlink", "symlink_to")
 
@@ -119,7 +119,7 @@ def test_a_drive_that_is_full_is_told_before_the_champion_changes(released, monk
     models = released.settings.models_dir
     before = {path: path.read_bytes() for path in models.glob("*.json*")}
     with monkeypatch.context() as patch:
-        patch.setattr(pair.shutil, "copyfile", full)
+        patch.setattr(weights_and_sidecar.shutil, "copyfile", full)
         with pytest.raises(StorageError, match="full"):
             rollback(released.settings)
     assert {path: path.read_bytes() for path in models.glob("*.json*")} == before
@@ -133,7 +133,7 @@ def test_a_drive_that_fails_after_the_champion_changed_says_so(released, monkeyp
         raise StorageError("The drive is gone", where=path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(pair, "replace_link", gone)
+        patch.setattr(weights_and_sidecar, "replace_link", gone)
         with pytest.raises(StorageError, match="Version 1 is the champion now") as caught:
             rollback(released.settings)
     assert "do not repeat the command" in caught.value.do
@@ -170,7 +170,7 @@ def test_a_data_root_copied_without_links_goes_on(released, tmp_path):
     settings = load_settings(copied)
     assert rollback(settings).version == 1
     assert read_json(settings.models_dir / CURRENT_SIDECAR)["version"] == 1
-    assert (settings.models_dir / pair.CURRENT).is_symlink()
+    assert (settings.models_dir / weights_and_sidecar.CURRENT).is_symlink()
 
 
 def test_a_link_that_a_killed_writer_left_is_removed_and_not_what_it_leads_to(tmp_path):

@@ -8,13 +8,13 @@ import pytest
 from beatsight_core.errors import ModelError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import write_json
-from beatsight_core.promotion.candidate import candidate, newest_run
-from beatsight_core.promotion.limits import PROBE_PROFILES, ProbeLimits
-from beatsight_core.promotion.probe import ProbeGate, confusion_gates, figure_gates, too_rare
-from beatsight_core.promotion.rules import slice_again
+from beatsight_core.gates.release_limits import PROBE_PROFILES, ProbeLimits
+from beatsight_core.promotion.criteria import slice_again
+from beatsight_core.promotion.probe_gates import ProbeGate, confusion_gates, figure_gates, too_rare
+from beatsight_core.runs.candidate import candidate, newest_run
+from beatsight_core.runs.presets import TrainingConfig
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import CORE
-from beatsight_core.training.presets import TrainingConfig
 
 
 def metrics(accuracy: float | None = 0.8, **recalls: float) -> dict[str, Any]:

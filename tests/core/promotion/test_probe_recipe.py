@@ -14,12 +14,12 @@ from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import write_json
 from beatsight_core.promotion import probe_record
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
+from beatsight_core.promotion.probe_recipe import CARRIED_OUT, COURSE, Wanted
 from beatsight_core.promotion.probe_record import require_probe
-from beatsight_core.promotion.recipe import CARRIED_OUT, COURSE, Wanted
+from beatsight_core.runs.presets import TrainingConfig, load_preset
+from beatsight_core.runs.records import open_run
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import CORE
-from beatsight_core.training.presets import TrainingConfig, load_preset
-from beatsight_core.training.records import open_run
 
 KEY = "m-11111111"
 Make = Callable[..., str]

@@ -9,15 +9,15 @@ from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.evaluation.report import find_evaluation
+from beatsight_core.evaluation.evaluate import find_evaluation
 from beatsight_core.files import read_json, write_json
+from beatsight_core.gates.record import seal
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
+from beatsight_core.promotion.probe_recipe import CARRIED_OUT, COURSE
 from beatsight_core.promotion.probe_record import PROBE_RECORD, judge_probe, previous_probe, require_probe
-from beatsight_core.promotion.recipe import CARRIED_OUT, COURSE
-from beatsight_core.promotion.record import seal
+from beatsight_core.runs.presets import TrainingConfig, load_preset
+from beatsight_core.runs.records import HISTORY, Run, list_runs, open_run
 from beatsight_core.settings import Settings, load_settings
-from beatsight_core.training.presets import TrainingConfig, load_preset
-from beatsight_core.training.records import HISTORY, Run, list_runs, open_run
 
 
 def with_probe_limits(settings: Settings, **limits: float) -> Settings:

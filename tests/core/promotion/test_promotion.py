@@ -10,18 +10,18 @@ import torch
 from safetensors.torch import load_file
 
 from beatsight_core.errors import GateError, ModelError, UsageError
-from beatsight_core.evaluation.lookup import find_model, verified_version
 from beatsight_core.evaluation.predict import Predictor, weights_of
 from beatsight_core.files import sha256_file
-from beatsight_core.promotion.criteria import judge, judged
-from beatsight_core.promotion.export import check_in_fresh_process
-from beatsight_core.promotion.limits import DEMO_NOTICE
-from beatsight_core.promotion.model_list import list_models
-from beatsight_core.promotion.record import RECORD, read_record
-from beatsight_core.promotion.registry import champion, promote, rollback
-from beatsight_core.promotion.rules import CRITERIA
+from beatsight_core.gates.record import RECORD, read_record
+from beatsight_core.gates.release_limits import DEMO_NOTICE
+from beatsight_core.promotion.criteria import CRITERIA
+from beatsight_core.promotion.delivery.export_model import check_in_fresh_process
+from beatsight_core.promotion.judge import judge, judged
+from beatsight_core.promotion.promote import champion, promote, rollback
+from beatsight_core.promotion.version.model_list import list_models
+from beatsight_core.runs.lookup import find_model, verified_version
+from beatsight_core.runs.records import open_run
 from beatsight_core.training import checkpoint
-from beatsight_core.training.records import open_run
 
 PARTS = {
     "model.pth", "model.safetensors", "model.onnx", "components.json", "feature_spec.json", "thresholds.json",
@@ -217,7 +217,7 @@ def test_an_altered_record_does_not_count(released):
 
 
 def test_an_evaluation_of_something_else_fails_its_criterion(trained):
-    from beatsight_core.evaluation.report import evaluate
+    from beatsight_core.evaluation.evaluate import evaluate
 
     settings, run_id = trained
     run = open_run(settings, run_id)

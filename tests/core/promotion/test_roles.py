@@ -7,12 +7,12 @@ import shutil
 import pytest
 
 from beatsight_core.errors import ModelError
-from beatsight_core.evaluation.lookup import find_model
-from beatsight_core.evaluation.roles import JUDGED, find_challenger
-from beatsight_core.promotion.criteria import judge
-from beatsight_core.promotion.model_list import list_models
-from beatsight_core.promotion.record import RECORD
-from beatsight_core.promotion.registry import rollback
+from beatsight_core.gates.record import RECORD
+from beatsight_core.promotion.judge import judge
+from beatsight_core.promotion.promote import rollback
+from beatsight_core.promotion.version.model_list import list_models
+from beatsight_core.runs.lookup import find_model
+from beatsight_core.runs.roles import JUDGED, find_challenger
 
 
 def test_champion_and_previous_are_versions(released):

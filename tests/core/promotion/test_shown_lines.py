@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.promotion.shown_lines import without_other_values
+from beatsight_core.promotion.external.shown_lines import without_other_values
 
 
 @pytest.mark.parametrize(

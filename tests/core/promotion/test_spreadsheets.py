@@ -7,7 +7,7 @@ import numpy as np
 
 from beatsight_core.inference.answers import Answers
 from beatsight_core.inference.classification import Classification
-from beatsight_core.promotion.archive_sources import history_csv
+from beatsight_core.promotion.archive.archive_sources import history_csv
 
 HOSTILE = ("=cmd|' /C calc'!A0", "+1+1", "@SUM(A1)", "-2+3", "\t=1")
 

@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 
 from beatsight_core.errors import GateError
+from beatsight_core.evaluation.evaluate import evaluate, find_evaluation
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.report import evaluate, find_evaluation
 from beatsight_core.files import digest_json, sha256_file, write_json
+from beatsight_core.gates.record import RECORD, read_record, row_differences, seal, write_record
 from beatsight_core.health.report import run_health
 from beatsight_core.progress import SilentProgress
 from beatsight_core.promotion import evidence
-from beatsight_core.promotion.criteria import judge, judged
+from beatsight_core.promotion.criteria import CRITERIA
+from beatsight_core.promotion.delivery.export_model import check_in_fresh_process, checksums
 from beatsight_core.promotion.evidence import gather, grounds
-from beatsight_core.promotion.export import check_in_fresh_process, checksums
+from beatsight_core.promotion.judge import judge, judged
 from beatsight_core.promotion.matching import mismatches
-from beatsight_core.promotion.model_list import list_models
-from beatsight_core.promotion.record import RECORD, read_record, row_differences, seal, write_record
-from beatsight_core.promotion.registry import promote, rollback
-from beatsight_core.promotion.rules import CRITERIA
+from beatsight_core.promotion.promote import promote, rollback
+from beatsight_core.promotion.version.model_list import list_models
+from beatsight_core.runs.records import Run, list_runs, open_run
 from beatsight_core.settings import Settings
 from beatsight_core.training import checkpoint
-from beatsight_core.training.records import Run, list_runs, open_run
 
 Candidate = tuple[Settings, Run, dict[str, Any]]
 

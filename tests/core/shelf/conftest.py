@@ -12,8 +12,8 @@ import soundfile as sf
 
 from beatsight_core.dataset.export import ExportResult, export_dataset
 from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.runs.presets import load_preset
 from beatsight_core.settings import Settings, load_settings
-from beatsight_core.training.presets import load_preset
 
 TOML = "[dataset]\nunit_hits = 4\nworkers = 1\n"
 LABELS = ("kick", "snare", "hihat_closed", "crash")

@@ -9,13 +9,13 @@ from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.in_use import shards_in_use
-from beatsight_core.dataset.page import write_dataset_page
+from beatsight_core.dataset.page.dataset_page import write_dataset_page
 from beatsight_core.errors import BeatSightError, ManifestError, UsageError
 from beatsight_core.manifest.identity import manifest_key
-from beatsight_core.manifest.reader import build_catalog
-from beatsight_core.manifest.wishes import read_wish, wish_retry
-from beatsight_core.shelf.forget import find_key, forget_manifest, known_keys
-from beatsight_core.shelf.prune import prune
+from beatsight_core.manifest.inbox.requests import read_wish, wish_retry
+from beatsight_core.manifest.read_manifest import build_catalog
+from beatsight_core.storage.forget import find_key, forget_manifest, known_keys
+from beatsight_core.storage.prune import prune
 
 
 def call(place, *arguments, answer=None):
@@ -168,7 +168,7 @@ def test_the_verb_asks_says_and_does(place):
 
 
 def test_at_a_terminal_it_asks(place, monkeypatch):
-    monkeypatch.setattr("beatsight_core.cli.forget._at_terminal", lambda session: True)
+    monkeypatch.setattr("beatsight_core.cli.verbs.forget._at_terminal", lambda session: True)
     exported = place.export("m", range(2))
     for answer in ("n\n", "\n"):
         result = call(place, "forget", exported.key, answer=answer)

@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
 from beatsight_core.errors import DatasetError, ManifestError
-from beatsight_core.shelf.detail import describe_dataset
-from beatsight_core.shelf.listing import disk_use, list_datasets
+from beatsight_core.storage.detail import describe_dataset
+from beatsight_core.storage.listing import disk_use, list_datasets
 
 
 def call(place, *words):

@@ -12,14 +12,14 @@ from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import index_paths, read_index
 from beatsight_core.dataset.reader import open_dataset
-from beatsight_core.dataset.verify import check_dataset
+from beatsight_core.dataset.verify_export import check_dataset
 from beatsight_core.health.report import run_health
 from beatsight_core.leftovers import FOREIGN_SECONDS, looks_temporary
-from beatsight_core.manifest.reader import build_catalog, open_catalog
-from beatsight_core.promotion.archive_check import check_archives
-from beatsight_core.shelf.listing import list_datasets
-from beatsight_core.shelf.prune import prune
-from beatsight_core.shelf.usage import archived_shards
+from beatsight_core.manifest.read_manifest import build_catalog, open_catalog
+from beatsight_core.promotion.archive.check_archive import check_archives
+from beatsight_core.storage.listing import list_datasets
+from beatsight_core.storage.prune import prune
+from beatsight_core.storage.usage import archived_shards
 
 NAMES = (
     "events.tmp-run-20251109", "events.tmp-7", "drums.tmp-00000000-1-00000000", "events.tmp-01234567-123",

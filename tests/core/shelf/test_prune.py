@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.in_use import shards_at_rest, shards_in_use
-from beatsight_core.dataset.verify import check_dataset
+from beatsight_core.dataset.verify_export import check_dataset
 from beatsight_core.errors import DatasetError, StorageError, UsageError
 from beatsight_core.health.report import run_health
 from beatsight_core.leftovers import temporary_path
-from beatsight_core.shelf.listing import disk_use
-from beatsight_core.shelf.prune import prune
-from beatsight_core.shelf.removal import remove_dataset
-from beatsight_core.shelf.survey import survey
+from beatsight_core.storage.listing import disk_use
+from beatsight_core.storage.prune import prune
+from beatsight_core.storage.removal import remove_dataset
+from beatsight_core.storage.survey import survey
 
 
 def kinds(result):

@@ -10,12 +10,13 @@ from beatsight_core.features.cache import Features
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import write_json
 from beatsight_core.progress import SilentProgress
+from beatsight_core.runs import records
+from beatsight_core.runs.presets import load_preset
 from beatsight_core.taxonomy import CORE
-from beatsight_core.training import checkpoint, records
-from beatsight_core.training.presets import load_preset
+from beatsight_core.training import checkpoint
+from beatsight_core.training.attempt import Sitting
 from beatsight_core.training.run import run_identity
-from beatsight_core.training.sitting import Sitting
-from beatsight_core.training.tracking import Tracker
+from beatsight_core.training.tracking.tracking import Tracker
 
 SPEC = FeatureSpec(
     sample_rate_hz=8000, pre_ms=20.0, tail_ms=60.0, n_fft=256, hop_length=128, n_mels=16, f_min_hz=20.0,

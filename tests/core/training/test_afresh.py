@@ -5,14 +5,15 @@ import shutil
 import pytest
 
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.evaluation.report import evaluate
-from beatsight_core.evaluation.roles import find_challenger
+from beatsight_core.evaluation.evaluate import evaluate
 from beatsight_core.files import read_json, sha256_file, write_json
-from beatsight_core.promotion.criteria import is_version_of
-from beatsight_core.training import afresh, records
+from beatsight_core.promotion.judge import is_version_of
+from beatsight_core.runs import records
+from beatsight_core.runs.records import how_to_finish, list_runs, open_run
+from beatsight_core.runs.roles import find_challenger
+from beatsight_core.training import afresh
 from beatsight_core.training.afresh import begin_afresh, settle_evaluations, versions_of
-from beatsight_core.training.records import how_to_finish, list_runs, open_run
-from beatsight_core.training.tracking import _order
+from beatsight_core.training.tracking.tracking import _order
 
 
 def contents(folder):

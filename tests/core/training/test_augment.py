@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from beatsight_core.training.augment import (
+from beatsight_core.training.net.augment import (
     NEAREST_NEIGHBOUR_FRAMES,
     NEIGHBOUR_DB,
     Augmentation,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from beatsight_core.training.bands import band_statistics
-from beatsight_core.training.batches import load_clips
-from beatsight_core.training.order import validation_rows
+from beatsight_core.training.data.batches import load_clips
+from beatsight_core.training.data.order import validation_rows
+from beatsight_core.training.net.bands import band_statistics
 
 CPU = torch.device("cpu")
 

@@ -8,17 +8,17 @@ import pytest
 import torch
 
 from beatsight_core.errors import DeviceError, SettingsError, TrainingError
-from beatsight_core.training import cuda
-from beatsight_core.training.augment import Augmentation
-from beatsight_core.training.batches import load_clips
-from beatsight_core.training.cuda import compile_training, training_context
+from beatsight_core.runs.presets import load_preset
+from beatsight_core.training.data.batches import load_clips
 from beatsight_core.training.fit import fit
 from beatsight_core.training.loop import Trainer
-from beatsight_core.training.memory import MemoryShortError
-from beatsight_core.training.model import build_model
-from beatsight_core.training.optimisation import MovingAverage, amp_dtype
-from beatsight_core.training.presets import load_preset
-from beatsight_core.training.ranks import Ranks
+from beatsight_core.training.machine import cuda
+from beatsight_core.training.machine.cuda import compile_training, training_context
+from beatsight_core.training.machine.memory import MemoryShortError
+from beatsight_core.training.net.augment import Augmentation
+from beatsight_core.training.net.build_net import build_model
+from beatsight_core.training.optimiser import MovingAverage, amp_dtype
+from beatsight_core.training.parallel.ranks import Ranks
 
 CPU = torch.device("cpu")
 

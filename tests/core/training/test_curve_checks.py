@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from beatsight_core.training.curve_checks import EARLY_EPOCHS, FEWEST_EPOCHS, check_curves
+from beatsight_core.runs.curve_checks import EARLY_EPOCHS, FEWEST_EPOCHS, check_curves
 
 NAMES = [
     "finite", "training_falls", "training_smooth", "validation_flat", "validation_rising", "validation_end",

@@ -14,13 +14,14 @@ import torch._dynamo
 
 from beatsight_core.errors import DeviceError, SettingsError, TrainingError
 from beatsight_core.progress import SilentProgress
-from beatsight_core.training import checkpoint, records
-from beatsight_core.training.distributed import process_count, share_run
-from beatsight_core.training.drum_net import DrumNet
-from beatsight_core.training.model import build_model
-from beatsight_core.training.records import open_run
+from beatsight_core.runs import records
+from beatsight_core.runs.records import open_run
+from beatsight_core.training import checkpoint
+from beatsight_core.training.net.build_net import build_model
+from beatsight_core.training.net.drum_net import DrumNet
+from beatsight_core.training.parallel.distributed import process_count, share_run
+from beatsight_core.training.parallel.whole_batch_norm import normalise_whole_batches
 from beatsight_core.training.run import Terms, train
-from beatsight_core.training.whole_batch_norm import normalise_whole_batches
 from tests.core.training.test_resume import assert_same, comparable
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1, "augment_mask_probability": 0.0}
@@ -102,7 +103,9 @@ def as_alone_then_fail(ranks, progress):
 
 def rank_processes():
     """Those of this process; it may have others, as the pools of earlier tests."""
-    return [it for it in psutil.Process().children() if "beatsight_core.training.rank" in " ".join(it.cmdline())]
+    return [
+        it for it in psutil.Process().children() if "beatsight_core.training.parallel.rank" in " ".join(it.cmdline())
+    ]
 
 
 @pytest.mark.slow
@@ -167,7 +170,7 @@ def test_a_killed_and_stopped_run_of_two_ends_in_the_same_weights(ready):
 def test_a_process_ends_with_the_one_that_started_it():
     starts_one = (
         "import os, socket, subprocess, sys, time; a, b = socket.socketpair(); words = [sys.executable, '-m', "
-        "'beatsight_core.training.rank', str(b.fileno()), str(os.getpid())]; "
+        "'beatsight_core.training.parallel.rank', str(b.fileno()), str(os.getpid())]; "
         "print(subprocess.Popen(words, pass_fds=[b.fileno()]).pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", starts_one], stdout=subprocess.PIPE, text=True) as parent:
@@ -193,9 +196,9 @@ def test_as_many_processes_as_leased_devices(monkeypatch):
 
 
 def test_more_processes_than_clips_in_a_batch_are_refused(features, config):
-    from beatsight_core.training.batches import load_clips
+    from beatsight_core.training.data.batches import load_clips
     from beatsight_core.training.loop import Trainer
-    from beatsight_core.training.ranks import Ranks
+    from beatsight_core.training.parallel.ranks import Ranks
 
     class Many(Ranks):
         def same_start(self, model):

@@ -6,9 +6,9 @@ import logging
 import torch
 
 from beatsight_core.files import read_json, write_json
-from beatsight_core.training import records
-from beatsight_core.training.environment import environment_rows, read_environment, record_environment
-from beatsight_core.training.presets import load_preset
+from beatsight_core.runs import records
+from beatsight_core.runs.environment import environment_rows, read_environment, record_environment
+from beatsight_core.runs.presets import load_preset
 
 
 def test_a_sitting_elsewhere_is_kept_and_one_that_is_equal_is_not(settings, tmp_path):

@@ -8,8 +8,9 @@ import shutil
 import pytest
 
 from beatsight_core.errors import ModelError, UsageError
+from beatsight_core.runs import records
 from beatsight_core.settings import load_settings
-from beatsight_core.training import checkpoint, extension, records
+from beatsight_core.training import checkpoint, extension
 from beatsight_core.training.run import Terms, open_run, train
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1, "warmup_epochs": 0.5, "least_steps": 0}

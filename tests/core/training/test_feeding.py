@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from beatsight_core.training import records
-from beatsight_core.training.batches import HostClips, MappedClips, ResidentClips, choose_residence, load_clips
-from beatsight_core.training.feeding import Feed
+from beatsight_core.runs import records
+from beatsight_core.training.data.batches import HostClips, MappedClips, ResidentClips, choose_residence, load_clips
+from beatsight_core.training.data.feeding import Feed
 from beatsight_core.training.fit import fit
 from tests.core.training.test_resume import assert_same, comparable, terminate_at
 

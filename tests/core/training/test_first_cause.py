@@ -6,10 +6,10 @@ from multiprocessing.connection import Pipe
 import pytest
 
 from beatsight_core.errors import TrainingError
-from beatsight_core.training.distributed import _first_cause
-from beatsight_core.training.interrupts import StopRequest
-from beatsight_core.training.memory import MemoryShortError
-from beatsight_core.training.relay import ENDED
+from beatsight_core.training.machine.interrupts import StopRequest
+from beatsight_core.training.machine.memory import MemoryShortError
+from beatsight_core.training.parallel.distributed import _first_cause
+from beatsight_core.training.parallel.relay import ENDED
 
 GONE = RuntimeError("Connection closed by peer")
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from beatsight_core.errors import DatasetError, TrainingError
-from beatsight_core.training import checkpoint, records
+from beatsight_core.runs import records
+from beatsight_core.training import checkpoint
 from beatsight_core.training.fit import fit
 
 EASY = {"epochs": 8, "batch": 8, "accumulation": 1, "augment_mask_probability": 0.0}

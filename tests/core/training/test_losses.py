@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from beatsight_core.training.losses import MultilabelLoss, struck_share
+from beatsight_core.training.net.losses import MultilabelLoss, struck_share
 
 
 @pytest.fixture

@@ -4,14 +4,15 @@ import pytest
 import torch
 
 from beatsight_core.errors import TrainingError
-from beatsight_core.training import checkpoint, presets, records, run
-from beatsight_core.training.batches import load_clips
-from beatsight_core.training.drum_net import DrumNet
+from beatsight_core.runs import presets, records
+from beatsight_core.runs.records import open_run
+from beatsight_core.training import checkpoint, run
+from beatsight_core.training.data.batches import load_clips
 from beatsight_core.training.fit import fit
 from beatsight_core.training.loop import Trainer
-from beatsight_core.training.model import MODELS, build_model
-from beatsight_core.training.ranks import Ranks
-from beatsight_core.training.records import open_run
+from beatsight_core.training.net.build_net import MODELS, build_model
+from beatsight_core.training.net.drum_net import DrumNet
+from beatsight_core.training.parallel.ranks import Ranks
 from tests.core.training.test_resume import assert_same
 
 PLAIN = {

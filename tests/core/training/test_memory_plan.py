@@ -11,12 +11,14 @@ from torch.distributed._tools.mem_tracker import MemTracker
 
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.settings import load_settings
-from beatsight_core.training import batches, memory_plan, outcome
 from beatsight_core.training import fit as fit_module
-from beatsight_core.training.batches import HostClips, MappedClips, ResidentClips, choose_residence, load_clips
+from beatsight_core.training import outcome
+from beatsight_core.training.data import batches
+from beatsight_core.training.data.batches import HostClips, MappedClips, ResidentClips, choose_residence, load_clips
 from beatsight_core.training.fit import fit
-from beatsight_core.training.memory_plan import WORKSPACE_BYTES, device_room, step_bytes
-from beatsight_core.training.model import MODELS, build_model
+from beatsight_core.training.machine import memory_plan
+from beatsight_core.training.machine.memory_plan import WORKSPACE_BYTES, device_room, step_bytes
+from beatsight_core.training.net.build_net import MODELS, build_model
 
 CPU, GB = torch.device("cpu"), 10**9
 CLIPS, CLASSES = 1024, 18

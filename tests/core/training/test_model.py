@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.training.losses import MultilabelLoss
-from beatsight_core.training.model import MODELS, build_model
-from beatsight_core.training.onset_net import OnsetFront
-from beatsight_core.training.paired_net import ONSET_SHARE
+from beatsight_core.training.net.build_net import MODELS, build_model
+from beatsight_core.training.net.losses import MultilabelLoss
+from beatsight_core.training.net.onset_net import OnsetFront
+from beatsight_core.training.net.paired_net import ONSET_SHARE
 from tests.core.training.conftest import SPEC
 
 DEFAULT = dataclasses.replace(

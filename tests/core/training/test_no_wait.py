@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from beatsight_core.training.batches import load_clips
-from beatsight_core.training.feeding import Feed
+from beatsight_core.training.data.batches import load_clips
+from beatsight_core.training.data.feeding import Feed
 from beatsight_core.training.loop import Trainer
-from beatsight_core.training.model import MODELS, build_model
+from beatsight_core.training.net.build_net import MODELS, build_model
 
 WAITING = ("_local_scalar_dense", "item", "is_nonzero", "nonzero", "masked_select", "unique", "equal", "bincount",
            "repeat_interleave.Tensor")  # fmt: skip

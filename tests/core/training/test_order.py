@@ -4,10 +4,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.training.balance import LARGEST_WEIGHT, class_weights, draw_weights
+from beatsight_core.runs.records import open_run
+from beatsight_core.training.data.clip_weights import LARGEST_WEIGHT, class_weights, draw_weights
+from beatsight_core.training.data.order import epoch_order
 from beatsight_core.training.fit import fit
-from beatsight_core.training.order import epoch_order
-from beatsight_core.training.records import open_run
 from beatsight_core.training.run import Terms, train
 from tests.core.training.test_resume import assert_same, comparable, terminate_at
 

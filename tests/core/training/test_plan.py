@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.training import records
+from beatsight_core.runs import records
+from beatsight_core.runs.presets import TrainingConfig, load_preset
 from beatsight_core.training.fit import fit
-from beatsight_core.training.plan import describe, fitting_accumulation, resolve
-from beatsight_core.training.presets import TrainingConfig, load_preset
+from beatsight_core.training.steps_plan import describe, fitting_accumulation, resolve
 from tests.core.training.test_resume import assert_same, comparable, terminate_at
 
 BASELINE = TrainingConfig(

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from beatsight_core.training import predicting
-from beatsight_core.training.batches import load_clips
-from beatsight_core.training.model import build_model
+from beatsight_core.training.data.batches import load_clips
+from beatsight_core.training.net.build_net import build_model
 from beatsight_core.training.predicting import predict_clips
 
 CPU = torch.device("cpu")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.runs import presets
+from beatsight_core.runs.presets import TrainingConfig, load_preset
 from beatsight_core.settings import PRESETS
-from beatsight_core.training import presets
-from beatsight_core.training.model import MODELS
-from beatsight_core.training.presets import TrainingConfig, load_preset
+from beatsight_core.training.net.build_net import MODELS
 
 
 def with_training(settings, **tables):

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import torch
 
-from beatsight_core.training.randomness import own_random_state, random_state, restore_random_state, seed_all
+from beatsight_core.training.machine.randomness import own_random_state, random_state, restore_random_state, seed_all
 
 
 def draw():

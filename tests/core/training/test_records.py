@@ -6,7 +6,7 @@ import pytest
 
 from beatsight_core.errors import ModelError
 from beatsight_core.files import write_json
-from beatsight_core.training import records
+from beatsight_core.runs import records
 from beatsight_core.training.run import list_runs, open_run
 
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from beatsight_core.errors import ModelError, TimeLimitError
-from beatsight_core.training import checkpoint, records
+from beatsight_core.runs import records
+from beatsight_core.training import checkpoint
 from beatsight_core.training.fit import fit
-from beatsight_core.training.time_limit import TimeLimit
+from beatsight_core.training.machine.time_limit import TimeLimit
 
 TIMINGS = ("seconds", "train_seconds", "clips_per_second", "clips", "data_wait_seconds", "cpu_share", "memory_bytes")
 

@@ -1,7 +1,7 @@
 """Whether a run went on or began from nothing is said as it was."""
 
+from beatsight_core.runs.records import open_run
 from beatsight_core.training.checkpoint import ring
-from beatsight_core.training.records import open_run
 from beatsight_core.training.run import train
 
 VALUES = {"epochs": 2, "batch": 32, "accumulation": 1, "checkpoint_epochs": 1}

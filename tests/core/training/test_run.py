@@ -10,7 +10,7 @@ import pytest
 from beatsight_core.errors import DatasetError, GateError, SettingsError, TimeLimitError
 from beatsight_core.files import exclusive_lock, json_bytes, sha256_file, write_json
 from beatsight_core.progress import SilentProgress
-from beatsight_core.training import records
+from beatsight_core.runs import records
 from beatsight_core.training.run import Terms, list_runs, open_run, train
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from beatsight_core.training.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig
 from beatsight_core.training.schedule import Plateau, learning_rate
 
 COSINE = TrainingConfig(preset="warmup", epochs=8, schedule="cosine", lr=4.5e-4, batch=32, warmup_epochs=4.0)

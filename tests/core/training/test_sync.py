@@ -11,8 +11,8 @@ import pytest
 
 from beatsight_core.files import exclusive_lock
 from beatsight_core.settings import TrackingSettings, load_settings
-from beatsight_core.training import sync
-from beatsight_core.training.tracking import mirror_lock
+from beatsight_core.training.tracking import sync
+from beatsight_core.training.tracking.tracking import mirror_lock
 
 RUN_ID = "warmup-made-12345678-abcdef01"
 

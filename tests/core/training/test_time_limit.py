@@ -8,7 +8,7 @@ import pytest
 from beatsight_core.errors import TimeLimitError
 from beatsight_core.training import checkpoint
 from beatsight_core.training.fit import fit
-from beatsight_core.training.time_limit import MARGIN, TimeLimit
+from beatsight_core.training.machine.time_limit import MARGIN, TimeLimit
 
 
 def test_what_comes_next_must_fit_with_a_margin():

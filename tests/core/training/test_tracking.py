@@ -14,10 +14,18 @@ import time
 import pytest
 
 from beatsight_core.files import write_json
+from beatsight_core.runs import records
 from beatsight_core.settings import TrackingSettings
-from beatsight_core.training import mirror, records, tracking
-from beatsight_core.training.mirror import flat_numbers, run_folders
-from beatsight_core.training.tracking import MirrorProcess, Tracker, open_tracker, read_tracking, run_tags, wandb_id
+from beatsight_core.training.tracking import mirror, tracking
+from beatsight_core.training.tracking.mirror import flat_numbers, run_folders
+from beatsight_core.training.tracking.tracking import (
+    MirrorProcess,
+    Tracker,
+    open_tracker,
+    read_tracking,
+    run_tags,
+    wandb_id,
+)
 
 RECORD = {"step": 3, "lr": 0.1, "f1": {"kick": 0.5, "snare": None}, "note": "text", "flag": True}
 RUN_ID, KEY = "warmup-made-12345678-abcdef01", "made-12345678"
@@ -224,7 +232,7 @@ import os, signal, sys, time
 from pathlib import Path
 from beatsight_core.files import read_json
 from beatsight_core.settings import load_settings
-from beatsight_core.training.tracking import open_tracker
+from beatsight_core.training.tracking.tracking import open_tracker
 folder = Path(sys.argv[2])
 tracker = open_tracker(load_settings(sys.argv[1], {"WANDB_MODE": "offline"}), folder, read_json(folder / "config.json"))
 print(tracker._process.pid, flush=True)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from beatsight_core.training.watch import Watch, possible_uuids
+from beatsight_core.training.machine.watch import Watch, possible_uuids
 from tests.core.compute.fake_driver import GIB, FakeGpu, install
 
 
@@ -36,7 +36,7 @@ def seen_by_torch(monkeypatch, *uuids):
 
 def measured(monkeypatch):
     """What a watch measures, without waiting for its clock."""
-    monkeypatch.setattr("beatsight_core.training.watch.SAMPLE_EVERY_S", 0.001)
+    monkeypatch.setattr("beatsight_core.training.machine.watch.SAMPLE_EVERY_S", 0.001)
     with Watch(on_cuda=True) as watch:
         found = watch.take()
         while found["device_memory_bytes"] is None:

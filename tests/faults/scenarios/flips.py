@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from beatsight_core.manifest.reader import open_catalog
+from beatsight_core.manifest.read_manifest import open_catalog
 from beatsight_core.manifest.sampling import read_sampling
 from tests.faults.lab import Lab, Tally, content, settings_of, subjects
 from tests.faults.subjects.export import EXPORT

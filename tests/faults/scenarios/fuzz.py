@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import ManifestError
-from beatsight_core.manifest.checks import REASONS
-from beatsight_core.manifest.reader import build_catalog
+from beatsight_core.manifest.parsing.checks import REASONS
+from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import load_settings
 from tests.faults.lab import Lab, Tally
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from beatsight_core.dataset.index import index_paths, read_index
-from beatsight_core.manifest.reader import manifest_key
+from beatsight_core.manifest.read_manifest import manifest_key
 from tests.faults.corpus import LABELS, write_take
 from tests.faults.lab import Lab, Tally, settings_of
 from tests.faults.nursery import ROOT

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.manifest.reader import open_catalog
+from beatsight_core.manifest.read_manifest import open_catalog
 from beatsight_core.settings import Settings
 from tests.faults.lab import MANIFEST, DamagedError, Lab, View, content
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import BeatSightError
-from beatsight_core.evaluation.lookup import verified_version
-from beatsight_core.evaluation.roles import read_pointer
 from beatsight_core.files import sha256_file
 from beatsight_core.leftovers import is_temporary
-from beatsight_core.promotion.archive_check import check_archive
-from beatsight_core.promotion.bundle import versions
+from beatsight_core.promotion.archive.check_archive import check_archive
+from beatsight_core.promotion.version.write_version import versions
+from beatsight_core.runs.lookup import verified_version
+from beatsight_core.runs.roles import read_pointer
 from beatsight_core.settings import Settings
 from tests.faults.lab import DamagedError, Lab, View, content
 from tests.faults.subjects.catalog import prepare_catalog

@@ -102,7 +102,8 @@ def learned(root: Path) -> dict[str, str]:
 
 
 def _of_run(folder: Path) -> dict[str, str]:
-    from beatsight_core.training import checkpoint, records
+    from beatsight_core.runs import records
+    from beatsight_core.training import checkpoint
 
     newest = checkpoint.load_newest(folder / "checkpoints")
     parts: dict[str, Any] = {

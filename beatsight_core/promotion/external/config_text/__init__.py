@@ -7,8 +7,8 @@ again, is what the old text said, with this one value another. What cannot be pr
 import re
 from typing import Any
 
-from beatsight_core.promotion.config_text import env_text, json_text, toml_text, yaml_text
-from beatsight_core.promotion.config_text.form import TOO_DEEP, ConfigTextError, Format, require_shallow
+from beatsight_core.promotion.external.config_text import env_text, json_text, toml_text, yaml_text
+from beatsight_core.promotion.external.config_text.form import TOO_DEEP, ConfigTextError, Format, require_shallow
 
 __all__ = ["ConfigTextError", "format_of", "most_bytes", "value_of", "with_value"]
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from beatsight_core.promotion.config_text.form import Format, Place, without_repeats
+from beatsight_core.promotion.external.config_text.form import Format, Place, without_repeats
 
 _NAME = re.compile(r"[ \t]*(?:export[ \t]+)?(?P<key>[A-Za-z_][A-Za-z0-9_.]*)[ \t]*=[ \t]*")
 _QUOTED = re.compile(r""""(?:[^"\\]|\\.)*+"|'[^']*+'""", re.DOTALL)

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 
-from beatsight_core.promotion.config_text.form import Format, Place, without_repeats
+from beatsight_core.promotion.external.config_text.form import Format, Place, without_repeats
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _JSON = json.JSONDecoder(object_pairs_hook=without_repeats)

@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-from beatsight_core.promotion.config_text.form import TOO_DEEP, ConfigTextError, Format, Place
+from beatsight_core.promotion.external.config_text.form import TOO_DEEP, ConfigTextError, Format, Place
 from beatsight_core.toml import LONG_KEY
 
 MOST_BYTES = 2**16

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from beatsight_core.promotion.config_text.form import (
+from beatsight_core.promotion.external.config_text.form import (
     MOST_DEPTH,
     MOST_VALUES,
     TOO_DEEP,

@@ -1,0 +1,1 @@
+"""The verbs, one file for each group; each verb is one call into the library."""

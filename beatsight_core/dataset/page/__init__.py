@@ -1,0 +1,1 @@
+"""The page of a dataset: its figures, and clips to see and to hear."""

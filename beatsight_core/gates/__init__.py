@@ -1,0 +1,1 @@
+"""Figures held against limits: gates, the limits of every profile, and sealed records of verdicts."""

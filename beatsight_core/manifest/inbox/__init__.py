@@ -1,0 +1,1 @@
+"""The folder that new manifests are put into: its entries, and what a person asked of them."""

@@ -1,0 +1,1 @@
+"""From the bytes of a manifest to checked columns of events."""

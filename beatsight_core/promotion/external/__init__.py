@@ -1,0 +1,1 @@
+"""Files of other programs that name the champion, and how they are kept up to date."""

@@ -1,0 +1,1 @@
+"""Versions of the model: what each folder holds, which one is the champion."""

@@ -1,0 +1,1 @@
+"""A manifest's sessions played again on other kits."""

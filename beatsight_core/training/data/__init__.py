@@ -1,0 +1,1 @@
+"""Clips on their way into the net: where they lie, which are drawn, in which order."""

@@ -1,0 +1,1 @@
+"""What differs between machines: memory, CUDA, random state, signals, time limits."""

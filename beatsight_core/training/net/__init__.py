@@ -1,0 +1,1 @@
+"""The nets, their losses, and the augmentation of their input."""

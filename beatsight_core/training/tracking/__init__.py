@@ -1,0 +1,1 @@
+"""Weights & Biases as a view of a run's history."""
