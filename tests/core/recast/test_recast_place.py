@@ -12,7 +12,7 @@ from beatsight_core.recast.pieces import Casting, Hit, spelling_in
 from beatsight_core.recast.recast import recast_manifest
 from beatsight_core.settings import DatasetSettings, load_settings
 from beatsight_core.taxonomy import CORE
-from tests.core.demo.test_recast import lines_of, write_manifest
+from tests.core.recast.test_recast import lines_of, write_manifest
 
 
 @pytest.fixture

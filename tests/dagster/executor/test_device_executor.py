@@ -54,7 +54,7 @@ def records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("STEP_RECORDS", str(folder))
     monkeypatch.setenv("BEATSIGHT_LEASE_DIR", str(tmp_path / "leases"))
     monkeypatch.setenv("BEATSIGHT_DEVICES", "0,1")
-    monkeypatch.setenv("PYTHONPATH", f"{JOBS_FILE.parents[2]}:{JOBS_FILE.parent}")
+    monkeypatch.setenv("PYTHONPATH", f"{JOBS_FILE.parents[3]}:{JOBS_FILE.parent}")
     return folder
 
 
@@ -310,7 +310,7 @@ def test_a_pool_gives_no_step_two_instances(records: Path, monkeypatch: pytest.M
 def test_the_examples_of_the_page_on_devices_are_valid_in_the_launchpad() -> None:
     from beatsight_dagster.definitions import defs
 
-    page = (JOBS_FILE.parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+    page = (JOBS_FILE.parents[3] / "docs" / "devices.md").read_text(encoding="utf-8")
     examples = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     assert len(examples) == 3
     for example in examples:
