@@ -15,13 +15,14 @@ import pytest
 import torch
 
 from benchmarks import run, table
-from benchmarks.gpu import cuda_tests, facts, shortage, timing
+from benchmarks.gpu import timing
 from benchmarks.gpu.context import LINES, LOG, Context, append_line
 from benchmarks.gpu.forks import Fork
 from benchmarks.gpu.lines import finding, findings, read_lines
 from benchmarks.gpu.pinned import compared, pinned_torch
 from benchmarks.gpu.runner import Runner
-from benchmarks.gpu.stages import STAGES, Stage, chosen_stages
+from benchmarks.gpu.stage_list import STAGES, Stage, chosen_stages
+from benchmarks.gpu.stages import cuda_tests, facts, shortage
 from benchmarks.gpu.summary import failures, verdicts
 from benchmarks.rows import gpu
 

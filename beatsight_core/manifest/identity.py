@@ -176,7 +176,7 @@ def digest_memory(settings: Settings) -> Path:
 
 
 def inbox_manifests(settings: Settings) -> list[Path]:
-    """The manifest files of the inbox, by name; hidden ones are on their way in. See `inbox.entries` for those left out."""
+    """Return the manifest files of the inbox by name, without hidden ones; see `inbox.entries` for those left out."""
     found = settings.manifests_dir.iterdir() if settings.manifests_dir.is_dir() else ()
     named = (path for path in found if path.name.endswith(SUFFIXES) and not path.name.startswith("."))
     return sorted(path for path in named if _is_file(path) and not name_problem(path))

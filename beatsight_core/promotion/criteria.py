@@ -88,7 +88,8 @@ def no_class_worse(changes: Mapping[str, Mapping[str, Any]], compared_with: str 
     """No protected component is worse than the champion's beyond its bootstrap interval.
 
     Args:
-        changes: Protected label -> difference, low and high of its F1 against the champion's (`evaluation.compare_models`).
+        changes: Protected label -> difference, low and high of its F1 against the champion's, as
+            `evaluation.compare_models` gives them.
         compared_with: Names the champion; None before the first.
     """
     worse = {label: change for label, change in changes.items() if _is_worse(change)}

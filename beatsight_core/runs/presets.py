@@ -82,8 +82,8 @@ class TrainingConfig:
         augment_mix_db: It is at most this much softer or louder than the first.
         augment_neighbour_probability: Share of clips that another is added to as an earlier or later stroke,
             without its labels.
-        enlarge_batch: Larger batches at a scaled rate where there are very many clips (see `steps_plan.resolve`): "auto" (on
-            CUDA), "always" or "never".
+        enlarge_batch: Larger batches at a scaled rate where there are very many clips (see
+            `steps_plan.resolve`): "auto" (on CUDA), "always" or "never".
         largest_batch: Clips that a step is enlarged to at most, per process.
         balance: How an epoch draws its clips: "none" (each once), "sessions" (by the sampling profile's weights) or
             "classes" (more often the rarer their rarest component).

@@ -16,7 +16,7 @@ from benchmarks.gpu.context import FAILED, LINES, LOG, NO_DEVICE, PASSED, SCRATC
 from benchmarks.gpu.lines import first, read_lines
 from benchmarks.gpu.pinned import compared, pinned_torch
 from benchmarks.gpu.runner import Runner
-from benchmarks.gpu.stages import STAGES, Stage, chosen_stages
+from benchmarks.gpu.stage_list import STAGES, Stage, chosen_stages
 from benchmarks.gpu.summary import failures, verdicts
 
 SECONDS = 480.0

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.context import FAILED, LEFT_OUT, LOG, NO_DEVICE, PASSED, Context, run_stage
-from benchmarks.gpu.stages import FACTS, Stage
+from benchmarks.gpu.stage_list import FACTS, Stage
 
 _ENDS = {PASSED: "passed", FAILED: "failed", LEFT_OUT: "left out", NO_DEVICE: "no device"}
 _LAST_BYTES = 3000

@@ -13,9 +13,9 @@ CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
     "errors", "units", "toml", "safe_text", "leftovers", "names", "settings", "files", "filesystems", "provenance",
-    "progress", "process_groups", "sockets", "workers", "taxonomy", "metrics", "pages", "manifest", "audio", "dataset",
-    "health", "compute", "features", "training", "evaluation", "inference", "promotion", "shelf", "demo", "doctor",
-    "cli",
+    "progress", "process_groups", "sockets", "workers", "taxonomy", "metrics", "pages", "gates", "manifest", "audio",
+    "dataset", "health", "compute", "features", "runs", "training", "evaluation", "inference", "promotion", "storage",
+    "synthesis", "demo", "recast", "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""
 

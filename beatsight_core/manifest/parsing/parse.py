@@ -1,9 +1,9 @@
 """Lines to columns: the fast ways for lines that are plainly valid, `checks` for those that are not.
 
-Events are taken in small blocks. Where lines share most of their text it is read once (`alike_lines`); where they do not,
-each line is read, and then one field of all of them at a time. Whatever leaves a block in doubt makes it be read again
-line by line by `checks.read_event`, which rejects what is wrong and brings the rest into a form without doubt. All ways
-give the same columns.
+Events are taken in small blocks. Where lines share most of their text it is read once (`alike_lines`); where they do
+not, each line is read, and then one field of all of them at a time. Whatever leaves a block in doubt makes it be read
+again line by line by `checks.read_event`, which rejects what is wrong and brings the rest into a form without doubt.
+All ways give the same columns.
 """
 
 import contextlib

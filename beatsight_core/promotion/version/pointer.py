@@ -7,8 +7,8 @@ Derived from it, and from the version that it names, are the files that others l
     models/history.jsonl                 who was champion when and why, one line each
 
 They are compared with the truth by every command that releases or archives, and written again if they differ; a listing
-only tells. The first two change together (`weights_and_sidecar`). So a kill between the pointer and the derived files leaves an old
-pair, whole; the next such command, or `beatsight models --apply`, completes them.
+only tells. The first two change together (`weights_and_sidecar`). So a kill between the pointer and the derived files
+leaves an old pair, whole; the next such command, or `beatsight models --apply`, completes them.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """The process that shows a run in Weights & Biases: follows `history.jsonl`, line by line, until training ends.
 
-`python -m beatsight_core.training.tracking.mirror`, started by `tracking`, reads one line with what to do, then a line for every
-epoch, then the end of its input. W&B is a view, so nothing is lost here that cannot be shown again:
+`python -m beatsight_core.training.tracking.mirror`, started by `tracking`, reads one line with what to do, then a line
+for every epoch, then the end of its input. W&B is a view, so nothing is lost here that cannot be shown again:
 
 - Online, a run that was begun before is continued: what the server has is asked for, and only later steps are sent.
 - An offline folder always holds the whole run from its first epoch. Sent after an earlier one it takes its place, where

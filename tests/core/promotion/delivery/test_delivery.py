@@ -1,12 +1,12 @@
 """A version handed over: its own files, its card, and every form checked where it lies."""
 
 import pytest
-from beatsight_core.promotion.delivery.deliver import export_model
-from beatsight_core.promotion.delivery.export_model import FORMS, spec_with_normalisation
 
 from beatsight_core.errors import ModelError, UsageError
 from beatsight_core.files import sha256_file
 from beatsight_core.promotion.delivery import deliver
+from beatsight_core.promotion.delivery.deliver import export_model
+from beatsight_core.promotion.delivery.export_model import FORMS, spec_with_normalisation
 from beatsight_core.runs.lookup import read_info
 from beatsight_core.training.net.build_net import build_model
 

@@ -20,7 +20,6 @@ from beatsight_core.promotion.preview import preview_promotion
 from beatsight_core.promotion.promote import apply_pending, champion, promote, rollback
 from beatsight_core.runs.lookup import champion_version
 from beatsight_core.settings import load_settings
-
 from tests.core.promotion.test_killed import run_child
 
 PAGE = f"# Ours\r\n\r\n{BEGIN}\r\n{END}\r\nend\r\n"

@@ -24,26 +24,26 @@ class Stage:
     needs_cuda: bool = False
 
 
-FACTS = Stage("facts", "benchmarks.gpu.facts:facts", 90, 0, alone=True)
+FACTS = Stage("facts", "benchmarks.gpu.stages.facts:facts", 90, 0, alone=True)
 """Always runs: every line of a figure names the torch that it found."""
 
 STAGES = (
     FACTS,
-    Stage("smoke", "benchmarks.gpu.smoke:smoke", 60),
-    Stage("rates", "benchmarks.gpu.rates:rates", 90, 20, alone=True),
-    Stage("kernels", "benchmarks.gpu.kernels:kernels", 50, 15, alone=True),
-    Stage("epoch", "benchmarks.gpu.epoch:epoch", 110, 25, alone=True),
-    Stage("judging", "benchmarks.gpu.judging:judging", 45, 15, alone=True),
-    Stage("resume", "benchmarks.gpu.resume:resume", 90, 25),
-    Stage("tests", "benchmarks.gpu.cuda_tests:cuda_tests", 90, 20),
-    Stage("shortage", "benchmarks.gpu.shortage:shortage", 45, 15, needs_cuda=True),
-    Stage("processes", "benchmarks.gpu.processes:processes", 60, 20),
-    Stage("leases", "benchmarks.gpu.leases:leases", 45, 15),
-    Stage("features", "benchmarks.gpu.features:features", 45, 15, alone=True),
-    Stage("compiled", "benchmarks.gpu.ways:compiled", 110, 45, alone=True, needs_cuda=True),
-    Stage("feeds", "benchmarks.gpu.feeds:feeds", 45, 15, alone=True),
-    Stage("precision", "benchmarks.gpu.ways:precision", 45, 15, alone=True),
-    Stage("graphs", "benchmarks.gpu.ways:graphs", 90, 40, alone=True, needs_cuda=True),
+    Stage("smoke", "benchmarks.gpu.stages.smoke:smoke", 60),
+    Stage("rates", "benchmarks.gpu.stages.rates:rates", 90, 20, alone=True),
+    Stage("kernels", "benchmarks.gpu.stages.kernels:kernels", 50, 15, alone=True),
+    Stage("epoch", "benchmarks.gpu.stages.epoch:epoch", 110, 25, alone=True),
+    Stage("judging", "benchmarks.gpu.stages.judging:judging", 45, 15, alone=True),
+    Stage("resume", "benchmarks.gpu.stages.resume:resume", 90, 25),
+    Stage("tests", "benchmarks.gpu.stages.cuda_tests:cuda_tests", 90, 20),
+    Stage("shortage", "benchmarks.gpu.stages.shortage:shortage", 45, 15, needs_cuda=True),
+    Stage("processes", "benchmarks.gpu.stages.processes:processes", 60, 20),
+    Stage("leases", "benchmarks.gpu.stages.leases:leases", 45, 15),
+    Stage("features", "benchmarks.gpu.stages.features:features", 45, 15, alone=True),
+    Stage("compiled", "benchmarks.gpu.stages.ways:compiled", 110, 45, alone=True, needs_cuda=True),
+    Stage("feeds", "benchmarks.gpu.stages.feeds:feeds", 45, 15, alone=True),
+    Stage("precision", "benchmarks.gpu.stages.ways:precision", 45, 15, alone=True),
+    Stage("graphs", "benchmarks.gpu.stages.ways:graphs", 90, 40, alone=True, needs_cuda=True),
 )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.gpu.context import Context
-from benchmarks.gpu.facts import bare, uuids_seen
 from benchmarks.gpu.forks import KILLED, Fork
+from benchmarks.gpu.stages.facts import bare, uuids_seen
 
 WAITING, GOT = "waiting", "got"
 
