@@ -15,11 +15,13 @@ ifneq ($(strip $(TORCH_INDEX)),$(strip $(TORCH_FROM_NOW)))
 endif
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help install demo dev test test-ui lint types check bench faults clean
+.PHONY: help install demo dev test test-ui lint quick check bench faults clean
 help:
 	@echo "make demo   a synthetic corpus through the whole graph, up to a judged model (a few minutes)"
 	@echo "make dev    web UI and daemon on 127.0.0.1, state under BEATSIGHT_DATA_ROOT (default ./data)"
-	@echo "make test   environment, lint, types, all tests"
+	@echo "make quick  the tests that neither load torch nor start a process, before every commit (a minute)"
+	@echo "make lint   ruff and mypy"
+	@echo "make test   environment, lint, all tests"
 	@echo "make test-ui  the reports in a headless Chromium (chromium or google-chrome on the path); screenshots in ui-screenshots/"
 	@echo "make install TORCH_INDEX=ADDRESS  with the torch of another index, as for an older driver: see docs/gpu.md"
 	@echo "make bench  every target measured on this machine (10 minutes or more); ONLY=export,health for some rows,"
@@ -53,14 +55,16 @@ dev: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-
-types: $(READY)
 	$(BIN)/mypy
 
-check: $(READY)
-	$(BIN)/pytest
+quick: $(READY)
+	$(BIN)/pytest --quick
 
-test: lint types check
+# A process a core, two at most: more of them wait for each other's memory and drives.
+check: $(READY)
+	$(BIN)/pytest --numprocesses 2 --dist loadscope
+
+test: lint check
 
 # Without a browser these tests are skipped.
 test-ui: $(READY)

@@ -32,10 +32,10 @@ class BeatSightError(Exception):
     """Base of all errors raised on purpose.
 
     Args:
-        what: What went wrong, with the values that matter.
-        where: The path, line or event it happened at.
-        why: The cause as far as it is known.
-        do: What the reader can do about it.
+        what: Message that says what went wrong, with the values that matter.
+        where: Path, line or event that it happened at.
+        why: Cause as far as it is known.
+        do: Advice to the reader.
     """
 
     exit_code = 1
@@ -70,7 +70,7 @@ class UnfitError(GateError):
     """A version of a model does not load, answer, or keep within its limits where it would be used.
 
     Attributes:
-        rows: What it was judged by, for a table; empty once the error has crossed to another process.
+        rows: Rows that it was judged by, for a table; empty once the error has crossed to another process.
     """
 
     rows: tuple[Mapping[str, Any], ...] = ()
@@ -83,7 +83,7 @@ class SettingsError(BeatSightError):
 
 
 class UsageError(SettingsError):
-    """What was asked for cannot be done as it was typed."""
+    """A request cannot be carried out as it was typed."""
 
 
 class InputError(BeatSightError):
@@ -138,7 +138,7 @@ class StorageError(BeatSightError):
     """The disk is full, read-only, or gone.
 
     Attributes:
-        number: The system's number of the error, where one began it; None once the error crossed to another process.
+        number: Number of the system's error, where one began it; None once the error crossed to another process.
     """
 
     exit_code = 4
@@ -151,11 +151,11 @@ class StorageError(BeatSightError):
 
     @classmethod
     def from_os_error(cls, error: Exception, path: str | Path) -> "StorageError":
-        """Say what an error of the system on `path` means and what to do about it.
+        """Return the error that says what an error of the system on `path` means and what to do about it.
 
         Args:
-            error: An `OSError`, or another one that tells the system's number (`system_number`).
-            path: Where it came up.
+            error: Error of the system: an `OSError`, or another one that tells the system's number (`system_number`).
+            path: Path that it came up at.
         """
         number = system_number(error)
         what, do = _OS_ERRORS.get(
@@ -171,7 +171,10 @@ class StorageError(BeatSightError):
 
 
 def system_number(error: Exception) -> int | None:
-    """The system's number of an error, where it has one: libraries in Rust say it in words, as in "(os error 28)"."""
+    """Return the system's number of an error, where it has one.
+
+    Libraries in Rust say it in words, as in "(os error 28)".
+    """
     number = error.errno if isinstance(error, OSError) else None
     said = _NUMBER.search(str(error)) if number is None and not isinstance(error, BeatSightError) else None
     return int(said[1]) if said else number

@@ -15,9 +15,9 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
@@ -34,6 +34,12 @@ _LOCK_LOOK_S = 0.1
 _HOLDER_BYTES = 20
 
 logger = logging.getLogger("beatsight")
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    Writable: TypeAlias = Mapping[str, object] | Sequence[object] | DataclassInstance | str | float | None
+    """Values that can be written as JSON; those inside are checked when they are written."""
 
 
 @contextlib.contextmanager
@@ -142,16 +148,16 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: "Writable") -> None:
     """Replace `path` by `value` as indented JSON with sorted keys, atomically."""
     write_bytes(path, json_bytes(value))
 
 
 class Record(dict[str, Any]):
-    """A table of a JSON file. Who asks it for a name that it lacks is told which file lacks what.
+    """A table of a JSON file, with an error that names the file when it lacks a name that is asked for.
 
     Attributes:
-        file: The file.
+        file: Path of the file.
     """
 
     __slots__ = ("file",)
@@ -159,7 +165,7 @@ class Record(dict[str, Any]):
 
     @classmethod
     def of(cls, value: Any, file: Path) -> Any:
-        """A value of a file, its tables and theirs as records."""
+        """Return a value of a file, with its tables and theirs as records."""
         if isinstance(value, dict):
             made = cls((name, cls.of(inner, file)) for name, inner in value.items())
             made.file = file
@@ -174,7 +180,7 @@ class Record(dict[str, Any]):
 
 
 def plain_file(path: Path) -> Path:
-    """A path to read from, which is given back; what is missing there is for the reader to say.
+    """Return a path to read from, if no pipe, socket or device stands there. The reader reports a missing file.
 
     Raises:
         DatasetError: A pipe, socket or device stands there, of which a reader would wait for ever.
@@ -208,8 +214,8 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def json_bytes(value: Any) -> bytes:
-    """`value` as indented JSON with sorted keys; NumPy numbers allowed."""
+def json_bytes(value: "Writable") -> bytes:
+    """Return `value` as indented JSON with sorted keys; NumPy numbers allowed."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
     try:
         return orjson.dumps(value, default=_plain, option=options)
@@ -221,8 +227,8 @@ def put_if_absent(path: Path, write: Callable[[Path], None]) -> bool:
     """Make a content-addressed file unless it is there; of several writers any one wins, as all write the same.
 
     Args:
-        path: The file's name, which contains its digest.
-        write: Called with a temporary path to fill.
+        path: Name of the file, which contains its digest.
+        write: Function that fills a temporary path.
 
     Returns:
         Whether this call made the file.
@@ -235,7 +241,7 @@ def put_if_absent(path: Path, write: Callable[[Path], None]) -> bool:
 
 
 def digest_bytes(*parts: bytes | memoryview) -> str:
-    """SHA-256 over the parts, each preceded by its length, as `DIGEST_HEX` hex digits."""
+    """Return the SHA-256 over the parts, each preceded by its length, as `DIGEST_HEX` hex digits."""
     sha = hashlib.sha256()
     for part in parts:
         sha.update(len(part).to_bytes(8, "little"))
@@ -243,13 +249,13 @@ def digest_bytes(*parts: bytes | memoryview) -> str:
     return sha.hexdigest()[:DIGEST_HEX]
 
 
-def digest_json(value: Any) -> str:
-    """The digest of a value as canonical JSON: sorted keys, no spaces."""
+def digest_json(value: "Writable") -> str:
+    """Return the digest of a value as canonical JSON: sorted keys, no spaces."""
     return digest_bytes(orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_SERIALIZE_NUMPY))
 
 
 def sha256_file(path: Path) -> str:
-    """The whole SHA-256 of a file in hex, as `sha256sum` prints it."""
+    """Return the whole SHA-256 of a file in hex, as `sha256sum` prints it."""
     with storage_errors(path), path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
@@ -259,9 +265,9 @@ def exclusive_lock(path: Path, what: str | None = None, timeout_s: float = math.
     """Hold a lock file while the block runs; a second process waits, a dead one's lock is free at once.
 
     Args:
-        path: The file; it says which process has it.
-        what: What it is held for; a wait for it is logged under that name.
-        timeout_s: Seconds to wait at most.
+        path: Lock file; it says which process has it.
+        what: Name of what the lock protects; a wait for it is logged under that name.
+        timeout_s: Longest wait in seconds.
 
     Raises:
         TimeoutError: Somebody held it for all that time.
@@ -295,7 +301,7 @@ def _wait_for_lock(descriptor: int, timeout_s: float) -> None:
 
 
 def try_lock(descriptor: int) -> bool:
-    """Take the lock of an opened file, if nobody has it; whether it was taken."""
+    """Take the lock of an opened file, if nobody has it, and return whether it was taken."""
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -328,7 +334,7 @@ def _exchange(temporary: Path, path: Path) -> None:
         raise
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> str | list[str]:
     """What orjson cannot write by itself: paths, sets, tuples' cousins, objects with a summary."""
     if isinstance(value, Path):
         return str(value)
@@ -337,7 +343,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be written as JSON")
 
 
-def _plain_number(value: Any) -> Any:
+def _plain_number(value: object) -> object:
     """What the standard library's JSON cannot write by itself: NumPy's numbers and arrays, too."""
     return value.tolist() if hasattr(value, "tolist") else _plain(value)
 

@@ -1,4 +1,4 @@
-"""Which file system a path lies on, where that decides how fast its files can be read."""
+"""The file system that a path lies on, where that decides how fast its files can be read."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def slow_for_random_reads(path: Path) -> str | None:
     """Name the file system of a path if random reads of it go over a network or to another system; else None.
 
     Args:
-        path: A file or folder.
+        path: Path of a file or folder.
 
     Returns:
         The type and what it is, for example "9p, a Windows drive, or a folder shared with a virtual machine".

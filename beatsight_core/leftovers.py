@@ -44,7 +44,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def never(path: Path) -> bool:
-    """The answer for a folder in which the platform alone gives the names, and never such ones."""
+    """Return False, for a folder in which the platform alone gives the names, and never such ones."""
     return False
 
 
@@ -75,8 +75,8 @@ def is_temporary(path: Path, is_named_so: IsNamedSo = _is_folder) -> bool:
     """Return whether something is being written, or never was done.
 
     Args:
-        path: A file or folder.
-        is_named_so: Judges what has the form of earlier versions; by default no folder is temporary that has it.
+        path: Path of a file or folder.
+        is_named_so: Judge of what has the form of earlier versions; by default no folder is temporary that has it.
     """
     if _NOW.fullmatch(path.name):
         return True
@@ -95,8 +95,8 @@ def remove_leftovers(folder: Path, is_named_so: IsNamedSo = _is_folder) -> int:
     that was put aside for one that never came is put back instead.
 
     Args:
-        folder: Where to look; not below it.
-        is_named_so: Judges what has the form of earlier versions; by default no folder that has it is deleted.
+        folder: Folder to look in; folders inside it are left alone.
+        is_named_so: Judge of what has the form of earlier versions; by default no folder that has it is deleted.
 
     Returns:
         How many were deleted.

@@ -28,7 +28,7 @@ def file_name(text: str) -> str:
     """Make a text the name of a file: itself if it is plain, else percent-encoded. Different texts, different names.
 
     Args:
-        text: Any text; of an ordinary name nothing changes.
+        text: Text of any kind; of an ordinary name nothing changes.
 
     Returns:
         At most `LONGEST` ASCII characters, of which the first is no dot.
@@ -49,9 +49,9 @@ def place_in(folder: Path, text: str, suffix: str = "") -> Path:
     ignores case, or on the way to one.
 
     Args:
-        folder: Where it lies or is to lie.
-        text: Any text.
-        suffix: What its name ends in.
+        folder: Folder that it lies in or is to lie in.
+        text: Text of any kind.
+        suffix: Ending of its name.
     """
     name, spelt, before = (each + suffix for each in (file_name(text), _case_spelt(text), _as_before(text)))
     names = _names_in(folder)

@@ -1,4 +1,4 @@
-"""How long work shows where it is: a live view in a terminal, a log line every ten seconds elsewhere.
+"""Progress of long work: a live view in a terminal, a log line every ten seconds elsewhere.
 
 A `Progress` hands out one `Task` per piece of work. Every task counts `done` of `total`, carries further named numbers,
 if need be a breakdown of them by part, and passes all that to an optional listener (Dagster's live metadata).
@@ -9,9 +9,14 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from beatsight_core.safe_text import for_terminal
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
 logger = logging.getLogger("beatsight")
 
@@ -28,13 +33,13 @@ Breakdown = Mapping[str, Mapping[str, float]]
 
 
 class Task(Protocol):
-    """One piece of work under way."""
+    """A piece of work under way."""
 
     def advance(self, count: float = 1, **numbers: float) -> None:
         """Add `count` to what is done; `numbers` replace those shown beside it."""
 
     def skip(self, count: float) -> None:
-        """Count what was done before, by an earlier sitting: it is done, and says nothing about the rate."""
+        """Count what an earlier attempt did: it is done, and says nothing about the rate."""
 
     def set_total(self, total: float) -> None:
         """Say how much there is, once it is known."""
@@ -44,7 +49,7 @@ class Task(Protocol):
 
 
 class Progress:
-    """Reports tasks by log lines: name, done, total, rate, ETA, numbers. Base of the live view."""
+    """A reporter of tasks by log lines: name, done, total, rate, ETA, numbers. Base of the live view."""
 
     def __init__(self, listener: Listener | None = None):
         self._listener = listener
@@ -60,11 +65,11 @@ class Progress:
 
 
 class SilentProgress(Progress):
-    """Shows nothing; a listener still hears."""
+    """A progress that shows nothing; a listener still receives the numbers."""
 
     @contextlib.contextmanager
     def task(self, name: str, total: float | None = None, unit: str = "") -> Iterator[Task]:
-        """Open a task that only its listener hears of."""
+        """Open a task that only its listener receives numbers of."""
         task = _LoggedTask(name, total, unit, self._listener, level=logging.DEBUG)
         try:
             yield task
@@ -73,7 +78,7 @@ class SilentProgress(Progress):
 
 
 class RichProgress(Progress):
-    """A live bar per task on standard error, and under it a table where the task has parts."""
+    """A progress with a live bar per task on standard error, and under it a table where the task has parts."""
 
     @contextlib.contextmanager
     def task(self, name: str, total: float | None = None, unit: str = "") -> Iterator[Task]:
@@ -102,7 +107,7 @@ class RichProgress(Progress):
 
 
 def progress_for_terminal(listener: Listener | None = None) -> Progress:
-    """The live view if standard error is a terminal, log lines if not."""
+    """Return the live view if standard error is a terminal, log lines if not."""
     return RichProgress(listener) if sys.stderr.isatty() else Progress(listener)
 
 
@@ -152,7 +157,7 @@ class _LoggedTask:
 
 
 class _BarTask:
-    def __init__(self, bars: Any, bar: Any, name: str, listener: Listener | None):
+    def __init__(self, bars: "Bars", bar: "TaskID", name: str, listener: Listener | None):
         self._bars, self._bar, self._name, self._listener = bars, bar, name, listener
         self._numbers: dict[str, float] = {}
         self._parts: Breakdown = {}
@@ -196,7 +201,7 @@ class _BarTask:
             done = {"done": task.completed, "total": task.total or task.completed}
             self._listener(self._name, done | _flat(self._numbers, self._parts))
 
-    def below(self) -> Iterator[Any]:
+    def below(self) -> "Iterator[RenderableType]":
         """What stands under the bar: the numbers, and a table of the parts."""
         from rich.table import Table
         from rich.text import Text

@@ -1,4 +1,4 @@
-"""Who did something, when, and by what program: what records, blessings and archives say of themselves."""
+"""The origin of records, approvals and archives: who made them, when, and by what program."""
 
 import datetime
 import getpass
@@ -21,7 +21,7 @@ def who_and_when() -> dict[str, str]:
 
 
 def program_version() -> str:
-    """The installed version of this program."""
+    """Return the installed version of this program."""
     try:
         return metadata.version("beatsight")
     except metadata.PackageNotFoundError:

@@ -10,7 +10,12 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TypeAlias
+
+from beatsight_core.typed_json import JsonObject, JsonValue
+
+Cell: TypeAlias = str | int | float | None
+"""A cell of a table of text."""
 
 _STEERING = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 """Unicode's categories of what is no letter, mark, sign or space: controls, format characters (those that turn the
@@ -36,8 +41,8 @@ def for_terminal(text: str, *, lines: bool = False) -> str:
     r"""Return text of which a terminal shows every character and obeys none, with escapes such as `\x1b`.
 
     Args:
-        text: Any text, lone surrogates included.
-        lines: Whether it may have several lines; otherwise a break is shown as `\n`.
+        text: Text of any kind, lone surrogates included.
+        lines: True if it may have several lines; otherwise a break is shown as `\n`.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -50,21 +55,21 @@ def paragraph_for_terminal(text: str) -> str:
     return for_terminal(" ".join(filter(None, map(str.strip, text.split("\n")))))
 
 
-def values_for_terminal(value: Any, *, lines: frozenset[str] = frozenset()) -> Any:
+def values_for_terminal(values: JsonObject, *, lines: frozenset[str] = frozenset()) -> JsonObject:
     """Return a result of JSON-safe values in which every text, those of keys included, is safe for a terminal.
 
     Args:
-        value: The result.
+        values: Values of a result, by name.
         lines: Keys whose texts may have several lines.
     """
-    return _safe(value, lines, False)
+    return _safe_object(values, lines)
 
 
 def json_for_terminal(text: str) -> str:
     r"""Return JSON of the same values in which what a terminal would obey is written as `\u`, which JSON allows.
 
     Args:
-        text: JSON, in which no character below a space stands for itself, save breaks of lines.
+        text: JSON text in which no character below a space stands for itself, save breaks of lines.
     """
     return _RAW.sub(lambda found: "".join(map(_json_escape, found[0])), text)
 
@@ -74,7 +79,7 @@ def for_shell(text: str) -> str:
     return shlex.quote(text)
 
 
-def for_markdown(value: Any) -> str:
+def for_markdown(value: JsonValue) -> str:
     """Return text on one line, with everything that Markdown or HTML would read escaped.
 
     Characters that a terminal would obey, or that turn the direction of what follows, become U+FFFD.
@@ -95,11 +100,11 @@ def fence_for(text: str) -> str:
     return "~" * (longest + 1)
 
 
-def for_csv(value: Any) -> Any:
+def for_csv(value: Cell) -> Cell:
     """Return a cell that a spreadsheet takes for what it is: text that would be a formula gets an apostrophe before it.
 
     Args:
-        value: A cell; what is no text stays as it is, and so does text that is a number.
+        value: Cell of a table; what is no text stays as it is, and so does text that is a number.
     """
     if not isinstance(value, str) or _NUMBER.fullmatch(value):
         return value
@@ -107,13 +112,13 @@ def for_csv(value: Any) -> Any:
     return f"'{text}" if _FORMULA.match(text) else text
 
 
-def csv_row(cells: Iterable[Any]) -> list[Any]:
+def csv_row(cells: Iterable[Cell]) -> list[Cell]:
     """Return a row of cells, each as `for_csv` gives it."""
     return [for_csv(cell) for cell in cells]
 
 
 class SafeLog(logging.Filter):
-    """Makes the messages of a logger safe for terminals, whoever shows them: a verb, a worker or Dagster."""
+    """A filter that makes the messages of a logger safe for terminals, whether a verb or a worker shows them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Replace a record's message; never leave a record out."""
@@ -125,11 +130,15 @@ class SafeLog(logging.Filter):
         return True
 
 
-def _safe(value: Any, lines: frozenset[str], several: bool) -> Any:
+def _safe_object(values: Mapping[str, JsonValue], lines: frozenset[str]) -> JsonObject:
+    return {for_terminal(key): _safe(each, lines, key in lines) for key, each in values.items()}
+
+
+def _safe(value: JsonValue, lines: frozenset[str], several: bool) -> JsonValue:
     if isinstance(value, str):
         return for_terminal(value, lines=several)
     if isinstance(value, Mapping):
-        return {_safe(key, lines, False): _safe(each, lines, key in lines) for key, each in value.items()}
+        return _safe_object(value, lines)
     if isinstance(value, list | tuple):
         return [_safe(each, lines, several) for each in value]
     return value

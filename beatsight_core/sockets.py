@@ -26,7 +26,7 @@ _SHORT = ("/tmp", "/var/tmp", "/dev/shm")
 
 
 def temporary_folder() -> Path:
-    """The folder for temporary files.
+    """Return the folder for temporary files.
 
     Raises:
         StorageError: Neither TMPDIR nor any of the usual places takes a file; names them.
@@ -38,7 +38,7 @@ def temporary_folder() -> Path:
 
 
 def no_temporary_folder(error: FileNotFoundError) -> StorageError:
-    """What to say when no folder takes a temporary file: neither that of TMPDIR nor any of the usual ones."""
+    """Return the error for the case that no folder takes a temporary file, neither TMPDIR nor any of the usual ones."""
     named = os.environ.get("TMPDIR")
     return StorageError(
         "There is no folder for temporary files",
@@ -49,7 +49,7 @@ def no_temporary_folder(error: FileNotFoundError) -> StorageError:
 
 
 def socket_folder() -> Path:
-    """A folder that is short enough for sockets: that for temporary files, or another one.
+    """Return a folder that is short enough for sockets: that for temporary files, or another one.
 
     Raises:
         StorageError: There is none; names TMPDIR.
@@ -81,13 +81,13 @@ def use_socket_folder() -> None:
 
 
 def socket_environment() -> dict[str, str]:
-    """What to set for a program that puts sockets where TMPDIR says; nothing if TMPDIR is short enough."""
+    """Return what to set for a program that puts sockets where TMPDIR says; nothing if TMPDIR is short enough."""
     usual = temporary_folder()
     return {} if _fits(str(usual)) else {"TMPDIR": str(socket_folder())}
 
 
 def service_environment() -> dict[str, str]:
-    """The same for a program whose children may fill TMPDIR: `restore_temporary_folder` gives it back to them."""
+    """Return the same for a program whose children may fill TMPDIR; `restore_temporary_folder` puts it back."""
     short = socket_environment()
     return {**short, KEPT: str(temporary_folder())} if short else {}
 

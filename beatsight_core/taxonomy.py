@@ -4,10 +4,22 @@ The class order is the order written here. It never depends on data: a model's o
 ever, and a change of a set is a new version of it.
 """
 
+import difflib
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.typed_json import JsonObject
+
+PROTECTED = ("kick", "snare", "crash")
+"""The components that the runbook names: each has an F1 of its own to reach, and none may get worse than the
+champion's. The extended set's spellings of them (snare_center, crash_1) are found by its aliases."""
+
+MIN_POSITIVES = 20
+"""A component with fewer reference hits is shown and not averaged."""
 
 
 @dataclass(frozen=True)
@@ -15,8 +27,8 @@ class Taxonomy:
     """A set of components in class order.
 
     Attributes:
-        name: How settings call it.
-        version: Grows with any change of components or aliases.
+        name: Name of the set in settings.
+        version: Number that grows with any change of components or aliases.
         components: Canonical labels; the position is the class index.
         aliases: Other spellings -> canonical label.
     """
@@ -37,18 +49,40 @@ class Taxonomy:
         return {**{label: label for label in self.components}, **self.aliases}
 
     def resolve(self, label: str) -> str | None:
-        """The canonical form of a label, or None if this taxonomy does not know it."""
+        """Return the canonical form of a label, or None if this taxonomy does not know it."""
         return self.canonical.get(label)
 
     def group(self, name: str) -> tuple[str, ...]:
-        """The components of this set that belong to a group of `GROUPS`, in class order."""
+        """Return the components of this set that belong to a group of `GROUPS`, in class order."""
         prefixes = GROUPS[name]
         return tuple(label for label in self.components if label.startswith(prefixes))
 
+    def groups_of(self, component: str) -> tuple[str, ...]:
+        """Return the names of the groups that a component belongs to; of many there is none."""
+        return tuple(name for name in GROUPS if component in self.group(name))
+
+    def aliases_of(self, component: str) -> tuple[str, ...]:
+        """Return the other spellings that mean a component."""
+        return tuple(alias for alias, meant in self.aliases.items() if meant == component)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the set with a row for each component, as `beatsight taxonomy` lists it."""
+        rows = [
+            {
+                "class": position,
+                "label": label,
+                "groups": list(self.groups_of(label)),
+                "note": NOTE_OF_COMPONENT[label],
+                "aliases": list(self.aliases_of(label)),
+            }
+            for position, label in enumerate(self.components)
+        ]
+        return {"name": self.name, "version": self.version, "components": rows}
+
     @property
-    def identity(self) -> dict[str, object]:
-        """What determines labels, for digests and file metadata."""
-        return {"name": self.name, "version": self.version, "components": list(self.components)}
+    def identity(self) -> JsonObject:
+        """Everything that determines labels, for digests and file metadata."""
+        return {"name": self.name, "version": self.version, "components": [*self.components]}
 
 
 GROUPS: dict[str, tuple[str, ...]] = {
@@ -108,12 +142,30 @@ NOTE_OF_COMPONENT: dict[str, int] = {
 }  # fmt: skip
 """Component -> the General MIDI note it is written as; GM's 57 (crash 2) keeps the second crash apart."""
 
+_CYMBALS = ("ride", "crash", "splash", "china")
+
+_OTHER_WORDS: dict[str, tuple[str, ...]] = {
+    "bassdrum": ("kick",), "bass": ("kick",), "bd": ("kick",), "kickdrum": ("kick",),
+    "snaredrum": ("snare",), "sd": ("snare",), "sn": ("snare",),
+    "rim": ("rimshot", "cross_stick"), "rimclick": ("cross_stick",), "sidestick": ("cross_stick",),
+    "hh": ("hihat",), "hat": ("hihat",), "hats": ("hihat",), "hihats": ("hihat",),
+    "chh": ("hihat_closed",), "closedhat": ("hihat_closed",), "hhc": ("hihat_closed",),
+    "ohh": ("hihat_open",), "openhat": ("hihat_open",), "hho": ("hihat_open",),
+    "phh": ("hihat_pedal",), "pedalhat": ("hihat_pedal",), "foothat": ("hihat_pedal",), "hhp": ("hihat_pedal",),
+    "footsplash": ("hihat_foot_splash",), "bell": ("ride_bell",),
+    "floortom": ("tom_low",), "racktom": ("tom_high", "tom_mid"), "toms": ("tom",), "tomtom": ("tom",),
+    "cymbal": _CYMBALS, "cymbals": _CYMBALS, "ridecymbal": ("ride",), "crashcymbal": ("crash",),
+    "splashcymbal": ("splash",), "chinacymbal": ("china",),
+    "clap": ("aux_percussion",), "handclap": ("clap", "aux_percussion"), "percussion": ("aux_percussion",),
+}  # fmt: skip
+"""Common words without blanks and dashes -> the labels meant, in either set, or how these labels begin."""
+
 VELOCITY_BUCKETS: tuple[tuple[str, float], ...] = (("ghost", 0.25), ("light", 0.5), ("medium", 0.8), ("accent", 1.0))
 """Bucket -> its inclusive upper velocity."""
 
 
 def taxonomy_named(name: str) -> Taxonomy:
-    """The taxonomy that settings call `name`.
+    """Return the taxonomy that settings call `name`.
 
     Raises:
         SettingsError: There is none of that name.
@@ -126,5 +178,60 @@ def taxonomy_named(name: str) -> Taxonomy:
 
 
 def velocity_bucket(velocity: float) -> str:
-    """The dynamic bucket of a velocity in 0..1."""
+    """Return the dynamic bucket of a velocity in 0..1."""
     return next((name for name, upper in VELOCITY_BUCKETS if velocity <= upper), VELOCITY_BUCKETS[-1][0])
+
+
+def suggestion(label: str, taxonomy: Taxonomy = CORE) -> str:
+    """Return a question such as "did you mean kick?" for a label that the taxonomy lacks.
+
+    Args:
+        label: Label as it was written: "Kick", "hi-hat", "Closed Hi-Hat", "bass drum", or a General MIDI note, "36".
+        taxonomy: Set that lacks the label.
+
+    Returns:
+        The question with all components that may be meant, in class order; an empty text where none is near.
+    """
+    meant = _meant(label, taxonomy)
+    if not meant:
+        return ""
+    first, last = ", ".join(meant[:-1]), meant[-1]
+    return f"did you mean {f'{first} or {last}' if first else last}?"
+
+
+def suggestions(labels: Iterable[str], taxonomy: Taxonomy) -> dict[str, str]:
+    """Return the suggestion for each label that has one."""
+    return {label: said for label in labels if (said := suggestion(label, taxonomy))}
+
+
+def _meant(label: str, taxonomy: Taxonomy) -> list[str]:
+    """Return the components that a label may mean, in class order, by the first rule that finds any."""
+    words = _words(re.sub(r"hi[\W_]*hat", "hihat", label.lower()))
+    plain, family = "".join(words), "".join(word for word in words if word.isalpha())
+    note = GM_NOTES.get(int(plain)) if plain.isdecimal() and len(plain) < 4 else None
+    of_other_set = GM_NOTES.get(NOTE_OF_COMPONENT[label], "aux_percussion") if label in NOTE_OF_COMPONENT else None
+    rules = (
+        [note] if note else (),
+        [spelling for spelling in taxonomy.canonical if spelling.replace("_", "") == plain],
+        [spelling for spelling in taxonomy.canonical if sorted(_words(spelling)) == sorted(words)],
+        _OTHER_WORDS.get(plain, ()),
+        [of_other_set] if of_other_set else (),
+        [family] if family else (),
+        difflib.get_close_matches("_".join(words), taxonomy.canonical, 1, 0.8),
+    )
+    found = (_components(rule, taxonomy) for rule in rules)
+    return next((components for components in found if components), [])
+
+
+def _words(text: str) -> list[str]:
+    """Return the words and numbers of a lower-case text."""
+    return re.findall(r"[a-z]+|\d+", text)
+
+
+def _components(names: Iterable[str], taxonomy: Taxonomy) -> list[str]:
+    """Return the components that these names are, or else begin, in class order."""
+    found: set[str] = set()
+    for name in names:
+        known = taxonomy.resolve(name)
+        found |= {known} if known else {label for label in taxonomy.components if label.startswith(f"{name}_")}
+    return sorted(found, key=taxonomy.components.index)

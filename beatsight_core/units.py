@@ -15,7 +15,7 @@ LEAST_RATE_HZ, GREATEST_RATE_HZ = 1_000, 768_000
 
 
 def seconds_to_samples(seconds: float, rate_hz: int) -> Samples:
-    """The sample nearest to a time: half a sample rounds up, at every sign and on every platform.
+    """Return the sample nearest to a time: half a sample rounds up, at every sign and on every platform.
 
     Args:
         seconds: Time in seconds; negative before the start.
@@ -35,12 +35,12 @@ def seconds_to_samples(seconds: float, rate_hz: int) -> Samples:
 
 
 def milliseconds_to_samples(milliseconds: float, rate_hz: int) -> Samples:
-    """`seconds_to_samples` of a time in milliseconds."""
+    """Return `seconds_to_samples` of a time in milliseconds."""
     return seconds_to_samples(milliseconds / 1000.0, rate_hz)
 
 
 def samples_to_seconds(samples: int, rate_hz: int) -> Seconds:
-    """The time of a sample in seconds."""
+    """Return the time of a sample in seconds."""
     if rate_hz <= 0:
         raise ValueError(f"rate_hz must be positive, got {rate_hz}")
     return Seconds(samples / rate_hz)

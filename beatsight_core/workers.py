@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import forkserver, resource_tracker
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import pyarrow as pa
 
@@ -26,8 +26,6 @@ from beatsight_core.sockets import use_socket_folder
 Key = TypeVar("Key")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-
-_Waiting = dict[Future[Any], Any]
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 
@@ -45,17 +43,17 @@ ONE_THREAD = {
 
 
 def worker_count(wanted: int) -> int:
-    """How many workers to use: as many as wanted, or one per core that this process may use."""
+    """Return how many workers to use: as many as wanted, or one per core that this process may use."""
     if wanted > 0:
         return wanted
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def prepare_workers(function: Callable[[Any], Any]) -> None:
+def prepare_workers(function: Callable[[Job], Result]) -> None:
     """Start the process that workers are forked from, without waiting for it: meanwhile it imports what they need.
 
     Args:
-        function: What the workers will apply; the first call's counts.
+        function: Function that the workers will apply; the first call's counts.
     """
     use_socket_folder()
     # pyarrow imports pandas, where it is installed, when it is given a list: once here rather than in each worker.
@@ -69,8 +67,8 @@ class WorkerPool(Generic[Job, Result]):
     """Processes that apply one function to many jobs. A context manager: they end with the block.
 
     Args:
-        function: Importable by name, or a partial of such a one.
-        workers: Processes; with one, or inside a process that may have no children, the work is done right here.
+        function: Function that is importable by name, or a partial of such a one.
+        workers: Number of processes; with one, or inside a process that may have no children, the work is done here.
     """
 
     def __init__(self, function: Callable[[Job], Result], workers: int):
@@ -89,7 +87,7 @@ class WorkerPool(Generic[Job, Result]):
         """Start the processes for a number of jobs, so that they get ready meanwhile; `run` and `map` do it otherwise.
 
         Args:
-            jobs: How many there will be, if known: no more processes are started.
+            jobs: Number of jobs, if known: no more processes are started.
         """
         workers = self._workers if jobs is None else min(self._workers, jobs)
         if self._pool is not None or workers <= 1:
@@ -101,11 +99,11 @@ class WorkerPool(Generic[Job, Result]):
                 self._pool.submit(_nothing)
 
     def run(self, jobs: Iterable[tuple[Key, Job]], count: int | None = None) -> Iterator[tuple[Key, Result]]:
-        """Apply the function to jobs; results come as they are ready.
+        """Apply the function to jobs, and yield results as they are ready.
 
         Args:
-            jobs: (key, job), taken as room comes up.
-            count: How many they are, if known.
+            jobs: Pairs (key, job), taken as room comes up.
+            count: Number of jobs, if known.
 
         Yields:
             (key, result) of each job.
@@ -116,11 +114,11 @@ class WorkerPool(Generic[Job, Result]):
         return self._results(jobs, count, _ready)
 
     def map(self, jobs: Iterable[Job], count: int | None = None) -> Iterator[Result]:
-        """Apply the function to jobs; results come in the order of the jobs.
+        """Apply the function to jobs, and yield results in the order of the jobs.
 
         Args:
-            jobs: Taken as room comes up.
-            count: How many they are, if known.
+            jobs: Jobs, taken as room comes up.
+            count: Number of jobs, if known.
 
         Raises:
             BeatSightError: A worker was killed. Errors of the function come as they are.
@@ -132,13 +130,13 @@ class WorkerPool(Generic[Job, Result]):
         self,
         jobs: Iterable[tuple[Key, Job]],
         count: int | None,
-        take: Callable[[_Waiting], Iterator[tuple[Any, Any]]],
+        take: Callable[[dict[Future[Result], Key]], Iterator[tuple[Key, Result]]],
     ) -> Iterator[tuple[Key, Result]]:
         self.start(count)
         if self._pool is None:
             yield from ((key, self._function(job)) for key, job in jobs)
             return
-        waiting: _Waiting = {}
+        waiting: dict[Future[Result], Key] = {}
         try:
             for key, job in jobs:
                 waiting[self._submit(self._pool, job)] = key
@@ -158,14 +156,14 @@ class WorkerPool(Generic[Job, Result]):
             return pool.submit(self._function, job)
 
 
-def _ready(waiting: _Waiting) -> Iterator[tuple[Any, Any]]:
+def _ready(waiting: dict[Future[Result], Key]) -> Iterator[tuple[Key, Result]]:
     """Wait for at least one job, and take all that are done."""
     done, _ = wait(waiting, return_when=FIRST_COMPLETED)
     for future in done:
         yield waiting.pop(future), future.result()
 
 
-def _oldest(waiting: _Waiting) -> Iterator[tuple[Any, Any]]:
+def _oldest(waiting: dict[Future[Result], Key]) -> Iterator[tuple[Key, Result]]:
     """Wait for the job that was handed out first, and take it."""
     future = next(iter(waiting))
     yield waiting.pop(future), future.result()

@@ -13,7 +13,6 @@ from types import TracebackType
 
 import dagster as dg
 
-from beatsight_core.compute.explained import DEBUG_VARIABLE
 from beatsight_core.errors import BeatSightError, UsageError
 from beatsight_core.safe_text import paragraph_for_terminal
 
@@ -33,7 +32,11 @@ def end_plainly(arguments: Sequence[str] | None = None) -> bool:
     words = sys.argv if arguments is None else arguments
     program = PurePath(words[0]) if words else PurePath()
     is_dagster = program.stem == "dagster" or program.parts[-2:] == ("dagster", "__main__.py")
-    if not is_dagster or not set(COMMANDS) & set(words[1:]) or os.environ.get(DEBUG_VARIABLE):
+    if not is_dagster or not set(COMMANDS) & set(words[1:]):
+        return False
+    from beatsight_core.compute.explained import DEBUG_VARIABLE
+
+    if os.environ.get(DEBUG_VARIABLE):
         return False
     sys.excepthook = _say
     return True
@@ -41,6 +44,8 @@ def end_plainly(arguments: Sequence[str] | None = None) -> bool:
 
 def explained_ending(error: BaseException) -> BeatSightError | None:
     """What an error of Dagster's command line means; None for one that is not Dagster's own."""
+    from beatsight_core.compute.explained import DEBUG_VARIABLE
+
     if not type(error).__module__.startswith("dagster"):
         return None
     said = " ".join(str(error).split())
@@ -63,10 +68,10 @@ def explained_ending(error: BaseException) -> BeatSightError | None:
 
 
 def _registered() -> str:
-    from beatsight_dagster.partitions import MANIFESTS
+    from beatsight_dagster.partitions import MANIFESTS_NAME
 
     with contextlib.suppress(Exception), dg.DagsterInstance.get() as instance:
-        keys = list(instance.get_dynamic_partitions(str(MANIFESTS.name)))
+        keys = list(instance.get_dynamic_partitions(MANIFESTS_NAME))
         more = [f"{len(keys) - NAMED} more"] if len(keys) > NAMED else []
         return ", ".join([*keys[:NAMED], *more]) or "no manifest"
     return "unknown, as that home cannot be read"

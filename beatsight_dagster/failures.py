@@ -6,14 +6,14 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import ParamSpec, TypeVar, cast
 
 import dagster as dg
 from dagster import DagsterEventType
 
-from beatsight_core.compute.explained import explained, may_be_told
 from beatsight_core.errors import UnexpectedError
 from beatsight_core.safe_text import fence_for, for_terminal, paragraph_for_terminal
+from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.checks.told import tell_failures
 
 _KINDS = (
@@ -24,8 +24,11 @@ _KINDS = (
 )
 _LONGEST = 600
 
+P = ParamSpec("P")
+R = TypeVar("R")
 
-def failure(paragraph: str, metadata: Mapping[str, Any] | None = None) -> dg.Failure:
+
+def failure(paragraph: str, metadata: Mapping[str, dg.MetadataValue | str] | None = None) -> dg.Failure:
     """Return a failure that says a paragraph; its step is not tried again, as the same would come of it.
 
     In a process that carries out one step and ends with it, errors are told without their trace from here on: the
@@ -47,6 +50,9 @@ def told_plainly() -> Iterator[None]:
 
     Those that were raised on purpose show no trace. Of one that nobody has foreseen the trace is in the metadata.
     """
+    # Before the work and not after it, when there may be no memory and no file left to import with.
+    from beatsight_core.compute.explained import explained, may_be_told
+
     try:
         yield
     except (dg.Failure, dg.RetryRequested, dg.DagsterError):
@@ -56,7 +62,7 @@ def told_plainly() -> Iterator[None]:
             raise
         told = explained(error, "the data root")
         places = {"where": told.where, "what to do": told.do}
-        shown: dict[str, Any] = {name: for_terminal(text) for name, text in places.items() if text}
+        shown: dict[str, dg.MetadataValue | str] = {name: for_terminal(text) for name, text in places.items() if text}
         if isinstance(told, UnexpectedError):
             lines = for_terminal("".join(traceback.format_exception(error)), lines=True)
             fence = fence_for(lines)
@@ -64,7 +70,7 @@ def told_plainly() -> Iterator[None]:
         raise failure(paragraph_for_terminal(str(told)), shown) from None
 
 
-def plain_failures(function: Callable[..., Any]) -> Callable[..., Any]:
+def plain_failures(function: Callable[P, R]) -> Callable[P, R]:
     """Wrap the function of an asset or op by `told_plainly`; its signature stays as it is.
 
     What its checks found wrong is logged, too: Dagster's commands would only say their names.
@@ -72,16 +78,16 @@ def plain_failures(function: Callable[..., Any]) -> Callable[..., Any]:
     if inspect.isgeneratorfunction(function):
 
         @functools.wraps(function)
-        def generate(*arguments: Any, **named: Any) -> Iterator[Any]:
+        def generate(*arguments: P.args, **named: P.kwargs) -> Iterator[AssetEvent]:
             with told_plainly():
-                for event in function(*arguments, **named):
+                for event in cast(Iterator[AssetEvent], function(*arguments, **named)):
                     tell_failures(named.get("context", *arguments[:1]), event)
                     yield event
 
-        return generate
+        return cast(Callable[P, R], generate)
 
     @functools.wraps(function)
-    def call(*arguments: Any, **named: Any) -> Any:
+    def call(*arguments: P.args, **named: P.kwargs) -> R:
         with told_plainly():
             result = function(*arguments, **named)
             tell_failures(named.get("context", *arguments[:1]), result)

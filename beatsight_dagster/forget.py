@@ -18,11 +18,10 @@ from pydantic import Field
 
 from beatsight_core.errors import BeatSightError, UsageError
 from beatsight_core.settings import Settings, load_settings
-from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.failures import plain_failures
-from beatsight_dagster.partitions import MANIFESTS, SOURCE_SETS, from_partition, to_partition
+from beatsight_dagster.partitions import MANIFESTS_NAME, SOURCE_SETS_NAME, from_partition, to_partition
 from beatsight_dagster.resources.settings import SettingsResource
-from beatsight_dagster.sensors.standing import CHAIN_TAG
+from beatsight_dagster.sensors.preparation_state import CHAIN_TAG
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -55,9 +54,7 @@ def forget(context: dg.OpExecutionContext, config: ForgetConfig, settings: Setti
     key = find_key(current, config.manifest, registered(instance))
     there = look(instance, current, key, but=context.run_id)
     require_at_rest(key, there)
-    found = forget_manifest(
-        current, key, with_file=config.with_file, despite_use=config.despite_use, really=config.really
-    )
+    found = forget_manifest(current, key, with_file=config.with_file, override=config.despite_use, really=config.really)
     if config.really:
         remove(instance, key, there["source_sets"])
     shown = {**found.to_json(), **there}
@@ -74,7 +71,7 @@ def forget_manifest() -> None:
 
 def registered(instance: dg.DagsterInstance) -> list[str]:
     """Return the keys of all manifests that are partitions."""
-    return [from_partition(key) for key in instance.get_dynamic_partitions(MANIFESTS.name)]
+    return [from_partition(key) for key in instance.get_dynamic_partitions(MANIFESTS_NAME)]
 
 
 def look(instance: dg.DagsterInstance, settings: Settings, key: str, *, but: str | None = None) -> dict[str, Any]:
@@ -92,7 +89,7 @@ def look(instance: dg.DagsterInstance, settings: Settings, key: str, *, but: str
     partition = to_partition(key)
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=_UNFINISHED))
     return {
-        "partition": partition in instance.get_dynamic_partitions(MANIFESTS.name),
+        "partition": partition in instance.get_dynamic_partitions(MANIFESTS_NAME),
         "source_sets": _its_own_source_sets(instance, settings, key),
         "runs": [run.run_id for run in runs if run.run_id != but and _is_of(run, partition)],
     }
@@ -113,9 +110,9 @@ def require_at_rest(key: str, there: dict[str, Any]) -> None:
 
 def remove(instance: dg.DagsterInstance, key: str, source_sets: Sequence[str]) -> None:
     """Remove the partition of a manifest, and those of source sets."""
-    instance.delete_dynamic_partition(MANIFESTS.name, to_partition(key))
+    instance.delete_dynamic_partition(MANIFESTS_NAME, to_partition(key))
     for name in source_sets:
-        instance.delete_dynamic_partition(SOURCE_SETS.name, to_partition(name))
+        instance.delete_dynamic_partition(SOURCE_SETS_NAME, to_partition(name))
 
 
 def _is_of(run: dg.DagsterRun, partition: str) -> bool:
@@ -143,7 +140,7 @@ def _its_own_source_sets(instance: dg.DagsterInstance, settings: Settings, key: 
             others |= found
     indexes = (index for dataset in survey(settings).datasets if dataset.key != key for index in dataset.indexes)
     others |= {index.source_set for index in indexes}
-    partitions = {from_partition(name) for name in instance.get_dynamic_partitions(SOURCE_SETS.name)}
+    partitions = {from_partition(name) for name in instance.get_dynamic_partitions(SOURCE_SETS_NAME)}
     return sorted((mine - others) & partitions)
 
 
@@ -160,6 +157,7 @@ def _looked_up(instance: dg.DagsterInstance, settings: Settings, ref: str) -> di
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line; see the module's text."""
+    from beatsight_dagster.endings import told_at_the_end
     from beatsight_dagster.instance import use_home
     from beatsight_dagster.materialize import fail_runs_of_dead_drivers
 

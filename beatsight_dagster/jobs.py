@@ -21,56 +21,56 @@ STAGE_TAG = "beatsight/stage"
 
 prepare_data = dg.define_asset_job(
     "prepare_data",
-    selection=["manifest", "audio_inventory"],
+    selection=dg.AssetSelection.assets("manifest", "audio_inventory"),
     description="Read a manifest and look for its audio; the export, the features and the health report follow.",
     tags={STAGE_TAG: "ingest"},
 )
 
 export_data = dg.define_asset_job(
     "export_data",
-    selection=["dataset", "feature_cache"],
+    selection=dg.AssetSelection.assets("dataset", "feature_cache"),
     description="Export the clips of a manifest's source sets and warm their features.",
     tags={STAGE_TAG: "export"},
 )
 
 record_dataset = dg.define_asset_job(
     "record_dataset",
-    selection=["dataset"],
+    selection=dg.AssetSelection.assets("dataset"),
     description="Record what was exported from a terminal; started by the sensor dataset_indexes, and exports nothing.",
     tags={STAGE_TAG: "record"},
 )
 
 judge_data = dg.define_asset_job(
     "judge_data",
-    selection=["dataset_health"],
+    selection=dg.AssetSelection.assets("dataset_health"),
     description="Judge a manifest's data by the health gates.",
     tags={STAGE_TAG: "health"},
 )
 
 probe = dg.define_asset_job(
     "probe",
-    selection=["warmup_probe", "evaluation_report"],
+    selection=dg.AssetSelection.assets("warmup_probe", "evaluation_report"),
     description="Train the warm-up probe and evaluate it at once (runbook 4.1 and 5).",
     tags={STAGE_TAG: "training"},
 )
 
 baseline_refresh = dg.define_asset_job(
     "baseline_refresh",
-    selection=["baseline_model", "evaluation_report"],
+    selection=dg.AssetSelection.assets("baseline_model", "evaluation_report"),
     description="Train the baseline and evaluate it (runbook 4.2).",
     tags={STAGE_TAG: "training"},
 )
 
 long_run = dg.define_asset_job(
     "long_run",
-    selection=["long_run_model", "evaluation_report"],
+    selection=dg.AssetSelection.assets("long_run_model", "evaluation_report"),
     description="Train the long run, if the probe of this manifest is healthy, and evaluate it (runbook 4.3).",
     tags={STAGE_TAG: "training"},
 )
 
 release = dg.define_asset_job(
     "release",
-    selection=["promoted_model", "run_archive"],
+    selection=dg.AssetSelection.assets("promoted_model", "run_archive"),
     description="Promote the newest run if it meets the criteria, and archive it (runbook 6 and 7).",
     tags={STAGE_TAG: "release"},
 )

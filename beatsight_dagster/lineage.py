@@ -22,7 +22,7 @@ def upstream_run(context: dg.AssetExecutionContext, assets: Sequence[str]) -> st
     What this launch made, or the launch that it re-executes, goes before what any other made since.
 
     Args:
-        context: Of the step.
+        context: Context of the step.
         assets: Any of these; the newest counts.
 
     Returns:

@@ -15,7 +15,7 @@ def live_progress(context: dg.AssetExecutionContext, *tasks: str) -> Progress:
     """Log lines of all tasks, and the numbers of some as observations of the asset that is being made.
 
     Args:
-        context: Of the step.
+        context: Context of the step.
         tasks: The tasks whose numbers describe the asset; "train warmup" is shown as "train/...".
     """
     told: dict[str, tuple[float, float, float]] = {}

@@ -28,8 +28,9 @@ from beatsight_core.errors import GateError, UsageError
 from beatsight_core.runs.presets import load_checked_settings, load_preset
 from beatsight_core.settings import Settings
 from beatsight_dagster.endings import told_at_the_end
-from beatsight_dagster.events import EventPrinter
+from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.executor.run_here import asset_graph_job, run_here
+from beatsight_dagster.executor.step_processes import one_server
 from beatsight_dagster.instance import use_home
 from beatsight_dagster.jobs import STAGE_TAG
 from beatsight_dagster.partitions import register, source_range, to_partition
@@ -51,21 +52,21 @@ class GraphRequest:
 
     Attributes:
         manifest: Path, name in the inbox, or key.
-        until: The last of `STAGES` to carry out.
+        until: Last of `STAGES` to carry out.
         presets: Presets to train.
         overrides: Values of those presets to change.
         device: Device of features, training and evaluation: auto, cpu, cuda.
-        fresh: Train again even where a finished run is there.
+        fresh: True to train again even where a finished run is there.
         executor: Config of the executor.
     """
 
     manifest: str | Path
     until: str = "archive"
     presets: tuple[str, ...] = ("warmup",)
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
     device: str = "auto"
     fresh: bool = False
-    executor: Mapping[str, Any] = field(default_factory=dict)
+    executor: Mapping[str, int | float | str | Mapping[str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +74,10 @@ class GraphResult:
     """What was materialized.
 
     Attributes:
-        key: The manifest's key.
-        partition: Its partition.
+        key: Key of the manifest.
+        partition: Partition of the manifest.
         runs: Ids of Dagster's runs, in order.
-        seconds: Time in all.
+        seconds: Seconds from the beginning to the end.
     """
 
     key: str
@@ -84,8 +85,8 @@ class GraphResult:
     runs: tuple[str, ...]
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
-        """All attributes."""
+    def to_json(self) -> dict[str, str | float | list[str]]:
+        """Return all attributes, JSON-safe."""
         return {"key": self.key, "partition": self.partition, "runs": list(self.runs), "seconds": self.seconds}
 
 
@@ -99,10 +100,10 @@ def materialize_graph(
     """Register a manifest's partitions and run the graph's assets over it, in as few runs as Dagster allows.
 
     Args:
-        settings: Whose data root is worked on.
-        request: What to materialize.
-        instance: Instead of the data root's own; it must be one that other processes can open.
-        say: Told every step; default prints to standard error.
+        settings: Settings of the data root that is worked on.
+        request: Request that says what to materialize.
+        instance: Instance instead of the data root's own; other processes must be able to open it.
+        say: Receives a line for every step; by default lines are printed to standard error.
 
     Raises:
         BeatSightError: The request is wrong, or (as `GateError`) a step failed; the message says which and why.
@@ -117,8 +118,8 @@ def materialize_graph(
     path = resolve_manifest(settings, request.manifest)
     key, began, runs = manifest_key(path), time.monotonic(), []
     partition = to_partition(key)
-    use_home(settings)
-    with contextlib.ExitStack() as stack:
+    with one_server(), contextlib.ExitStack() as stack:
+        use_home(settings)
         if instance is None:
             instance = stack.enter_context(dg.DagsterInstance.get())
         fail_runs_of_dead_drivers(instance)

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.gates.gate import written_rows
 from beatsight_core.safe_text import fence_for, for_markdown, for_terminal
 
 Metadata = dict[str, Any]
@@ -57,7 +58,7 @@ def picture(png: bytes, what: str) -> dg.MetadataValue:
 
     Args:
         png: At most 100 KB, as `pages.pictures` draws them.
-        what: Its text for those who cannot see it.
+        what: Text for those who cannot see the picture.
     """
     from beatsight_core.pages.pictures import data_uri
 
@@ -73,14 +74,14 @@ def gates_table(gates: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
     """Gates with value, limit and margin, the failed ones first."""
     rows = [
         {
-            "gate": gate["name"],
-            "passed": "yes" if gate["passed"] else "NO",
-            "value": gate["value"],
-            "limit": gate["limit"],
-            "margin": gate["margin"],
-            "finding": gate["message"],
+            "gate": gate.name,
+            "passed": "yes" if gate.passed else "NO",
+            "value": gate.value,
+            "limit": gate.limit,
+            "margin": gate.margin,
+            "finding": gate.finding,
         }
-        for gate in gates
+        for gate in written_rows(gates)
     ]
     return table(sorted(rows, key=lambda row: row["passed"] == "yes"))
 
@@ -139,19 +140,20 @@ def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
 
 def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
     """A source set's clips, from its index (`dataset.index.Index`), and the dataset's page if there is one."""
-    from beatsight_core.dataset.shards.schema import SHARD_SCHEMA
+    from beatsight_core.dataset.shards.shard_schema import SHARD_SCHEMA
+    from beatsight_core.typed_json import to_json
 
     columns = [dg.TableColumn(field.name, str(field.type)) for field in SHARD_SCHEMA]
-    clips = int(index.counts["clips"])
+    clips = index.counts.clips
     return {
         ROW_COUNT: dg.MetadataValue.int(clips),
         "dagster/column_schema": dg.TableSchema(columns),
-        "hits": number(index.counts["hits"]),
+        "hits": number(index.counts.hits),
         "clips": number(clips),
         "shards": number(len(index.shards)),
         "bytes": number(index.bytes),
         "rejected for": counts(index.rejected, "reason", "hits"),
-        "files that lost hits": table(index.rejected_files),
+        "files that lost hits": table(to_json(lost) for lost in index.rejected_files),
         "seconds by split": counts(index.seconds_by_split, "split", "seconds"),
         "digest": text(index.digest),
         **({"page": path(page)} if page else {}),

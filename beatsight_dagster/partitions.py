@@ -23,11 +23,11 @@ import dagster as dg
 from beatsight_core.errors import BeatSightError, DatasetError, UsageError
 from beatsight_core.safe_text import for_terminal, paragraph_for_terminal
 from beatsight_core.settings import Settings, load_settings
-from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.previews import accepted_previews
 
-MANIFESTS = dg.DynamicPartitionsDefinition(name="manifests")
-SOURCE_SETS = dg.DynamicPartitionsDefinition(name="source_sets")
+MANIFESTS_NAME, SOURCE_SETS_NAME = "manifests", "source_sets"
+MANIFESTS = dg.DynamicPartitionsDefinition(name=MANIFESTS_NAME)
+SOURCE_SETS = dg.DynamicPartitionsDefinition(name=SOURCE_SETS_NAME)
 MANIFEST_DIMENSION, SOURCE_DIMENSION = "manifest", "source_set"
 MANIFEST_SOURCES = dg.MultiPartitionsDefinition({MANIFEST_DIMENSION: MANIFESTS, SOURCE_DIMENSION: SOURCE_SETS})
 with accepted_previews():
@@ -75,11 +75,11 @@ def by_manifest(partitions: Iterable[str]) -> dict[str, list[str]]:
 
 def register(instance: dg.DagsterInstance, manifests: Iterable[str] = (), source_sets: Iterable[str] = ()) -> None:
     """Add partitions that are not there yet."""
-    for definition, names in ((MANIFESTS, manifests), (SOURCE_SETS, source_sets)):
-        known = set(instance.get_dynamic_partitions(definition.name))
+    for definition, names in ((MANIFESTS_NAME, manifests), (SOURCE_SETS_NAME, source_sets)):
+        known = set(instance.get_dynamic_partitions(definition))
         new = [key for key in map(to_partition, names) if key not in known]
         if new:
-            instance.add_dynamic_partitions(definition.name, new)
+            instance.add_dynamic_partitions(definition, new)
 
 
 def source_range(instance: dg.DagsterInstance, manifest: str, source_sets: Iterable[str]) -> tuple[str, str]:
@@ -89,12 +89,14 @@ def source_range(instance: dg.DagsterInstance, manifest: str, source_sets: Itera
     materialized as empty.
     """
     wanted = {to_partition(name) for name in source_sets}
-    ordered = [key for key in instance.get_dynamic_partitions(SOURCE_SETS.name) if key in wanted]
+    ordered = [key for key in instance.get_dynamic_partitions(SOURCE_SETS_NAME) if key in wanted]
     return pair_partition(manifest, from_partition(ordered[0])), pair_partition(manifest, from_partition(ordered[-1]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Register or list partitions; see the module's text."""
+    from beatsight_dagster.endings import told_at_the_end
+
     parser = argparse.ArgumentParser(prog="python -m beatsight_dagster.partitions", description=__doc__.split("\n")[0])
     parser.add_argument("--data-root", help="folder that holds everything")
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -125,9 +127,9 @@ def _carry_out(settings: Settings, verb: str, manifests: Sequence[str]) -> None:
             register(instance, sorted(set(keys)), _known_source_sets(settings, keys))
         elif verb == "remove":
             _remove(instance, settings, manifests)
-        for definition in (MANIFESTS, SOURCE_SETS):
-            print(f"{definition.name}:")
-            for key in instance.get_dynamic_partitions(definition.name):
+        for definition in (MANIFESTS_NAME, SOURCE_SETS_NAME):
+            print(f"{definition}:")
+            for key in instance.get_dynamic_partitions(definition):
                 print(f"  {key}")
 
 
@@ -157,7 +159,7 @@ def _remove(instance: dg.DagsterInstance, settings: Settings, names: Sequence[st
     from beatsight_core.storage.forget import known_keys
 
     keys = {*known_keys(settings), *_keys_of_inbox(settings)}
-    in_use = {MANIFESTS.name: keys, SOURCE_SETS.name: set(_known_source_sets(settings, keys))}
+    in_use = {MANIFESTS_NAME: keys, SOURCE_SETS_NAME: set(_known_source_sets(settings, keys))}
     found = []
     for name in names:
         mine = [each for each in in_use if to_partition(name) in instance.get_dynamic_partitions(each)]

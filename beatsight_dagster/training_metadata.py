@@ -1,11 +1,14 @@
 """A trained model as Dagster shows it: figures that plot over partitions, tables, curves, and where all of it lies."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from beatsight_dagster.metadata import Metadata, number, numbers, path, picture, table, text
+
+if TYPE_CHECKING:
+    from beatsight_core.runs.records import Run
 
 SHOWN = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy")
 PLOTTED_F1 = ("kick", "snare", "crash")
@@ -15,14 +18,14 @@ _LAST_EPOCHS = 12
 _LINES = 6  # as many as a picture has colours
 
 
-def training_metadata(result: Mapping[str, Any], run: Any) -> Metadata:
+def training_metadata(result: Mapping[str, Any], run: "Run") -> Metadata:
     """A finished run.
 
     Args:
         result: What `TrainResult.to_json` gave.
         run: The `runs.records.Run`.
     """
-    history, judged = run.history, run.metrics["metrics"]
+    history, judged = run.history, (run.metrics or {})["metrics"]
     f1 = {f"f1_{label}": result["metrics"]["f1"].get(label) for label in PLOTTED_F1}
     return {
         "run_id": text(result["run_id"]),
@@ -79,7 +82,7 @@ def _pictures(history: Sequence[Mapping[str, Any]], per_class: Mapping[str, Any]
     }
 
 
-def _by_component(run: Any, per_class: Mapping[str, Any]) -> dg.MetadataValue:
+def _by_component(run: "Run", per_class: Mapping[str, Any]) -> dg.MetadataValue:
     thresholds = dict(zip(run.classes, run.thresholds.tolist(), strict=True))
     columns = ("positives", "f1", "precision", "recall", "ap")
     return table(
@@ -88,7 +91,7 @@ def _by_component(run: Any, per_class: Mapping[str, Any]) -> dg.MetadataValue:
     )
 
 
-def _confusion(run: Any) -> Metadata:
+def _confusion(run: "Run") -> Metadata:
     """Of runs that kept their confusions."""
     from beatsight_core.files import read_json
     from beatsight_core.pages.pictures import confusion
@@ -121,13 +124,13 @@ def _epoch(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(value, 4) if isinstance(value, float) else value for name, value in shown.items()}
 
 
-def _environment(run: Any) -> dg.MetadataValue:
+def _environment(run: "Run") -> dg.MetadataValue:
     from beatsight_core.runs.environment import environment_rows, read_environment
 
     return table(environment_rows(read_environment(run.folder)))
 
 
-def _tracking(run: Any) -> Metadata:
+def _tracking(run: "Run") -> Metadata:
     """Where W&B shows the run: an address, an offline folder, or nowhere."""
     from beatsight_core.training.tracking.tracking import read_tracking
 

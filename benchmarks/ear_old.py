@@ -56,8 +56,8 @@ def train(heard: str, unheard: str, seed: str, steps: str) -> dict[str, Any]:
     said[np.arange(len(sure)), sure.argmax(axis=1)] = 1.0
     hard = multilabel_metrics(said, other["targets"], 0.5, CORE.components)
     ranked = multilabel_metrics(sure, other["targets"], 0.5, CORE.components)
-    figures = {name: hard[name] for name in ("accuracy", "exact_match", "macro_f1")}
-    return {"seconds": 0.0, **figures, "macro_ap": ranked["macro_ap"]}
+    figures = {name: getattr(hard, name) for name in ("accuracy", "exact_match", "macro_f1")}
+    return {"seconds": 0.0, **figures, "macro_ap": ranked.macro_ap}
 
 
 def _pictures(clips: Any) -> Any:

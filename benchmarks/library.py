@@ -37,7 +37,7 @@ def _shuffled_epochs(root: str, manifest: str, batch: int, clips_of: Any) -> dic
     clips = clips_of(features, features.rows_of("all"), torch.device("cpu"))
     watch = Stopwatch()
     for number in range(1 + EPOCHS):
-        order = clips.place(epoch_order(len(clips), 0, number))
+        order = clips.prepare_rows(epoch_order(len(clips), 0, number))
         with watch.running():
             for rows in order.split(batch):
                 clips.batch(rows)

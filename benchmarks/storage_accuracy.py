@@ -31,6 +31,7 @@ from beatsight_core.features.logmel import LogMel
 from beatsight_core.runs.records import Run, open_run
 from beatsight_core.settings import Settings, load_settings
 from beatsight_core.training.run import train
+from beatsight_core.typed_json import to_json
 
 STORAGES = ("float16", "uint8")
 FIGURES = ("accuracy", "exact_match", "macro_f1")
@@ -116,13 +117,13 @@ def predictions(run: Run, features: Features) -> Predictions:
 def difference(before: Predictions, after: Predictions) -> dict[str, Any]:
     """Of two nets, or of one on two caches: each figure, the loss, the answers that differ, the greatest change."""
     compared = compare_predictions(before, after)
-    losses = [float(each.metrics()["loss"]) for each in (before, after)]
+    losses = [float(each.metrics().loss or 0.0) for each in (before, after)]
     return {
-        "hits": compared["hits"],
-        "sessions": compared["sessions"],
-        **{name: compared[name] for name in FIGURES},
+        "hits": compared.hits,
+        "sessions": compared.sessions,
+        **{name: to_json(getattr(compared, name)) for name in FIGURES},
         "loss": {"before": losses[0], "after": losses[1], "difference": losses[1] - losses[0]},
-        "answers_that_differ": int((before.said != after.said).any(axis=1).sum()),
+        "answers_that_differ": int((before.predicted != after.predicted).any(axis=1).sum()),
         "greatest_change_of_a_probability": float(np.abs(before.probabilities - after.probabilities).max()),
     }
 

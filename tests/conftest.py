@@ -10,9 +10,19 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 
 from beatsight_core.settings import Settings, load_settings
+from tests.quick import be_quick
 
 # A shell that starts the tests in the background lets them, and what they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--quick", action="store_true", help="only tests without torch and without other processes")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.option.quick:
+        be_quick(config)
 
 
 @pytest.fixture(autouse=True)

@@ -1,15 +1,18 @@
-"""Which audio is not to be had, where it was looked for, and what helps: in words, for terminals and the web UI."""
+"""The audio that an inventory did not find, in words for terminals and the web UI: what, where, and what helps."""
 
 import os
 from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from beatsight_core.audio.inventory_figures import AudioFigures, LostFile
+from beatsight_core.audio.roots import RootStatus
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import digest_json, read_json
 from beatsight_core.manifest.read_manifest import open_catalog
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import from_json
 
 MOST_NAMED = 3
 """Missing files that a paragraph names."""
@@ -29,41 +32,41 @@ def is_there(root: str | Path) -> bool:
         return False
 
 
-def sources_without_root(inventory: Mapping[str, Any]) -> dict[str, list[str]]:
+def sources_without_root(inventory: AudioFigures) -> dict[str, list[str]]:
     """Return the source sets of which an inventory found no root mounted, and the roots of each."""
-    roots: dict[str, list[Mapping[str, Any]]] = {}
-    for root in inventory["roots"]:
-        roots.setdefault(root["source_set"], []).append(root)
+    roots: dict[str, list[RootStatus]] = {}
+    for root in inventory.roots:
+        roots.setdefault(root.source_set, []).append(root)
     return {
-        name: [str(root["root"]) for root in mine]
+        name: [str(root.root) for root in mine]
         for name, mine in sorted(roots.items())
-        if not any(root["mounted"] for root in mine)
+        if not any(root.mounted for root in mine)
     }
 
 
-def describe_absence(inventory: Mapping[str, Any], settings: Settings, *, short: bool = False) -> str | None:
+def describe_absence(inventory: AudioFigures, settings: Settings, *, short: bool = False) -> str | None:
     """Say in one paragraph what audio an inventory did not find, where it was looked for, and what to do.
 
     Args:
-        inventory: Result of `Inventory.to_json`, or `inventory.json`.
+        inventory: Figures of the inventory.
         settings: Settings that the roots came from.
-        short: Leave out the counts, for a place that has them already.
+        short: True to leave out the counts, for a message that has them already.
 
     Returns:
         None if all audio was found.
     """
     gone = sources_without_root(inventory)
-    lost = inventory["missing_events"] + inventory["unreadable_events"] + inventory["events_past_end"]
+    lost = inventory.lost_events
     if not gone and not lost:
         return None
-    said = [f"No root of {', '.join(gone)} is mounted."] if gone else []
+    parts = [f"No root of {', '.join(gone)} is mounted."] if gone else []
     if lost and not short:
-        said.append(f"{lost:,} of {inventory['events']:,} events are without usable audio{_examples(inventory)}.")
+        parts.append(f"{lost:,} of {inventory.events:,} events are without usable audio{_examples(inventory)}.")
     searched = "; ".join(f"{name}: {', '.join(roots)}" for name, roots in _searched(inventory, gone).items())
-    said += [f"Looked in: {searched}.", f"What to do: {_remedy(gone, settings)}."]
+    parts += [f"Looked in: {searched}.", f"What to do: {_remedy(gone, settings)}."]
     if not short:
-        said.append("A manifest of the inbox is then prepared by itself; anything else is started again by hand.")
-    return for_terminal(" ".join(said))
+        parts.append("A manifest of the inbox is then prepared by itself; anything else is started again by hand.")
+    return for_terminal(" ".join(parts))
 
 
 def absent_and_back(settings: Settings, key: str, usable: Container[str] | None = None) -> str | None:
@@ -79,19 +82,19 @@ def absent_and_back(settings: Settings, key: str, usable: Container[str] | None 
     Returns:
         None if some are still missing, if none was, or if there is no inventory.
     """
-    missing = [file for file in _inventory(settings, key).get("lost_files", ()) if file.get("status") == "missing"]
+    missing = [file for file in _last_search(settings, key).lost_files if file.status == "missing"]
     if not missing:
         return None
     for file in missing:
-        roots = [root for root in settings.source(file["source_set"]).roots if usable is None or str(root) in usable]
-        if not any(_exists(root / file["audio_path"]) for root in roots):
+        roots = [root for root in settings.source(file.source_set).roots if usable is None or str(root) in usable]
+        if not any(_exists(root / file.audio_path) for root in roots):
             return None
-    return digest_json([[file["source_set"], file["audio_path"]] for file in missing])
+    return digest_json([[file.source_set, file.audio_path] for file in missing])
 
 
 def found_unmounted(settings: Settings, key: str) -> set[str]:
     """Return the roots that the last inventory of a manifest found unmounted."""
-    return {str(root["root"]) for root in _inventory(settings, key).get("roots", ()) if not root.get("mounted")}
+    return {str(root.root) for root in _last_search(settings, key).roots if not root.mounted}
 
 
 def known_sources(settings: Settings, key: str) -> set[str]:
@@ -102,29 +105,37 @@ def known_sources(settings: Settings, key: str) -> set[str]:
         return set(settings.sources)
 
 
-def _inventory(settings: Settings, key: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """The part of `inventory.json` that tells where audio was looked for, and what was not found."""
+
+    roots: tuple[RootStatus, ...] = ()
+    lost_files: tuple[LostFile, ...] = ()
+
+
+def _last_search(settings: Settings, key: str) -> _Search:
     try:
-        found = read_json(open_catalog(settings, key).folder / "inventory.json")
+        path = open_catalog(settings, key).folder / "inventory.json"
+        return from_json(_Search, read_json(path), path)
     except (BeatSightError, OSError):
-        return {}
-    return found if isinstance(found, dict) else {}
+        return _Search()
 
 
-def _examples(inventory: Mapping[str, Any]) -> str:
-    named = [f"{file['source_set']}/{file['audio_path']} ({file['status']})" for file in inventory["lost_files"]]
+def _examples(inventory: AudioFigures) -> str:
+    named = [f"{file.source_set}/{file.audio_path} ({file.status})" for file in inventory.lost_files]
     if not named:
         return ""
     return f", among them {', '.join(named[:MOST_NAMED])}"
 
 
-def _searched(inventory: Mapping[str, Any], gone: Mapping[str, list[str]]) -> dict[str, list[str]]:
+def _searched(inventory: AudioFigures, gone: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """The roots that matter: of the source sets without a root, else of those that lost events."""
-    wanted = set(gone) or {file["source_set"] for file in inventory["lost_files"]}
+    wanted = set(gone) or {file.source_set for file in inventory.lost_files}
     roots: dict[str, list[str]] = {}
-    for root in inventory["roots"]:
-        if root["source_set"] in wanted or not wanted:
-            mark = "" if root["mounted"] else " (not mounted)"
-            roots.setdefault(root["source_set"], []).append(f"{root['root']}{mark}")
+    for root in inventory.roots:
+        if root.source_set in wanted or not wanted:
+            mark = "" if root.mounted else " (not mounted)"
+            roots.setdefault(root.source_set, []).append(f"{root.root}{mark}")
     return roots
 
 

@@ -19,7 +19,7 @@ from beatsight_core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A file as a folder listing sees it: while this is the same, its content is taken to be."""
+    """The state of a file as a folder listing shows it; while it is unchanged, so is the content."""
 
     root: str
     audio_path: str
@@ -28,12 +28,12 @@ class FileState:
 
 
 def content_digest(data: bytes) -> str:
-    """The digest of a file's bytes: the head of their SHA-256."""
+    """Return the digest of a file's bytes: the head of their SHA-256."""
     return hashlib.sha256(data).hexdigest()[:DIGEST_HEX]
 
 
 def stream_digest(stream: BinaryIO) -> str:
-    """`content_digest` of what is left of an opened file, without holding it."""
+    """Return `content_digest` of the rest of an opened file, without holding it."""
     return hashlib.file_digest(stream, "sha256").hexdigest()[:DIGEST_HEX]  # type: ignore[arg-type]
 
 
@@ -41,9 +41,9 @@ class DigestMemory:
     """The remembered content digests of one source set.
 
     Args:
-        settings: Say where they lie.
+        settings: Settings that say where digests lie.
         source_set: Name of the source set.
-        kind: Word in the file's name: of what these are the digests.
+        kind: Word in the file's name that tells what the digests are of.
     """
 
     def __init__(self, settings: Settings, source_set: str, kind: str = "digests"):
@@ -51,7 +51,7 @@ class DigestMemory:
         self._known = _read(place_in(*self._where))
 
     def get(self, state: FileState) -> str | None:
-        """The digest of a file in that state, if it was read before."""
+        """Return the digest of a file in that state, if it was read before."""
         return self._known.get(state)
 
     def add(self, read: Iterable[tuple[FileState, str]]) -> None:

@@ -31,7 +31,7 @@ def turn_to_read(root: str) -> Iterator[None]:
 
 @functools.cache
 def likes_any_order(root: str) -> bool:
-    """Whether a drive reads many files at once as fast as one after the other, as far as the system knows."""
+    """Return whether a drive reads many files at once as fast as one by one, as far as the system knows."""
     try:
         device = Path(root).stat().st_dev
         drive = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve(strict=True)

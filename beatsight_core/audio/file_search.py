@@ -1,9 +1,8 @@
-"""Looking through the files of one source set: where each lies, what it says of itself, what is remembered of it."""
+"""Looking through the files of one source set: where each lies, what its header says, what is remembered of it."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.audio.inspection import Probe, ProbeMemory, probe
@@ -25,15 +24,15 @@ _SAVE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
-    """What looking through one source set takes.
+class SourceSearch:
+    """The settings of a search through one source set.
 
     Attributes:
-        settings: Say where what is remembered lies.
-        source: The source set.
-        deep: Decode whole files.
-        remember: Keep what was learned.
-        task: Hears of each file.
+        settings: Settings that say where remembered probes and digests lie.
+        source: Source set whose files are looked for.
+        deep: True if whole files are decoded.
+        remember: True if what was learned is kept on disk.
+        task: Task that counts the files looked at.
     """
 
     settings: Settings
@@ -43,78 +42,117 @@ class Survey:
     task: Task
 
 
-def survey_source(survey: Survey, paths: list[str], roots: tuple[RootStatus, ...]) -> list[dict[str, Any]]:
+@dataclass(frozen=True, slots=True)
+class FoundFile:
+    """The result of looking for one file of a manifest, a row of the inventory.
+
+    Attributes:
+        source_set: Name of the source set.
+        audio_path: Path of the file in the manifest.
+        status: State of the file.
+        message: Reason why it cannot be used, or a note on a file that can.
+        root: Root that it was found in.
+        sample_rate: Samples per second.
+        channels: Number of channels.
+        frames: Frames that are there, at positions that are certain.
+        promised: Frames that the file should have, where some are missing.
+        subtype: Sample format.
+        size: Size of the file in bytes.
+        mtime_ns: Time of its last change.
+        digest: Content digest, if the file was ever read whole.
+        spelt: Path of the file as the drive has it, where that is in another Unicode form.
+        hidden_root: Later root with another file of this path.
+    """
+
+    source_set: str
+    audio_path: str
+    status: str
+    message: str
+    root: str | None = None
+    sample_rate: int | None = None
+    channels: int | None = None
+    frames: int | None = None
+    promised: int | None = None
+    subtype: str | None = None
+    size: int | None = None
+    mtime_ns: int | None = None
+    digest: str | None = None
+    spelt: str | None = None
+    hidden_root: str | None = None
+
+
+def search_source(search: SourceSearch, paths: list[str], roots: tuple[RootStatus, ...]) -> list[FoundFile]:
     """Look for some files of a source set, and read their headers, or all of them.
 
     Args:
-        survey: Which source set, and how closely.
-        paths: As the manifest names them.
-        roots: Whether each root is there.
+        search: Source set, and how closely to look.
+        paths: Paths of the files as the manifest names them.
+        roots: Roots of the source set, each with whether it is mounted.
 
     Returns:
-        A row per path: source_set, audio_path, status, message, and what else is known of it.
+        What is known of each path, in the order of the paths.
 
     Raises:
         AudioError: A drive failed or vanished on the way.
         StorageError: What was learned cannot be kept.
     """
-    name = survey.source.name
+    name = search.source.name
     if not any(status.mounted for status in roots):
-        survey.task.advance(len(paths))
-        return [_row(name, path, Located(Status.MISSING, NOT_MOUNTED), None) for path in paths]
+        search.task.advance(len(paths))
+        return [FoundFile(name, path, Status.MISSING, NOT_MOUNTED) for path in paths]
     listings = Listings()
-    memory = _Memory(survey)
+    memory = _Memory(search)
 
     def look(path: str) -> tuple[Located, Probe | None, Located | None]:
-        located = resolve_audio(survey.source, path, listings)
+        located = resolve_audio(search.source, path, listings)
         if located.path is None:
             return located, None, None
-        probed = memory.probes.get(located, path, deep=survey.deep) or probe(located.path, deep=survey.deep)
+        probed = memory.probes.get(located, path, deep=search.deep) or probe(located.path, deep=search.deep)
         if not probed.lasting and located.root is not None:
             require_root(located.root, name)
         return located, probed, memory.twins.hidden_by(located, path, listings)
 
-    rows = []
-    with ThreadPoolExecutor(_DEEP_THREADS if survey.deep else _THREADS) as threads:
+    found = []
+    with ThreadPoolExecutor(_DEEP_THREADS if search.deep else _THREADS) as threads:
         try:
             for path, (located, probed, hidden) in zip(paths, threads.map(look, paths), strict=True):
                 if probed is not None:
                     memory.add(located, path, probed)
-                row = _row(name, path, located, probed) | {"digest": memory.digest(located, path)}
-                rows.append(row | {"hidden_root": str(hidden.root) if hidden else None})
-                survey.task.advance(1)
+                file = _found(name, path, located, probed)
+                hidden_root = str(hidden.root) if hidden else None
+                found.append(replace(file, digest=memory.digest(located, path), hidden_root=hidden_root))
+                search.task.advance(1)
         except BaseException:
             threads.shutdown(wait=False, cancel_futures=True)
             raise
         finally:
             memory.save()
-    return rows
+    return found
 
 
-def _row(source_set: str, audio_path: str, located: Located, probed: Probe | None) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "source_set": source_set,
-        "audio_path": audio_path,
-        "status": str(probed.status if probed else located.status),
-        "message": probed.message if probed else located.message,
-    }
+def _found(source_set: str, audio_path: str, located: Located, probed: Probe | None) -> FoundFile:
+    status, message = (probed.status, probed.message) if probed else (located.status, located.message)
+    file = FoundFile(source_set, audio_path, str(status), message)
     if located.path is not None:
-        row |= {"root": str(located.root), "size": located.size, "mtime_ns": located.mtime_ns}
-        row |= {"spelt": None if located.name == audio_path else located.name}
+        spelt = None if located.name == audio_path else located.name
+        file = replace(file, root=str(located.root), size=located.size, mtime_ns=located.mtime_ns, spelt=spelt)
     if probed is not None and probed.sample_rate:
-        row |= {name: getattr(probed, name) for name in ("sample_rate", "channels", "frames", "promised", "subtype")}
-    return row
+        file = replace(
+            file, sample_rate=probed.sample_rate, channels=probed.channels, frames=probed.frames,
+            promised=probed.promised, subtype=probed.subtype,
+        )  # fmt: skip
+    return file
 
 
 class _Memory:
     """What is remembered of a source set's files, and kept on disk from time to time."""
 
-    def __init__(self, survey: Survey):
-        self.probes = ProbeMemory.load(survey.settings, survey.source.name)
-        self.twins = Twins(survey.settings, survey.source, survey.deep)
-        self._digests = DigestMemory(survey.settings, survey.source.name)
+    def __init__(self, search: SourceSearch):
+        self.probes = ProbeMemory.load(search.settings, search.source.name)
+        self.twins = Twins(search.settings, search.source, search.deep)
+        self._digests = DigestMemory(search.settings, search.source.name)
         self._read: dict[FileState, str] = {}
-        self._remember = survey.remember
+        self._remember = search.remember
         self._saved = time.monotonic()
 
     def add(self, located: Located, path: str, probed: Probe) -> None:

@@ -5,7 +5,7 @@ everything and takes the content digest. What depends on the drive rather than o
 """
 
 import contextlib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,19 +29,19 @@ _BEGINNING = 1 << 14
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a probe found.
+    """The result of probing one file.
 
     Attributes:
-        status: ok, unreadable, or missing if the file vanished just then.
-        message: Why it is not ok, or what there is to know of it although it is.
-        sample_rate: Hertz.
+        status: State of the file: ok, unreadable, or missing if it vanished just then.
+        message: Reason why it is not ok, or a note on a file that is.
+        sample_rate: Samples per second.
         channels: Number of channels.
-        frames: Frames that are there, and lie where they belong.
-        promised: Frames that it should have, where some are missing; what hits reach into these is unknown.
+        frames: Frames that are there, at positions that are certain.
+        promised: Frames that the file should have, where some are missing; what hits reach into these is unknown.
         subtype: Sample format.
-        deep: Whether everything was decoded.
+        deep: True if the whole file was decoded.
         digest: Content digest, after a deep probe.
-        lasting: Whether this depends on the file's content only.
+        lasting: True if this depends on the content of the file only.
     """
 
     status: Status
@@ -60,7 +60,7 @@ def probe(path: Path, *, deep: bool = False) -> Probe:
     """Read a file's header, or all of it; every failure becomes a status."""
     try:
         with path.open("rb") as stream:
-            header, is_whole, polarity = _looked_at(stream, str(path))
+            header, is_whole, polarity = _read_header(stream, str(path))
             if deep or not (header.is_cut or is_whole):
                 return _probe_deep(stream, str(path), header)
     except FileNotFoundError:
@@ -72,10 +72,10 @@ def probe(path: Path, *, deep: bool = False) -> Probe:
     length = cut_short(header.declared_frames, header.frames) if header.is_cut else ""
     length = open_end(header.frames) if header.is_open_ended else length
     promised = header.declared_frames if header.is_cut else None
-    return _probed(header, header.frames, _said(length, polarity), promised)
+    return _probed(header, header.frames, _notes(length, polarity), promised)
 
 
-def _looked_at(stream: BinaryIO, where: str) -> tuple[Header, bool, str]:
+def _read_header(stream: BinaryIO, where: str) -> tuple[Header, bool, str]:
     """The header, whether the last frame is there, and what the beginning shows of the channels' polarity."""
     polarity = Polarity()
     with open_audio(stream, where) as opened:
@@ -86,13 +86,13 @@ def _looked_at(stream: BinaryIO, where: str) -> tuple[Header, bool, str]:
         return opened.header, reaches_its_end(opened), polarity.notice
 
 
-def _said(*notes: str) -> str:
+def _notes(*notes: str) -> str:
     return "; ".join(filter(None, notes))
 
 
 def _probe_deep(stream: BinaryIO, where: str, header: Header) -> Probe:
     stream.seek(0)
-    found: dict[str, Any] = {"deep": True, "digest": stream_digest(stream)}
+    digest = stream_digest(stream)
     polarity = Polarity()
     try:
         with open_blocks(stream, where, heard=polarity.hear) as blocks:
@@ -100,9 +100,10 @@ def _probe_deep(stream: BinaryIO, where: str, header: Header) -> Probe:
                 pass
             ending = blocks.ending()
     except AudioError as error:
-        return _probed(header, header.frames or 0, error.why or error.what, status=Status.UNREADABLE, **found)
-    message = _said(ending.why, polarity.notice)
-    return _probed(header, ending.frames, message, _promised(header, ending), **found)
+        broken = _probed(header, header.frames or 0, error.why or error.what)
+        return replace(broken, status=Status.UNREADABLE, deep=True, digest=digest)
+    message = _notes(ending.why, polarity.notice)
+    return replace(_probed(header, ending.frames, message, _promised(header, ending)), deep=True, digest=digest)
 
 
 def _promised(header: Header, ending: Ending) -> int | None:
@@ -110,12 +111,11 @@ def _promised(header: Header, ending: Ending) -> int | None:
     return max(header.declared_frames or 0, ending.frames + 1) if ending.is_missing else None
 
 
-def _probed(header: Header, frames: int | None, message: str = "", promised: int | None = None, **found: Any) -> Probe:
-    status = found.pop("status", Status.OK)
-    return Probe(status, message, header.rate_hz, header.channels, frames, promised, header.subtype, **found)
+def _probed(header: Header, frames: int | None, message: str = "", promised: int | None = None) -> Probe:
+    return Probe(Status.OK, message, header.rate_hz, header.channels, frames, promised, header.subtype)
 
 
-_SCHEMA: dict[str, Any] = {
+_SCHEMA: dict[str, type[pl.DataType]] = {
     "root": pl.String, "audio_path": pl.String, "size": pl.Int64, "mtime_ns": pl.Int64, "status": pl.String,
     "message": pl.String, "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64,
     "promised": pl.Int64, "subtype": pl.String, "deep": pl.Boolean,
@@ -134,7 +134,7 @@ class ProbeMemory:
 
     @classmethod
     def load(cls, settings: Settings, source_set: str) -> "ProbeMemory":
-        """What is remembered; nothing if the file is missing or broken, for it can be made again."""
+        """Return what is remembered; nothing if the file is missing or broken, for it can be made again."""
         folder = settings.catalog_dir / "audio"
         try:
             table = pl.read_parquet(place_in(folder, source_set, ".parquet"), glob=False)
@@ -145,7 +145,7 @@ class ProbeMemory:
         return cls(folder, source_set, {(row["root"], row["audio_path"]): row for row in table.iter_rows(named=True)})
 
     def get(self, located: Located, audio_path: str, *, deep: bool) -> Probe | None:
-        """The remembered probe of a file that is as it was then, and deep enough."""
+        """Return the remembered probe of a file that is unchanged since, if it was deep enough."""
         row = self._known.get((str(located.root), audio_path))
         if row is None or (row["size"], row["mtime_ns"]) != (located.size, located.mtime_ns):
             return None

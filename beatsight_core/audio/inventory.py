@@ -7,13 +7,13 @@ that vanishes while it is read is an error about that root.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from beatsight_core.audio.decoding.polarity import CANCELLED
 from beatsight_core.audio.digests import DigestMemory, FileState
-from beatsight_core.audio.file_search import Survey, survey_source
+from beatsight_core.audio.file_search import FoundFile, SourceSearch, search_source
+from beatsight_core.audio.inventory_figures import AudioFigures, HiddenFile, LostFile, NotedFile, SourceAudio
 from beatsight_core.audio.roots import (
     RootStatus,
     Status,
@@ -21,7 +21,7 @@ from beatsight_core.audio.roots import (
     mounted_roots,
     require_root,
 )
-from beatsight_core.audio.same_content import duplicates_json
+from beatsight_core.audio.same_content import copied_files
 from beatsight_core.audio.slicing import Window
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import atomic_path, read_json, storage_errors, write_json
@@ -30,6 +30,7 @@ from beatsight_core.manifest.read_manifest import Catalog
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject, to_json
 
 LISTED_FILES = 50
 """Files that cost events, named per source set in summaries; the table has all."""
@@ -38,7 +39,7 @@ PAST_END = "past_end"
 """What a summary calls a file that is all right, but shorter than some of its events."""
 
 _FILE = ["source_set", "audio_path"]
-_FOUND: dict[str, Any] = {
+_FOUND: dict[str, type[pl.DataType]] = {
     "source_set": pl.String, "audio_path": pl.String, "status": pl.String, "message": pl.String, "root": pl.String,
     "sample_rate": pl.Int32, "channels": pl.Int32, "frames": pl.Int64, "promised": pl.Int64, "subtype": pl.String,
     "size": pl.Int64, "mtime_ns": pl.Int64, "digest": pl.String, "spelt": pl.String, "hidden_root": pl.String,
@@ -51,16 +52,16 @@ _LATER = {"promised": pl.lit(None, pl.Int64), "spelt": pl.lit(None, pl.String), 
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """What is known of the audio of a manifest.
+    """The audio of a manifest: each file, where it was found, and what its header says.
 
     Attributes:
-        key: The manifest's key.
-        files: A row per file, ordered by source_set and audio_path: source_set, audio_path, status, message, root,
+        key: Key of the manifest.
+        files: Table of files, ordered by source_set and audio_path: source_set, audio_path, status, message, root,
             sample_rate, channels, frames, promised (frames that there should be, where some are missing), subtype,
             size, mtime_ns, digest (null until the file was read whole), spelt (the path as the drive has it, where that
             is in another Unicode form), hidden_root (a later root with another file of this path), onset_end (the first
             frame at which a hit gets no clip), events, hits, events_past_end, hits_past_end.
-        roots: Every root of every source set of the manifest.
+        roots: Roots of every source set of the manifest.
         expected_rates_hz: Source set -> the rate its files should have, where settings say.
     """
 
@@ -70,41 +71,45 @@ class Inventory:
     expected_rates_hz: Mapping[str, int]
 
     def of_source(self, source_set: str) -> pl.DataFrame:
-        """The rows of one source set."""
+        """Return the rows of one source set."""
         return self.files.filter(pl.col("source_set") == source_set)
 
     def unmounted(self, source_set: str) -> tuple[Path, ...]:
-        """The roots of a source set if none of them is there, else nothing."""
+        """Return the roots of a source set if none of them is mounted, else nothing."""
         mine = [status for status in self.roots if status.source_set == source_set]
         return () if any(status.mounted for status in mine) else tuple(status.root for status in mine)
 
-    def to_json(self) -> dict[str, Any]:
-        """Totals, and the same per source set. Unsafe files count as missing, too."""
+    def figures(self) -> AudioFigures:
+        """Return totals, and the same per source set. Unsafe files count as missing, too."""
         names = self.files["source_set"].unique().sort()
-        return {
-            "key": self.key,
+        return AudioFigures(
             **_totals(self.files),
-            "by_source": {name: self._source_json(name) for name in names},
-            "lost_files": _lost(self.files),
-            "noted_files": _noted(self.files),
-            "hidden_files": _hidden(self.files),
-            "duplicates": duplicates_json(self.files),
-            "roots": [status.to_json() for status in self.roots],
-        }
+            key=self.key,
+            by_source={name: self._source_figures(name) for name in names},
+            lost_files=_lost(self.files),
+            noted_files=_noted(self.files),
+            hidden_files=_hidden(self.files),
+            duplicates=copied_files(self.files),
+            roots=self.roots,
+        )
 
-    def _source_json(self, name: str) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
+        """Return the figures as `inventory.json` holds them."""
+        return to_json(self.figures())
+
+    def _source_figures(self, name: str) -> SourceAudio:
         files = self.of_source(name)
         ok = files.filter(pl.col("status") == Status.OK)
         expected = self.expected_rates_hz.get(name)
-        return {
+        return SourceAudio(
             **_totals(files),
-            "found_by_root": _count_by(files.drop_nulls("root"), "root"),
-            "sample_rates": _count_by(ok, "sample_rate"),
-            "channels": _count_by(ok, "channels"),
-            "seconds": float((ok["frames"] / ok["sample_rate"]).sum()),
-            "expected_rate": expected,
-            "unexpected_rate": 0 if expected is None else ok.filter(pl.col("sample_rate") != expected).height,
-        }
+            found_by_root=_count_by(files.drop_nulls("root"), "root"),
+            sample_rates=_count_by(ok, "sample_rate"),
+            channels=_count_by(ok, "channels"),
+            seconds=float((ok["frames"] / ok["sample_rate"]).sum()),
+            expected_rate=expected,
+            unexpected_rate=0 if expected is None else ok.filter(pl.col("sample_rate") != expected).height,
+        )
 
 
 def build_inventory(
@@ -113,10 +118,10 @@ def build_inventory(
     """Look for every file of a catalog, read its header, and write the inventory beside the catalog.
 
     Args:
-        settings: Say where to look.
-        catalog: Names the files.
-        deep: Decode every file whole, too: finds what only decoding shows.
-        progress: Hears of each file.
+        settings: Settings that name the roots.
+        catalog: Catalog of the manifest that names the files.
+        deep: True to decode every file whole: finds what only decoding shows.
+        progress: Receiver of the number of files looked at.
 
     Returns:
         The inventory; also `inventory.parquet` and `inventory.json` in the catalog's folder.
@@ -141,28 +146,28 @@ def _write(inventory: Inventory, catalog: Catalog) -> None:
 def survey_audio(
     settings: Settings, catalog: Catalog, *, deep: bool = False, remember: bool = True, progress: Progress | None = None
 ) -> Inventory:
-    """`build_inventory` without writing the inventory; without `remember` nothing at all is written."""
+    """Return the inventory without writing it; without `remember` nothing at all is written."""
     named = _named_files(catalog)
     roots: list[RootStatus] = []
-    rows: list[dict[str, Any]] = []
+    found: list[FoundFile] = []
     with (progress or SilentProgress()).task("audio inventory", total=named.height, unit="files") as task:
         for name in named["source_set"].unique().sort():
             source = settings.source(name)
             statuses = mounted_roots(source)
             filled = [status.root for status in statuses if status.mounted and holds_anything(status.root)]
             paths = named.filter(pl.col("source_set") == name)["audio_path"].to_list()
-            rows += survey_source(Survey(settings, source, deep, remember, task), paths, statuses)
+            found += search_source(SourceSearch(settings, source, deep, remember, task), paths, statuses)
             roots += statuses
             for root in filled:
                 require_root(root, name)
-    files = pl.DataFrame(rows, schema=_FOUND).join(named, on=_FILE, how="left", maintain_order="left")
+    files = _table(found).join(named, on=_FILE, how="left", maintain_order="left")
     files = _with_past_end(_with_onset_end(files, settings), catalog)
     expected = {name: rate for name in named["source_set"].unique() if (rate := _expected_rate(settings, name))}
     return Inventory(catalog.key, files, tuple(roots), expected)
 
 
 def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
-    """The inventory that was built last for a catalog, with the digests of files that were read whole since.
+    """Return the inventory that was built last for a catalog, with digests of files read whole since then.
 
     Raises:
         DatasetError: There is none, as before the first export and after the catalog was made anew; or it cannot be
@@ -187,6 +192,10 @@ def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
         ) from error
     expected = {name: rate for name in files["source_set"].unique() if (rate := _expected_rate(settings, name))}
     return Inventory(catalog.key, _with_digests(files, settings), roots, expected)
+
+
+def _table(found: list[FoundFile]) -> pl.DataFrame:
+    return pl.DataFrame({name: [getattr(file, name) for file in found] for name in _FOUND}, schema=_FOUND)
 
 
 def _with_digests(files: pl.DataFrame, settings: Settings) -> pl.DataFrame:
@@ -228,22 +237,24 @@ def _with_past_end(files: pl.DataFrame, catalog: Catalog) -> pl.DataFrame:
     return files.select(*_FOUND, *_COUNTS)
 
 
-def _noted(files: pl.DataFrame) -> list[dict[str, Any]]:
-    """Files that can be used, and of which there is something to know: source_set, audio_path, events, why."""
+def _noted(files: pl.DataFrame) -> tuple[NotedFile, ...]:
+    """Files that can be used, and of which there is something to know."""
     noted = files.filter((pl.col("status") == Status.OK) & (pl.col("message") != ""))
-    return _head(noted.select(*_FILE, "events", why="message"))
+    listed = _head(noted).select(*_FILE, "events", "message")
+    return tuple(NotedFile(*row) for row in listed.iter_rows())
 
 
-def _hidden(files: pl.DataFrame) -> list[dict[str, Any]]:
-    """Files that hide another of the same path: source_set, audio_path, events, root, hidden_root, why."""
+def _hidden(files: pl.DataFrame) -> tuple[HiddenFile, ...]:
+    """Files that hide another of the same path."""
     both = pl.format("also in {}, with other content: that of {} is used", "hidden_root", "root")
-    return _head(files.drop_nulls("hidden_root").select(*_FILE, "events", "root", "hidden_root", why=both))
+    listed = _head(files.drop_nulls("hidden_root")).select(*_FILE, "events", "root", "hidden_root", why=both)
+    return tuple(HiddenFile(*row) for row in listed.iter_rows())
 
 
-def _head(files: pl.DataFrame) -> list[dict[str, Any]]:
+def _head(files: pl.DataFrame) -> pl.DataFrame:
     """Those with most events first, `LISTED_FILES` of each source set."""
     dearest = files.sort("events", *_FILE, descending=[True, False, False])
-    return dearest.group_by("source_set", maintain_order=True).head(LISTED_FILES).to_dicts()
+    return dearest.group_by("source_set", maintain_order=True).head(LISTED_FILES)
 
 
 def _expected_rate(settings: Settings, source_set: str) -> int | None:
@@ -254,11 +265,8 @@ def _missing(files: pl.DataFrame) -> pl.DataFrame:
     return files.filter(pl.col("status").is_in([Status.MISSING, Status.UNSAFE]))
 
 
-def _lost(files: pl.DataFrame) -> list[dict[str, Any]]:
-    """Files that cost events, the dearest first, `LISTED_FILES` of each source set.
-
-    Each is source_set, audio_path, status (missing, unreadable, unsafe or `PAST_END`), events (what it costs), why.
-    """
+def _lost(files: pl.DataFrame) -> tuple[LostFile, ...]:
+    """Files that cost events, the dearest first, `LISTED_FILES` of each source set."""
     is_ok = pl.col("status") == Status.OK
     cost = files.select(
         *_FILE,
@@ -267,14 +275,8 @@ def _lost(files: pl.DataFrame) -> list[dict[str, Any]]:
         why="message",
     )
     lost = cost.filter((pl.col("status") != PAST_END) | (pl.col("events") > 0))
-    dearest = lost.sort("events", *_FILE, descending=[True, False, False])
-    return (
-        dearest.group_by("source_set", maintain_order=True)
-        .head(LISTED_FILES)
-        .sort("events", *_FILE, descending=[True, False, False])
-        .select(*_FILE, "status", "events", "why")
-        .to_dicts()
-    )
+    listed = _head(lost).sort("events", *_FILE, descending=[True, False, False])
+    return tuple(LostFile(*row) for row in listed.select(*_FILE, "status", "events", "why").iter_rows())
 
 
 def _totals(files: pl.DataFrame) -> dict[str, int]:

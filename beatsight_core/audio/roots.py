@@ -20,7 +20,7 @@ from beatsight_core.settings import SourceSet
 
 
 class Status(StrEnum):
-    """What became of a path of the manifest."""
+    """The state of a path of the manifest: found, or why not."""
 
     OK = "ok"
     MISSING = "missing"
@@ -30,29 +30,25 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RootStatus:
-    """A root of a source set and whether it is there."""
+    """A root of a source set, and whether it is mounted."""
 
     source_set: str
     root: Path
     mounted: bool
 
-    def to_json(self) -> dict[str, object]:
-        """As reports show it."""
-        return {"source_set": self.source_set, "root": str(self.root), "mounted": self.mounted}
-
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A path of the manifest, looked up.
+    """The result of looking up a path of the manifest.
 
     Attributes:
-        status: Whether it was found.
-        message: Why not.
-        root: The root it was found in.
-        path: The file.
-        size: Its bytes.
-        mtime_ns: When it was last changed.
-        inode: Device and number of the file, whatever it is called.
+        status: State of the path.
+        message: Reason why it was not found.
+        root: Root that it was found in.
+        path: File that it stands for.
+        size: Size of the file in bytes.
+        mtime_ns: Time of its last change.
+        inode: Device and number of the file, whatever its name.
     """
 
     status: Status
@@ -79,7 +75,7 @@ class Listings:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def names(self, folder: str) -> dict[str, bool]:
-        """Name -> whether it is a symbolic link; empty if it is no folder or may not be listed.
+        """Return name -> whether it is a symbolic link; empty if the folder is none or may not be listed.
 
         Raises:
             AudioError: The drive failed.
@@ -90,13 +86,18 @@ class Listings:
             return self._names[folder]
 
     def spelt(self, folder: str, name: str) -> list[str]:
-        """The names in the folder that are the same text: the name itself, else all that differ in Unicode form."""
+        """Return the names in the folder that are the same text.
+
+        That is the name itself, else all that differ in Unicode form.
+
+        the name itself, else all that differ in Unicode form.
+        """
         if name in self.names(folder):
             return [name]
         return self._alike(folder).get(composed(name), [])
 
     def near_miss(self, folder: str, name: str) -> str | None:
-        """A name in the folder that differs from `name` in upper and lower case only."""
+        """Return a name in the folder that differs from `name` in upper and lower case only."""
         names = self.names(folder)
         with self._lock:
             if folder not in self._folded:
@@ -116,17 +117,17 @@ class Listings:
 
 
 def composed(name: str) -> str:
-    """A name in the one form (NFC) that texts are compared in: macOS takes letters and their accents apart."""
+    """Return a name in the one form (NFC) that texts are compared in: macOS takes letters and their accents apart."""
     return unicodedata.normalize("NFC", name)
 
 
 def mounted_roots(source: SourceSet) -> tuple[RootStatus, ...]:
-    """Each root of a source set, in lookup order, and whether it is a folder now."""
+    """Return each root of a source set, in lookup order, and whether it is a folder now."""
     return tuple(RootStatus(source.name, root, root.is_dir()) for root in source.roots)
 
 
 def holds_anything(root: Path) -> bool:
-    """Whether a root is a folder with something in it; the place of a drive that was unmounted is an empty folder.
+    """Return whether a root is a folder with something in it. An unmounted drive leaves an empty folder.
 
     Raises:
         AudioError: The drive failed.
@@ -135,7 +136,7 @@ def holds_anything(root: Path) -> bool:
 
 
 def require_root(root: Path, source_set: str = "audio") -> None:
-    """See that a root in which something was found is still there: one error in place of one per file.
+    """Raise an error if a root in which something was found is gone: one error in place of one per file.
 
     Raises:
         AudioError: It vanished, or its drive failed.
@@ -152,9 +153,9 @@ def resolve_audio(source: SourceSet, audio_path: str, listings: Listings | None 
     """Find a path of the manifest in a source set's roots, the first match first.
 
     Args:
-        source: Says where to look.
-        audio_path: POSIX, relative to a root.
-        listings: Shared between calls, so that each folder is listed once.
+        source: Source set that names the roots.
+        audio_path: POSIX path, relative to a root.
+        listings: Folder listings, shared between calls so that each folder is listed once.
 
     Returns:
         Where it is, or why it is not to be had. A path that would leave one root may still be found in the next.
@@ -178,7 +179,7 @@ def resolve_audio(source: SourceSet, audio_path: str, listings: Listings | None 
 
 
 def found_elsewhere(source: SourceSet, audio_path: str, found: Located, listings: Listings) -> Iterator[Located]:
-    """What else is called so, in the roots after the one that a path was found in: other files, which are not used.
+    """Yield other files of the same path in later roots; these files are not used.
 
     Roots that cannot be read are passed over.
     """

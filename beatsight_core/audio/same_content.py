@@ -1,18 +1,18 @@
 """Audio files of the same content under several names, as far as their digests are known."""
 
-from typing import Any
-
 import polars as pl
+
+from beatsight_core.audio.inventory_figures import CopiedFiles, CopyGroup
 
 LISTED_GROUPS = 20
 """Groups of copies that summaries name; counts are of all."""
 
 
 def copies(files: pl.DataFrame) -> pl.DataFrame:
-    """The files whose content another file has, too.
+    """Return the files whose content another file has, too.
 
     Args:
-        files: source_set, audio_path, events, digest (null if not known).
+        files: Table with source_set, audio_path, events, digest (null if not known).
 
     Returns:
         The same columns, copies of one content beside each other.
@@ -21,13 +21,11 @@ def copies(files: pl.DataFrame) -> pl.DataFrame:
     return known.filter(pl.len().over("digest") > 1).sort("digest", "source_set", "audio_path")
 
 
-def duplicates_json(files: pl.DataFrame) -> dict[str, Any]:
-    """What is known of copies.
+def copied_files(files: pl.DataFrame) -> CopiedFiles:
+    """Return what is known of copies.
 
-    Returns:
-        `known`: files whose digest is known; `extra_files` and `extra_events`: what would be left out if each content
-        counted once; `across_sources`: contents that several source sets have; `by_source`: source set -> its files
-        whose content an earlier file of the same set has; `groups`: the largest, each with its files.
+    Args:
+        files: Table with source_set, audio_path, events, digest (null if not known).
     """
     found = copies(files)
     first = pl.int_range(pl.len()).over("digest") == 0
@@ -39,14 +37,15 @@ def duplicates_json(files: pl.DataFrame) -> dict[str, Any]:
     )
     extra = found.filter(~first)
     within = found.filter(~first_in_set).group_by("source_set").len().sort("source_set")
-    return {
-        "known": files["digest"].count(),
-        "extra_files": extra.height,
-        "extra_events": int(extra["events"].sum()),
-        "across_sources": groups.filter(pl.col("sources") > 1).height,
-        "by_source": dict(within.iter_rows()),
-        "groups": groups.sort("events", "digest", descending=[True, False])
-        .head(LISTED_GROUPS)
-        .select("digest", "events", "files")
-        .to_dicts(),
-    }
+    largest = groups.sort("events", "digest", descending=[True, False]).head(LISTED_GROUPS)
+    return CopiedFiles(
+        known=files["digest"].count(),
+        extra_files=extra.height,
+        extra_events=int(extra["events"].sum()),
+        across_sources=groups.filter(pl.col("sources") > 1).height,
+        by_source=dict(within.iter_rows()),
+        groups=tuple(
+            CopyGroup(digest, events, tuple(names))
+            for digest, events, names in largest.select("digest", "events", "files").iter_rows()
+        ),
+    )

@@ -34,7 +34,7 @@ class Window:
 
     @classmethod
     def of(cls, rate_hz: int, pre_ms: float, tail_ms: float) -> "Window":
-        """The window of times in milliseconds at a rate."""
+        """Return the window of times in milliseconds at a rate."""
         return cls(rate_hz, milliseconds_to_samples(pre_ms, rate_hz), milliseconds_to_samples(tail_ms, rate_hz))
 
     @property
@@ -49,10 +49,10 @@ class Window:
 
 
 def onset_samples(onsets_s: NDArray[np.float64], rate_hz: int) -> NDArray[np.int64]:
-    """`units.seconds_to_samples` of many onsets.
+    """Return the sample index of each onset, rounded as `units.seconds_to_samples` rounds one.
 
     Args:
-        onsets_s: (n,) seconds, finite.
+        onsets_s: Array (n,) of onsets in seconds, finite.
         rate_hz: Samples per second.
 
     Returns:
@@ -62,7 +62,7 @@ def onset_samples(onsets_s: NDArray[np.float64], rate_hz: int) -> NDArray[np.int
 
 
 def reach(tail: NDArray[np.int64] | int, rate_hz: int, file_rate_hz: NDArray[np.int64] | int) -> Any:
-    """How far clips reach into a file from their onsets on, in the file's own samples, rounded up.
+    """Return how far clips reach into a file from their onsets on, in the file's own samples, rounded up.
 
     Args:
         tail: Samples of the clips from the onset on.
@@ -76,11 +76,11 @@ def reach(tail: NDArray[np.int64] | int, rate_hz: int, file_rate_hz: NDArray[np.
 
 
 def pad(samples: NDArray[Sample], window: Window) -> NDArray[Sample]:
-    """The samples with room for a clip around any of their positions.
+    """Return the samples with room for a clip around any of their positions.
 
     Args:
-        samples: (n,) mono.
-        window: The shape of the clips to come.
+        samples: Array (n,) of mono samples.
+        window: Shape of the clips to come.
 
     Returns:
         (pre + n + tail,): sample `i` of the input lies at `pre + i`, so the clip of onset `i` starts at `i`.
@@ -91,10 +91,10 @@ def pad(samples: NDArray[Sample], window: Window) -> NDArray[Sample]:
 
 
 def clip_spans(onsets: NDArray[np.int64], pre: NDArray[np.int64] | int, tail: NDArray[np.int64] | int) -> Spans:
-    """Where clips lie in their file.
+    """Return where clips lie in their file.
 
     Args:
-        onsets: (n,) sample indices of the onsets.
+        onsets: Array (n,) of the onsets' sample indices.
         pre: Samples before each onset, or before all.
         tail: Samples from each onset on, or from all.
 
@@ -105,7 +105,7 @@ def clip_spans(onsets: NDArray[np.int64], pre: NDArray[np.int64] | int, tail: ND
 
 
 def views(samples: NDArray[Sample], spans: Spans) -> list[NDArray[Sample]]:
-    """Stretches of audio as views: nothing is copied.
+    """Return stretches of audio as views: nothing is copied.
 
     Raises:
         ValueError: One lies outside the audio.
@@ -116,12 +116,12 @@ def views(samples: NDArray[Sample], spans: Spans) -> list[NDArray[Sample]]:
 
 
 def clip_views(padded: NDArray[Sample], onsets: NDArray[np.int64], window: Window) -> list[NDArray[Sample]]:
-    """The clips of some onsets as views of padded audio: nothing is copied.
+    """Return the clips of some onsets as views of padded audio: nothing is copied.
 
     Args:
-        padded: What `pad` gave for the same window.
-        onsets: (n,) sample indices of the onsets, from 0 to the number of samples.
-        window: The shape of a clip.
+        padded: Padded audio from `pad` for the same window.
+        onsets: Array (n,) of the onsets' sample indices, from 0 to the number of samples.
+        window: Shape of a clip.
 
     Returns:
         n views of `window.frames` samples; sample `window.pre` of each is its onset's.
@@ -136,7 +136,7 @@ def clip_views(padded: NDArray[Sample], onsets: NDArray[np.int64], window: Windo
 
 
 def clip_matrix(padded: NDArray[Sample], onsets: NDArray[np.int64], window: Window) -> NDArray[Sample]:
-    """`clip_views` copied into one array (n, window.frames), without a step per clip."""
+    """Return `clip_views` copied into one array (n, window.frames), without a step per clip."""
     last = len(padded) - window.frames
     if len(onsets) and not (onsets.min() >= 0 and onsets.max() <= last):
         raise ValueError(f"onsets must lie in 0..{last}, got {onsets.min()}..{onsets.max()}")
@@ -145,12 +145,12 @@ def clip_matrix(padded: NDArray[Sample], onsets: NDArray[np.int64], window: Wind
 
 
 def fitted(clips: NDArray[Sample], onset: int, window: Window) -> NDArray[Sample]:
-    """Clips that were cut elsewhere, in the shape of a window: cut and padded so that the onset lies where it must.
+    """Return clips that were cut elsewhere in the shape of a window: cut and padded so that onsets lie where they must.
 
     Args:
-        clips: (n, samples), at the window's rate.
-        onset: The sample of the onset in each, from 0 to the number of samples.
-        window: The shape wanted.
+        clips: Array (n, samples) at the window's rate.
+        onset: Index of the onset in each clip, from 0 to the number of samples.
+        window: Shape of the result.
 
     Returns:
         (n, window.frames).

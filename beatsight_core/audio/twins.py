@@ -18,12 +18,12 @@ _SAMPLE_BYTES = 1 << 16
 
 
 class Twins:
-    """Finds the files of a source set that hide others.
+    """A search for files of a source set that hide others of the same path in later roots.
 
     Args:
-        settings: Say where what is remembered lies.
-        source: The source set.
-        deep: Whether files of one size are read to the end.
+        settings: Settings that say where remembered digests lie.
+        source: Source set whose files are compared.
+        deep: True if files of one size are read to the end.
     """
 
     def __init__(self, settings: Settings, source: SourceSet, deep: bool):
@@ -33,7 +33,7 @@ class Twins:
         self._read: dict[bool, dict[FileState, str]] = {True: {}, False: {}}
 
     def hidden_by(self, found: Located, audio_path: str, listings: Listings) -> Located | None:
-        """The first file of other content that has the same path in a later root; None if there is none."""
+        """Return the first file of other content that has the same path in a later root; None if there is none."""
         for other in found_elsewhere(self._source, audio_path, found, listings):
             try:
                 if found.size != other.size or self._differ(found, other, audio_path):

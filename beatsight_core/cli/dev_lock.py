@@ -11,7 +11,6 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import orjson
@@ -20,6 +19,7 @@ import psutil
 from beatsight_core.errors import UsageError
 from beatsight_core.files import storage_errors, try_lock
 from beatsight_core.leftovers import host_mark
+from beatsight_core.typed_json import JsonObject
 
 NAME = ".dev.lock"
 PATIENCE_S = 40.0
@@ -78,7 +78,7 @@ def _write_note(descriptor: int, port: int) -> None:
         os.pwrite(descriptor, orjson.dumps(note).ljust(_NOTE_BYTES), 0)
 
 
-def _read_note(descriptor: int) -> dict[str, Any]:
+def _read_note(descriptor: int) -> JsonObject:
     """Return what the holder wrote; empty if that cannot be read."""
     try:
         note = orjson.loads(os.pread(descriptor, _NOTE_BYTES, 0))
@@ -87,18 +87,18 @@ def _read_note(descriptor: int) -> dict[str, Any]:
     return note if isinstance(note, dict) else {}
 
 
-def _is_alive(note: dict[str, Any]) -> bool:
+def _is_alive(note: JsonObject) -> bool:
     """Whether the holder runs, or may run: of another machine or container nobody here can tell."""
     if note.get("mark") != host_mark():
         return bool(note)
     try:
-        process = psutil.Process(int(note["pid"]))
+        process = psutil.Process(int(str(note["pid"])))
         return bool(process.create_time() == note["began"] and process.status() != psutil.STATUS_ZOMBIE)
     except (psutil.Error, LookupError, TypeError, ValueError):
         return False
 
 
-def _held(note: dict[str, Any], home: Path) -> UsageError:
+def _held(note: JsonObject, home: Path) -> UsageError:
     if not note:
         why, do = "its note cannot be read", f"end it; `fuser {home / NAME}` names its processes"
     elif note.get("mark") != host_mark():

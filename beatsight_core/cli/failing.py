@@ -3,13 +3,14 @@
 import contextlib
 import json
 import traceback
-from typing import Any
+from collections.abc import Mapping
 
 import click
 import orjson
 
 from beatsight_core.errors import BeatSightError, StorageError, TimeLimitError
 from beatsight_core.safe_text import for_terminal, json_for_terminal, paragraph_for_terminal
+from beatsight_core.typed_json import JsonValue
 
 
 def show_error(error: BeatSightError, *, as_json: bool, debug: bool) -> int:
@@ -38,7 +39,7 @@ def cannot_print(error: OSError) -> StorageError:
     return StorageError("The result cannot be printed", where="standard output", why=why, do=do)
 
 
-def as_json_text(value: dict[str, Any]) -> str:
+def as_json_text(value: Mapping[str, JsonValue]) -> str:
     """A result or an error as JSON for people and programs to read."""
     try:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY, default=str).decode()

@@ -25,6 +25,7 @@ _VERBS = {
     "demo": "beatsight_core.cli.verbs.platform:demo",
     "dev": "beatsight_core.cli.verbs.platform:dev",
     "devices": "beatsight_core.cli.verbs.devices:devices",
+    "taxonomy": "beatsight_core.cli.verbs.taxonomy:taxonomy",
     "manifest": "beatsight_core.cli.verbs.manifest:manifest",
     "recast": "beatsight_core.cli.verbs.recast:recast",
     "verify": "beatsight_core.cli.verbs.data:verify",

@@ -6,7 +6,6 @@ from typing import Any
 import click
 
 from beatsight_core.errors import UsageError
-from beatsight_core.settings.typed_paths import typed_path
 
 
 class TypedPath(click.ParamType):  # type: ignore[type-arg]  # generic only in newer clicks
@@ -23,6 +22,8 @@ class TypedPath(click.ParamType):  # type: ignore[type-arg]  # generic only in n
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """The path; a usage error if it means nothing here."""
+        from beatsight_core.settings.typed_paths import typed_path
+
         if isinstance(value, Path):
             return value
         if not str(value):

@@ -5,21 +5,25 @@
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TypeAlias
 
 import click
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from beatsight_core.pages.formats import shown
+from beatsight_core.gates.gate import Cell, GateRow, written_rows
 
 PASS, FAIL = "pass", "FAIL"
+
+Figure: TypeAlias = Cell | Path | Sequence["Figure"] | Mapping[str, "Figure"]
+"""A value that can be shown."""
 PIPED_WIDTH = 160
 
 
 def console() -> Console:
-    """A console on standard output, wide enough for a table when nobody's terminal sets the width."""
+    """Return a console on standard output, wide enough for a table when nobody's terminal sets the width."""
     width = None if sys.stdout.isatty() else PIPED_WIDTH
     return Console(file=sys.stdout, width=width, highlight=False)
 
@@ -29,15 +33,15 @@ def headline(text: str) -> None:
     click.secho(text, bold=True)
 
 
-def figures(values: Mapping[str, Any]) -> None:
+def figures(values: Mapping[str, Figure]) -> None:
     """Print name and value pairs, aligned; empty ones are left out."""
-    shown = {name: shape(value) for name, value in values.items() if value not in (None, {}, [], "")}
+    shown = {name: shape(value) for name, value in values.items() if value not in (None, {}, [], (), "")}
     width = max((len(name) for name in shown), default=0)
     for name, value in shown.items():
         click.echo(f"  {name:<{width}}  {value}")
 
 
-def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str = "") -> None:
+def table(rows: Iterable[Mapping[str, Figure]], columns: Sequence[str], title: str = "") -> None:
     """Print rows as a table; numbers to the right, every text as plain text."""
     rows = list(rows)
     if not rows:
@@ -51,36 +55,26 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str 
     console().print(grid)
 
 
-def gates(rows: Iterable[Mapping[str, Any]], title: str) -> None:
-    """Print gates: pass or FAIL, name, value, limit with its sign; below, what each failed one says.
+def gates(rows: Iterable[GateRow], title: str) -> None:
+    """Print gates: pass or FAIL, name, value, sign and limit; below, what each failed one says.
 
-    Value and limit are written as the page of the same gates writes them.
+    Args:
+        rows: Gates as JSON values.
+        title: Text above them.
     """
-    rows = list(rows)
-    shown = [
-        {
-            "": PASS if row["passed"] else FAIL,
-            "gate": row["name"],
-            "value": _written(row, "value"),
-            "limit": f"{row.get('sign', '')} {_written(row, 'limit')}".strip(),
-        }
-        for row in rows
+    shown = written_rows(rows)
+    cells = [
+        {"": PASS if gate.passed else FAIL, "gate": gate.name, "value": gate.value, "limit": gate.limit}
+        for gate in shown
     ]
-    table(shown, ["", "gate", "value", "limit"], title)
-    for row in rows:
-        if not row["passed"] and row.get("message"):
-            setting = row.get("setting") or ""
-            more = f"; the setting is {setting}" if setting not in row["message"] else ""
-            click.echo(f"{click.style(FAIL, fg='red', bold=True)} {row['name']}: {row['message']}{more}")
+    table(cells, ["", "gate", "value", "limit"], title)
+    for gate in shown:
+        if not gate.passed and gate.finding:
+            click.echo(f"{click.style(FAIL, fg='red', bold=True)} {gate.name}: {gate.finding}")
 
 
-def _written(row: Mapping[str, Any], name: str) -> str:
-    """A figure of a gate, in the format that the gate names."""
-    return shown(row.get(name), row["format"]) if "format" in row else shape(row.get(name))
-
-
-def shape(value: Any) -> str:  # noqa: PLR0911 - one return per kind of value
-    """A value as people read it: thousands separated, four digits, yes and no."""
+def shape(value: Figure) -> str:  # noqa: PLR0911 - one return per kind of value
+    """Return a value as people read it: thousands separated, four digits, yes and no."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -97,7 +91,7 @@ def shape(value: Any) -> str:  # noqa: PLR0911 - one return per kind of value
 
 
 def size(count: float) -> str:
-    """Bytes with a binary unit."""
+    """Return bytes with a binary unit."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if abs(count) < 1024:
             return f"{count:,.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"

@@ -5,9 +5,9 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import click
 
@@ -19,6 +19,9 @@ from beatsight_core.progress import Progress, progress_for_terminal
 from beatsight_core.runs.presets import load_checked_settings
 from beatsight_core.safe_text import values_for_terminal
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject, JsonValue, from_json
+
+Shown = TypeVar("Shown")
 
 _TEXTS_OF_LINES = frozenset({"diff"})
 """Keys of results whose texts have several lines."""
@@ -27,7 +30,7 @@ _TEXTS_OF_LINES = frozenset({"diff"})
 class Result(Protocol):
     """What every long function of the library returns."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the result as JSON-safe values."""
 
 
@@ -35,11 +38,11 @@ class Session:
     """One call of a verb: its settings, its progress view, and how it prints.
 
     Attributes:
-        data_root: As given on the command line.
+        data_root: Data root as given on the command line.
         as_json: Whether standard output gets one JSON object instead of text.
-        settings: Resolved when first asked for, so that a wrong file is an error like any other.
-        progress: A live view in a terminal, log lines elsewhere.
-        after_interrupt: What is to be done after Ctrl-C, where it is not the same command again.
+        settings: Settings, resolved when first asked for, so that a wrong file is an error like any other.
+        progress: View of the progress, live in a terminal, log lines elsewhere.
+        after_interrupt: Words on what is to be done after Ctrl-C, where it is not the same command again.
     """
 
     def __init__(self, data_root: Path | None, *, as_json: bool):
@@ -62,13 +65,23 @@ class Session:
         known = self.__dict__.get("settings")
         return str(known.data_root if known else self.data_root or os.environ.get("BEATSIGHT_DATA_ROOT") or "data")
 
-    def show(self, result: dict[str, Any], text: Callable[[dict[str, Any]], None]) -> None:
+    def show_as(self, kind: type[Shown], result: Mapping[str, JsonValue], text: Callable[[Shown], None]) -> None:
+        """Print a result: as one JSON object, or by `text`, which gets a dataclass of what it shows.
+
+        Args:
+            kind: Class whose fields are keys of the result.
+            result: Result as JSON values.
+            text: Function that prints it.
+        """
+        self.show(result, lambda safe: text(from_json(kind, safe)))
+
+    def show(self, result: Mapping[str, JsonValue], text: Callable[[dict[str, Any]], None]) -> None:
         """Print a result: as one JSON object, or by `text`."""
         try:
             if self.as_json:
                 click.echo(as_json_text(result))
             else:
-                text(values_for_terminal(result, lines=_TEXTS_OF_LINES))
+                text(values_for_terminal(dict(result), lines=_TEXTS_OF_LINES))
             sys.stdout.flush()
         except BrokenPipeError:  # the reader has left, which is no fault (`pipes`)
             return

@@ -8,14 +8,14 @@ _GRACE_S = 1.0
 
 
 def output_of(arguments: Sequence[str], timeout_s: float, environment: Mapping[str, str] | None = None) -> str | None:
-    """What a process writes to its standard output.
+    """Return what a process writes to its standard output.
 
     A process that waits inside the driver does not end when it is killed. It is not waited for.
 
     Args:
         arguments: Program and its arguments.
         timeout_s: Seconds until it is killed.
-        environment: Whole environment of the process; default: that of this one.
+        environment: Variables of the whole environment of the process; default: that of this one.
 
     Returns:
         The output, or None if the process could not be started, failed, or took too long.

@@ -1,4 +1,4 @@
-"""Why torch cannot compute on the GPUs that are here, if it cannot. Driver, CUDA and torch must fit together.
+"""The reason why torch cannot compute on the GPUs of this machine. Driver, CUDA and torch must fit together.
 
 Torch brings the libraries of CUDA along; the driver belongs to the system, under WSL to Windows. A driver that is older
 than torch's CUDA makes torch see no device at all. Work must not go to the CPU then without a word: it would take days
@@ -27,13 +27,13 @@ ON_PURPOSE = "ask for the CPU on purpose: --device cpu (in Dagster `device: cpu`
 
 @dataclass(frozen=True, slots=True)
 class TorchView:
-    """What torch is, and what it sees.
+    """The version of torch, and the devices that it sees.
 
     Attributes:
         version: Version of torch, such as "2.13.0+cpu".
         cuda: Version of CUDA that torch is built for; None for a build for the CPU.
         sees: Number of devices that torch can use; None if it was not asked.
-        said: What torch warned of when it was asked.
+        said: Warnings of torch when it was asked.
     """
 
     version: str
@@ -43,10 +43,10 @@ class TorchView:
 
 
 def device_problem(torch: TorchView) -> DeviceError | None:
-    """Say why torch cannot use the devices that this process may compute on; None if it can, or if there are none.
+    """Return the reason why torch cannot use the devices of this process; None if it can, or if there are none.
 
     Args:
-        torch: What torch is and, if it was asked, sees. Without that only the versions are compared.
+        torch: View of torch. If torch was not asked for its devices, only the versions are compared.
 
     Returns:
         The error to raise.
@@ -58,12 +58,12 @@ def device_problem(torch: TorchView) -> DeviceError | None:
 
 
 def cuda_problem(devices: Sequence[Device], driver: Mapping[str, str | None], torch: TorchView) -> DeviceError | None:
-    """Say why torch cannot use these devices; None if it can, if there are none, or if that is not known yet.
+    """Return the reason why torch cannot use devices; None if it can, if there are none, or if that is not known yet.
 
     Args:
         devices: Devices that torch should be able to use.
         driver: Versions as `driver_versions` gives them.
-        torch: What torch is and sees.
+        torch: View of torch.
     """
     if not devices or torch.sees:
         return None
@@ -169,7 +169,7 @@ def _unseen(torch: TorchView) -> str:
 
 
 def _install(supported: int | None) -> str:
-    """How to get a torch that fits a driver which supports CUDA of this major version."""
+    """Return how to get a torch that fits a driver which supports CUDA of this major version."""
     newest = max(MIN_DRIVERS)
     major = min(supported or newest, newest)
     first = "" if major in MIN_DRIVERS else f"update the driver to {MIN_DRIVERS[newest]} or newer and "

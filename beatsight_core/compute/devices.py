@@ -1,4 +1,4 @@
-"""Which accelerators this process may use, how full they are, and what drives them.
+"""The accelerators that this process may use, how full they are, and their driver.
 
 `BEATSIGHT_DEVICES` beats everything: a list of names such as `0,1` or `GPU-4f…` ("" or -1: none). They need not exist,
 so queueing can be tried on any machine. Without it NVML is asked, then `nvidia-smi`, and `CUDA_VISIBLE_DEVICES` narrows
@@ -24,7 +24,7 @@ _VISIBLE_VARIABLE = "CUDA_VISIBLE_DEVICES"
 
 
 def discover_devices(environment: Mapping[str, str] | None = None) -> list[Device]:
-    """The accelerators that this process may use, each once: as its variable names them, else as the bus has them.
+    """Return the accelerators that this process may use, each once: as its variable names them, else in bus order.
 
     Args:
         environment: Variables to read instead of `os.environ`.
@@ -47,7 +47,7 @@ def discover_devices(environment: Mapping[str, str] | None = None) -> list[Devic
 
 
 def driver_versions() -> dict[str, str | None]:
-    """`driver` and the newest CUDA that it supports, `cuda`; None where unknown. `source`: nvml, nvidia-smi or None."""
+    """Return `driver`, the newest `cuda` that it supports, and `source` (nvml or nvidia-smi); None where unknown."""
     return nvml.versions() or smi.versions()
 
 
@@ -56,7 +56,7 @@ def _list_gpus() -> list[Gpu]:
 
 
 def _once(devices: Iterable[Device]) -> list[Device]:
-    """Each device once, however often and under whatever names it was named."""
+    """Return each device once, however often and under whatever names it was named."""
     found = dict[str, Device]()
     for device in devices:
         found.setdefault(device.uuid or device.index, device)
@@ -64,7 +64,7 @@ def _once(devices: Iterable[Device]) -> list[Device]:
 
 
 def _cuda_words(text: str) -> list[str]:
-    """The words of `CUDA_VISIBLE_DEVICES`, up to the first that CUDA cannot read.
+    """Return the words of `CUDA_VISIBLE_DEVICES`, up to the first that CUDA cannot read.
 
     CUDA takes the digits at the beginning of a word for its number. So "-1", "none", "void" and "NoDevFiles", by which
     schedulers and containers say that there is no device, end the list.
@@ -79,7 +79,7 @@ def _cuda_words(text: str) -> list[str]:
 
 
 def _visible(words: Sequence[str], gpus: Sequence[Gpu], env: Mapping[str, str]) -> list[Device]:
-    """What CUDA shows for these words: in the order named, ending at the first that names nothing or more than one."""
+    """Return the devices that CUDA shows for these words, up to the first that names nothing or more than one."""
     if _counts_by_speed(words, gpus, env) and (seen := _as_listed(ask_torch(env), gpus)):
         return seen
     found = list[Device]()
@@ -95,13 +95,13 @@ def _visible(words: Sequence[str], gpus: Sequence[Gpu], env: Mapping[str, str]) 
 
 
 def _counts_by_speed(words: Sequence[str], gpus: Sequence[Gpu], env: Mapping[str, str]) -> bool:
-    """Whether numbers mean an order that only CUDA knows: of different models it counts the fastest first."""
+    """Return whether numbers mean an order that only CUDA knows: of different models it counts the fastest first."""
     by_bus = env.get("CUDA_DEVICE_ORDER") == "PCI_BUS_ID"
     return not by_bus and len({gpu.name for gpu in gpus}) > 1 and any(word.isdecimal() for word in words)
 
 
 def _as_listed(seen: Iterable[Device], gpus: Sequence[Gpu]) -> list[Device]:
-    """Devices that torch sees, as the driver's tools list them where they do: those know how full they are."""
+    """Return devices that torch sees, as the driver's tools list them where they do: those know how full they are."""
     found = list[Device]()
     for device in seen:
         matches = _matches(device.uuid, gpus)
@@ -110,13 +110,13 @@ def _as_listed(seen: Iterable[Device], gpus: Sequence[Gpu]) -> list[Device]:
 
 
 def _meant(word: str, gpus: Sequence[Gpu]) -> tuple[Device, ...]:
-    """What a word of `BEATSIGHT_DEVICES` stands for. What is not there exists in name."""
+    """Return what a word of `BEATSIGHT_DEVICES` stands for. What is not there exists in name."""
     matches = _matches(word, gpus)
     return matches[0] if len(matches) == 1 else (_unlisted(word, DEVICES_VARIABLE),)
 
 
 def _matches(word: str, gpus: Sequence[Gpu]) -> list[tuple[Device, ...]]:
-    """All that a word fits: GPUs by their number, GPUs and MIG instances by their UUID or its beginning.
+    """Return all that a word fits: GPUs by their number, GPUs and MIG instances by their UUID or its beginning.
 
     A GPU that is split stands for all its instances.
     """
@@ -132,7 +132,7 @@ def _matches(word: str, gpus: Sequence[Gpu]) -> list[tuple[Device, ...]]:
 
 
 def _unlisted(word: str, variable: str) -> Device:
-    """A device that only a variable names. A container may be given a MIG instance that no list shows."""
+    """Return a device that only a variable names. A container may be given a MIG instance that no list shows."""
     is_uuid = word.startswith(UUID_PREFIXES)
     known = nvml.device_called(word) if is_uuid else None
     return known or Device(word, f"named by {variable}", 0, 0, "", word if is_uuid else "")

@@ -19,27 +19,27 @@ _OURS = "beatsight_"
 
 
 def may_be_told(error: BaseException) -> bool:
-    """Whether an exception is one to explain, and no way to end a process: a panic of a library in Rust is one, too."""
+    """Return whether an exception is one to explain, and no way to end a process; a panic of a Rust library counts."""
     return isinstance(error, Exception) or type(error).__module__ == "pyo3_runtime"
 
 
-def explained(error: BaseException, place: str | Path) -> BeatSightError:
-    """The error to show for any exception; its own if it is one of this project.
+def explained(error: BaseException, site: str | Path) -> BeatSightError:
+    """Return the error to show for any exception; its own if it is one of this project.
 
     Args:
-        error: What was raised; one that `may_be_told`.
-        place: Where the work took place, for errors of a drive that name no file.
+        error: Exception that was raised; one that `may_be_told`.
+        site: Folder or program in which the work was done, for errors of a drive that name no file.
     """
     if isinstance(error, BeatSightError):
         return error
-    known = (device_trouble(error) or _of_a_kind(error, place)) if isinstance(error, Exception) else None
+    known = (device_trouble(error) or _of_a_kind(error, site)) if isinstance(error, Exception) else None
     told = known or _unexpected(error)
     told.__cause__ = error  # for whoever asks for the trace
     return told
 
 
-def _of_a_kind(error: Exception, place: str | Path) -> BeatSightError | None:
-    """What an exception says by its class; None if that tells nothing."""
+def _of_a_kind(error: Exception, site: str | Path) -> BeatSightError | None:
+    """Return what an exception says by its class; None if that tells nothing."""
     if isinstance(error, ModuleNotFoundError) and not (error.name or _OURS).startswith(_OURS):
         return UsageError(f"The package {error.name} is not installed", do="pip install -e '.[all]'")
     if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
@@ -55,13 +55,13 @@ def _of_a_kind(error: Exception, place: str | Path) -> BeatSightError | None:
         return told
     if system_number(error) is not None:
         named = getattr(error, "filename", None)
-        named = named if isinstance(named, str | Path) else place
+        named = named if isinstance(named, str | Path) else site
         return StorageError.from_os_error(error, named)
     return None
 
 
 def _without_a_folder(error: FileNotFoundError) -> BeatSightError | None:
-    """What an error says that names no file: a folder is missing that nobody typed."""
+    """Return the message for an error that names no file: a folder is missing that nobody typed."""
     if "temporary directory" in str(error):
         return no_temporary_folder(error)
     try:
@@ -81,7 +81,7 @@ def _unexpected(error: BaseException) -> UnexpectedError:
 
 
 def _raised_at(error: BaseException) -> str | None:
-    """The innermost line of this project that an error passed through."""
+    """Return the innermost line of this project that an error passed through."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if _OURS in frame.filename]
     if not frames:
         return None

@@ -1,7 +1,6 @@
-"""What a device is: a GPU, or one of the MIG instances that a GPU is split into."""
+"""Devices: a GPU, or one of the MIG instances that a GPU is split into."""
 
 from dataclasses import dataclass
-from typing import Any
 
 MIG_PREFIX = "MIG-"
 UUID_PREFIXES = ("GPU-", MIG_PREFIX)
@@ -13,13 +12,13 @@ class Device:
     """One accelerator that can be leased.
 
     Attributes:
-        index: Its number in the order of the bus among the GPUs that this process may open, which is how CUDA counts
+        index: Number in the order of the bus among the GPUs that this process may open, which is how CUDA counts
             with `CUDA_DEVICE_ORDER=PCI_BUS_ID`. A device without a number, such as a MIG instance, has its UUID here.
-        name: The model.
-        memory_total: Bytes; 0 where unknown.
+        name: Name of the model.
+        memory_total: Bytes of memory; 0 where unknown.
         memory_used: Bytes in use by anybody; 0 where unknown.
         driver: Driver version; "" where unknown.
-        uuid: The name that is the same under any numbering, "GPU-…" or "MIG-…"; "" where unknown.
+        uuid: Name that is the same under any numbering, "GPU-…" or "MIG-…"; "" where unknown.
     """
 
     index: str
@@ -31,16 +30,16 @@ class Device:
 
     @property
     def used_share(self) -> float:
-        """Memory in use, 0 to 1; 0 where unknown."""
+        """The share of the memory in use, 0 to 1; 0 where unknown."""
         return self.memory_used / self.memory_total if self.memory_total else 0.0
 
     @property
     def is_mig(self) -> bool:
-        """Whether it is a MIG instance: a process can use only one of those at a time."""
+        """Return whether this is a MIG instance: a process can use only one of those at a time."""
         return self.uuid.startswith(MIG_PREFIX)
 
-    def to_json(self) -> dict[str, Any]:
-        """All attributes."""
+    def to_json(self) -> dict[str, str | int]:
+        """Return all attributes, JSON-safe."""
         return {name: getattr(self, name) for name in Device.__slots__}
 
 
@@ -49,9 +48,9 @@ class Gpu:
     """One GPU of the machine. Its place in the list of all GPUs is its number.
 
     Attributes:
-        name: The model.
-        uuid: Its UUID; "" where unknown.
-        devices: What can be leased of it: the GPU itself, or its MIG instances.
+        name: Name of the model.
+        uuid: UUID of the GPU; "" where unknown.
+        devices: Devices that can be leased of it: the GPU itself, or its MIG instances.
     """
 
     name: str

@@ -3,25 +3,25 @@
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from beatsight_core.compute.cuda_support import device_problem, look_at_torch
 from beatsight_core.compute.devices import Device, discover_devices
 from beatsight_core.compute.leases import LEASED_VARIABLE, Lease
+from beatsight_core.compute.tickets import Note
 from beatsight_core.compute.waiting import wait_lease
 from beatsight_core.errors import TimeLimitError
 
 logger = logging.getLogger("beatsight")
 
 SMALL_WAIT_S = 0.3
-"""How long small work asks for a device: others who ask at the same moment hold the queue for milliseconds."""
+"""Seconds for which small work asks for a device: others who ask at the same moment hold the queue for milliseconds."""
 
 
 @contextlib.contextmanager
 def device_for(
     wanted: str,
-    note: Mapping[str, Any] | None = None,
+    note: Note | None = None,
     *,
     count: int = 1,
     timeout_s: float | None = None,
@@ -33,15 +33,15 @@ def device_for(
     before the process first uses CUDA: that is when CUDA reads which devices it may see.
 
     Args:
-        wanted: auto, cpu, cuda or cuda:<n>, the n-th of the devices that this process may see.
-        note: Who asks, for people who wait.
-        count: Devices wanted, all or none; `cuda:<n>` names one.
-        timeout_s: How long to wait at most.
-        small: Work that a CPU does in minutes: `auto` takes a device that is free at once, else the CPU.
+        wanted: Name of the device: auto, cpu, cuda or cuda:<n>, the n-th of the devices that this process may see.
+        note: Words about the holder, for people who wait.
+        count: Number of devices wanted, all or none; `cuda:<n>` names one.
+        timeout_s: Seconds to wait at most.
+        small: True for work that a CPU does in minutes: `auto` takes a device that is free at once, else the CPU.
 
     Yields:
-        What to ask for instead: "cuda" where devices are held and are the only ones visible, "cpu" for small work that
-        found no free device, else `wanted`.
+        The name to ask for instead: "cuda" where devices are held and are the only ones visible, "cpu" for small work
+        that found no free device, else `wanted`.
 
     Raises:
         DeviceError: The machine has fewer devices than `count`, or torch cannot use those that it has.
@@ -70,7 +70,7 @@ def device_for(
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def _lease_at_once(count: int, note: Mapping[str, Any], among: Sequence[str]) -> Lease | None:
+def _lease_at_once(count: int, note: Note, among: Sequence[str]) -> Lease | None:
     """Lease devices that are free now, behind all that wait; None, and a line that says why, if there are none."""
     try:
         return wait_lease(count, note, timeout_s=SMALL_WAIT_S, poll_s=SMALL_WAIT_S / 10, among=among)
@@ -82,7 +82,7 @@ def _lease_at_once(count: int, note: Mapping[str, Any], among: Sequence[str]) ->
 
 
 def _fitting(wanted: str) -> Sequence[Device]:
-    """The devices one of which is to be leased; none if no lease is needed, or the request cannot be met."""
+    """Return the devices one of which is to be leased; none if no lease is needed, or the request cannot be met."""
     kind, _, number = wanted.partition(":")
     if kind not in ("auto", "cuda") or os.environ.get(LEASED_VARIABLE) is not None:
         return ()

@@ -16,12 +16,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from beatsight_core.compute.devices import DEVICES_VARIABLE, Device
 from beatsight_core.compute.tickets import (
+    Note,
     Request,
     Ticket,
     make_folder,
@@ -40,16 +40,16 @@ MAX_MEMORY_SHARE = 0.5
 """A device with more of its memory in use than this, and no lease on it, is filled by something else."""
 
 REFRESH_S = 5.0
-"""How long an answer of the driver about memory is good for while waiting."""
+"""Seconds for which an answer of the driver about memory is good while waiting."""
 
 
 @dataclass(slots=True)
 class Lease:
-    """Devices held.
+    """A lease of devices.
 
     Attributes:
-        devices: What was leased.
-        descriptors: Open locks, for `pass_fds`.
+        devices: Devices that were leased.
+        descriptors: Descriptors of the open locks, for `pass_fds`.
     """
 
     devices: tuple[Device, ...]
@@ -63,7 +63,7 @@ class Lease:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that show a process these devices and no others."""
+        """The variables that show a process these devices and no others."""
         return device_environment(self.devices)
 
 
@@ -72,18 +72,18 @@ class DeviceState:
     """A device as the queue sees it.
 
     Attributes:
-        device: The device.
-        state: "free", "leased", or "filled" (by something that holds no lease).
-        note: Who holds it, if it is leased.
+        device: Device that is meant.
+        state: State of the device: "free", "leased", or "filled" (by something that holds no lease).
+        note: Words about the holder, if it is leased.
     """
 
     device: Device
     state: str
-    note: Mapping[str, Any]
+    note: Note
 
 
 def device_environment(devices: Sequence[Device]) -> dict[str, str]:
-    """Variables that show a process these devices and no others; without any device they hide all.
+    """Return variables that show a process these devices and no others; without any device they hide all.
 
     Devices are named by their UUIDs, which mean the same device under any numbering. Where the UUID of one of them is
     unknown, all are named by number, since CUDA reads either numbers or UUIDs.
@@ -99,19 +99,17 @@ def device_environment(devices: Sequence[Device]) -> dict[str, str]:
 
 
 def usable_together(count: int, devices: Sequence[Device]) -> list[Device]:
-    """The devices of which one process can use `count`: CUDA shows a process at most one MIG instance."""
+    """Return the devices of which one process can use `count`: CUDA shows a process at most one MIG instance."""
     return [device for device in devices if count == 1 or not device.is_mig]
 
 
 def lease_folder(environment: Mapping[str, str] | None = None) -> Path:
-    """The machine's folder of leases: `BEATSIGHT_LEASE_DIR`, else one in the folder for temporary files."""
+    """Return the machine's folder of leases: `BEATSIGHT_LEASE_DIR`, else one in the folder for temporary files."""
     env = os.environ if environment is None else environment
     return Path(env.get(FOLDER_VARIABLE) or Path(tempfile.gettempdir()) / "beatsight-leases")
 
 
-def join_queue(
-    count: int, devices: Sequence[Device], note: Mapping[str, Any] | None = None, folder: Path | None = None
-) -> Ticket:
+def join_queue(count: int, devices: Sequence[Device], note: Note | None = None, folder: Path | None = None) -> Ticket:
     """Take a ticket for `count` of these devices; pass it to `try_lease` until that succeeds, then close it."""
     keys = tuple(device_key(device) for device in usable_together(count, devices))
     return take_ticket(folder or lease_folder(), count, keys, note or {})
@@ -120,7 +118,7 @@ def join_queue(
 def try_lease(
     count: int,
     devices: Sequence[Device],
-    note: Mapping[str, Any] | None = None,
+    note: Note | None = None,
     *,
     ticket: Ticket | None = None,
     max_memory_share: float = MAX_MEMORY_SHARE,
@@ -129,12 +127,12 @@ def try_lease(
     """Lease `count` devices at once, those with least memory in use first, or none. Does not wait.
 
     Args:
-        count: Devices wanted, at least 1.
+        count: Number of devices wanted, at least 1.
         devices: Devices that will do, with their present memory use. MIG instances only do for a count of 1.
-        note: Who asks; kept in the lock for people to read.
-        ticket: The place in the queue; without one the request stands behind all that wait.
-        max_memory_share: Devices with more in use are left alone.
-        folder: Instead of `lease_folder()`.
+        note: Words about the holder; kept in the lock for people to read.
+        ticket: Ticket of the queue; without one the request stands behind all that wait.
+        max_memory_share: Share of memory in use above which a device is left alone.
+        folder: Folder of leases instead of `lease_folder()`.
 
     Raises:
         StorageError: The folder of leases cannot be written.
@@ -160,25 +158,25 @@ def try_lease(
 def device_states(
     devices: Sequence[Device], *, max_memory_share: float = MAX_MEMORY_SHARE, folder: Path | None = None
 ) -> list[DeviceState]:
-    """What each device is doing."""
+    """Return the state of each device."""
     place = folder or lease_folder()
     with queue_lock(place):
         return locked_states(place, devices, max_memory_share)
 
 
 def locked_states(folder: Path, devices: Sequence[Device], max_memory_share: float) -> list[DeviceState]:
-    """The same for somebody who holds `queue_lock`."""
+    """Return the state of each device for a caller that holds `queue_lock`."""
     with storage_errors(folder), _locked_free(folder, devices, max_memory_share) as (_, states):
         return [states[device_key(device)] for device in devices]
 
 
 def device_key(device: Device) -> str:
-    """The name of a device's lock: its UUID where known, so that it has one name under any numbering."""
+    """Return the name of a device's lock: its UUID where known, so that it has one name under any numbering."""
     return "".join(c if c.isalnum() or c in "-_" else "_" for c in device.uuid or device.index)
 
 
 def lock_path(folder: Path, key: str) -> Path:
-    """The lock file of a device, by its key."""
+    """Return the lock file of a device, by its key."""
     return folder / f"device-{key}.lock"
 
 
@@ -212,7 +210,7 @@ def _locked_free(
 
 
 def _saved_for(ahead: Sequence[Request], free: list[Device], states: Mapping[str, DeviceState]) -> list[Device]:
-    """The free devices left when every earlier request has what it takes, or what is being saved up for it."""
+    """Return the free devices left when every earlier request has what it takes, or what is being saved up for it."""
     left = list(free)
     for request in ahead:
         reachable = [key for key in request.devices if key not in states or states[key].state != "filled"]
@@ -224,15 +222,15 @@ def _saved_for(ahead: Sequence[Request], free: list[Device], states: Mapping[str
     return left
 
 
-def _keep(free: dict[Device, int], device: Device, note: Mapping[str, Any]) -> int:
+def _keep(free: dict[Device, int], device: Device, note: Note) -> int:
     descriptor = free.pop(device)
     os.ftruncate(descriptor, 0)
     os.pwrite(descriptor, orjson.dumps({**note, "since": time.time()}, default=str), 0)
     return descriptor
 
 
-def _read_note(descriptor: int) -> dict[str, Any]:
-    """Who holds a lock, in words; the lock and not the words is the truth."""
+def _read_note(descriptor: int) -> Note:
+    """Return the words about the holder of a lock; the lock and not the words is the truth."""
     try:
         note = orjson.loads(os.pread(descriptor, 1 << 16, 0))
     except ValueError:

@@ -1,4 +1,4 @@
-"""What NVML, the driver's own library, says about GPUs. Each question is allowed to fail by itself.
+"""Answers of NVML, the driver's own library, about GPUs. Each question is allowed to fail by itself.
 
 Under a job scheduler NVML counts the GPUs of other jobs too, and refuses to open them. They are left out, and the
 numbers go on without a gap: CUDA counts only what it can open.
@@ -6,15 +6,18 @@ numbers go on without a gap: CUDA counts only what it can open.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import ModuleType
+from typing import Any, TypeVar
 
 from beatsight_core.compute.gpus import Device, Gpu, whole
 
 _NAMELESS = "GPU of unknown model"
 
+Answer = TypeVar("Answer")
+
 
 def list_gpus() -> list[Gpu]:
-    """The GPUs that this process may open, in the order of the bus; none where NVML is not there."""
+    """Return the GPUs that this process may open, in the order of the bus; none where NVML is not there."""
     with _opened() as nvml:
         if nvml is None:
             return []
@@ -28,7 +31,7 @@ def list_gpus() -> list[Gpu]:
 
 
 def device_called(uuid: str) -> Device | None:
-    """The GPU or MIG instance that has this whole UUID; None if NVML does not know it."""
+    """Return the GPU or MIG instance that has this whole UUID; None if NVML does not know it."""
     with _opened() as nvml:
         if nvml is None:
             return None
@@ -38,7 +41,7 @@ def device_called(uuid: str) -> Device | None:
 
 
 def versions() -> dict[str, str | None] | None:
-    """`driver`, the newest CUDA that it supports as `cuda`, and `source`; None where NVML is not there."""
+    """Return `driver`, the newest CUDA that it supports as `cuda`, and `source`; None where NVML is not there."""
     with _opened() as nvml:
         if nvml is None:
             return None
@@ -50,8 +53,8 @@ def versions() -> dict[str, str | None] | None:
 
 
 @contextlib.contextmanager
-def _opened() -> Iterator[Any]:
-    """The module that speaks to NVML, ready to be asked; None where it or the driver is missing."""
+def _opened() -> Iterator[ModuleType | None]:
+    """Give the module that speaks to NVML, ready to be asked; None where it or the driver is missing."""
     try:
         import pynvml
     except ImportError:
@@ -69,8 +72,8 @@ def _opened() -> Iterator[Any]:
             pynvml.nvmlShutdown()
 
 
-def _ask(nvml: Any, question: Callable[..., Any], *arguments: Any) -> Any:
-    """What NVML answers; None if it refuses."""
+def _ask(nvml: ModuleType, question: Callable[..., Answer], *arguments: Any) -> Answer | None:
+    """Return the answer of NVML; None if it refuses."""
     try:
         return question(*arguments)
     except nvml.NVMLError:
@@ -78,12 +81,12 @@ def _ask(nvml: Any, question: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def _text(answer: str | bytes | None) -> str:
-    """Text of NVML, whose older bindings answer bytes; "" for no answer."""
+    """Return text of NVML, whose older bindings answer bytes; "" for no answer."""
     return answer.decode(errors="replace") if isinstance(answer, bytes) else answer or ""
 
 
-def _gpu(nvml: Any, handle: Any, number: int, driver: str) -> Gpu | None:
-    """One GPU, split or whole; None if it tells neither its name nor its UUID: then it is lost or somebody else's."""
+def _gpu(nvml: ModuleType, handle: Any, number: int, driver: str) -> Gpu | None:
+    """Return a GPU, split or whole; None if it tells neither name nor UUID: then it is lost or somebody else's."""
     device = _device(nvml, handle, str(number), driver)
     if device.name == _NAMELESS and not device.uuid:
         return None
@@ -91,8 +94,8 @@ def _gpu(nvml: Any, handle: Any, number: int, driver: str) -> Gpu | None:
     return Gpu(device.name, device.uuid, instances) if instances else whole(device)
 
 
-def _instances(nvml: Any, handle: Any, gpu: Device) -> tuple[Device, ...]:
-    """The MIG instances that a GPU is split into; none if it is whole, or if NVML does not list them."""
+def _instances(nvml: ModuleType, handle: Any, gpu: Device) -> tuple[Device, ...]:
+    """Return the MIG instances that a GPU is split into; none if it is whole, or if NVML does not list them."""
     current, *_ = _ask(nvml, nvml.nvmlDeviceGetMigMode, handle) or (None,)
     if current != nvml.NVML_DEVICE_MIG_ENABLE:
         return ()
@@ -102,8 +105,8 @@ def _instances(nvml: Any, handle: Any, gpu: Device) -> tuple[Device, ...]:
     return tuple(device for device in found if device.uuid)
 
 
-def _device(nvml: Any, handle: Any, index: str, driver: str, name: str = _NAMELESS) -> Device:
-    """What NVML tells about a handle; `index` and `name` are for what it does not tell."""
+def _device(nvml: ModuleType, handle: Any, index: str, driver: str, name: str = _NAMELESS) -> Device:
+    """Return what NVML tells about a handle; `index` and `name` stand in for what it does not tell."""
     memory = _ask(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)  # chips that share the memory of the machine do not tell
     total, used = (int(memory.total), int(memory.used)) if memory else (0, 0)
     uuid = _text(_ask(nvml, nvml.nvmlDeviceGetUUID, handle))

@@ -1,4 +1,4 @@
-"""What `beatsight devices` shows: each device, who holds it and by which processes, who waits and behind whom.
+"""The overview of `beatsight devices`: each device, who holds it and by which processes, who waits and behind whom.
 
 The locks are the truth about who holds: the processes of a holder are those that have its lock file open, whatever the
 note in it says. Processes of other users show only to root.
@@ -22,7 +22,7 @@ from beatsight_core.compute.leases import (
     lock_path,
     locked_states,
 )
-from beatsight_core.compute.tickets import Request, queue_lock, waiting_requests
+from beatsight_core.compute.tickets import Note, Request, queue_lock, waiting_requests
 from beatsight_core.compute.waiting import who
 
 UNSEEN = "leased, but not visible to this process"
@@ -33,8 +33,8 @@ class Process:
     """A process that holds a device.
 
     Attributes:
-        pid: Its number.
-        command: What it runs.
+        pid: Number of the process.
+        command: Command line of the process.
     """
 
     pid: int
@@ -46,21 +46,21 @@ class HeldDevice:
     """A device and what it is doing.
 
     Attributes:
-        device: The device.
-        state: "free", "leased", or "filled" (by something that holds no lease).
-        holder: Who leased it, as said: `run` and `step`, or `verb` and what it works on, `process` or `pid`.
-        since: When, in seconds of the epoch.
-        processes: Those that have its lock open now, as far as this user may see them.
+        device: Device that is meant.
+        state: State of the device: "free", "leased", or "filled" (by something that holds no lease).
+        holder: Words about the holder: `run` and `step`, or `verb` and what it works on, `process` or `pid`.
+        since: Time of the lease, in seconds of the epoch.
+        processes: Processes that have its lock open now, as far as this user may see them.
     """
 
     device: Device
     state: str
-    holder: Mapping[str, Any]
+    holder: Note
     since: float | None
     processes: tuple[Process, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """All attributes, those of the device among them."""
+        """Return all attributes, those of the device among them."""
         processes = [{"pid": process.pid, "command": process.command} for process in self.processes]
         held = {"state": self.state, "holder": dict(self.holder), "since": self.since, "processes": processes}
         return {**self.device.to_json(), **held}
@@ -71,23 +71,23 @@ class Waiting:
     """A request in the queue.
 
     Attributes:
-        number: Its ticket.
-        count: Devices that it wants.
-        who: Who asks, as said.
-        since: When it began to wait, in seconds of the epoch.
-        stopped: It has not asked again for a minute, and is passed over until it does.
-        behind: What it waits for: holders of its devices, and requests that came earlier.
+        number: Number of its ticket.
+        count: Number of devices that it wants.
+        who: Words about the caller.
+        since: Time at which it began to wait, in seconds of the epoch.
+        stopped: True if it has not asked again for a minute; it is passed over until it does.
+        behind: Reasons of the wait: holders of its devices, and requests that came earlier.
     """
 
     number: int
     count: int
-    who: Mapping[str, Any]
+    who: Note
     since: float | None
     stopped: bool
     behind: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """All attributes."""
+        """Return all attributes, JSON-safe."""
         return {
             "number": self.number,
             "count": self.count,
@@ -103,11 +103,11 @@ class Overview:
     """The devices of a machine and its queue, at one moment.
 
     Attributes:
-        devices: Those that this process may use, then others that are leased.
-        waiting: In the order in which they are served.
-        versions: As `driver_versions` gives them.
-        folder: Where the leases lie.
-        at: The moment, in seconds of the epoch.
+        devices: Devices that this process may use, then others that are leased.
+        waiting: Requests in the order in which they are served.
+        versions: Versions that `driver_versions` gives.
+        folder: Folder of the leases.
+        at: Time of the overview, in seconds of the epoch.
     """
 
     devices: tuple[HeldDevice, ...]
@@ -117,7 +117,7 @@ class Overview:
     at: float
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-safe."""
+        """Return all attributes, JSON-safe."""
         return {
             "at": self.at,
             **self.versions,
@@ -131,8 +131,8 @@ def overview(environment: Mapping[str, str] | None = None, folder: Path | None =
     """Look at devices and queue at once. Takes no device and no place.
 
     Args:
-        environment: Instead of `os.environ`.
-        folder: Instead of `lease_folder()`.
+        environment: Variables to read instead of `os.environ`.
+        folder: Folder of leases instead of `lease_folder()`.
 
     Raises:
         StorageError: The folder of leases cannot be used.
@@ -149,7 +149,7 @@ def overview(environment: Mapping[str, str] | None = None, folder: Path | None =
 
 
 def _unseen(folder: Path, devices: Sequence[Device]) -> list[Device]:
-    """Devices that have a lock file here and are not among those given."""
+    """Return devices that have a lock file here and are not among those given."""
     known = {lock_path(folder, device_key(device)).name for device in devices}
     names = sorted(path.name for path in folder.glob("device-*.lock") if path.name not in known)
     return [Device(name.removeprefix("device-").removesuffix(".lock"), UNSEEN, 0, 0, "") for name in names]
@@ -157,6 +157,7 @@ def _unseen(folder: Path, devices: Sequence[Device]) -> list[Device]:
 
 def _held(state: DeviceState, pids: Iterable[int]) -> HeldDevice:
     since = state.note.get("since")
+    since = since if isinstance(since, int | float) else None
     holder = {key: value for key, value in state.note.items() if key != "since"}
     processes = tuple(process for pid in sorted(pids) if (process := _process(pid)) is not None)
     leased = state.state == "leased"
@@ -175,7 +176,7 @@ def _waiting(request: Request, states: Sequence[DeviceState], earlier: Sequence[
 
 
 def _processes_with(files: Iterable[Path]) -> dict[Path, list[int]]:
-    """File -> processes that have it open, this one left out. Empty where there is no /proc."""
+    """Return the processes that have each file open, this one left out. Empty where there is no /proc."""
     wanted = {str(path.resolve()): path for path in files}
     found: dict[Path, list[int]] = {}
     for process in Path("/proc").glob("[0-9]*"):

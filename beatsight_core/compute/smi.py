@@ -1,4 +1,4 @@
-"""What the program `nvidia-smi` says about GPUs, for machines where NVML cannot be asked."""
+"""Answers of the program `nvidia-smi` about GPUs, for machines where NVML cannot be asked."""
 
 import shutil
 
@@ -6,19 +6,19 @@ from beatsight_core.compute.brief_process import output_of
 from beatsight_core.compute.gpus import Device, Gpu, whole
 
 TIMEOUT_S = 30.0
-"""How long a driver may take to answer. One that hangs counts as none."""
+"""Seconds that a driver may take to answer. One that hangs counts as none."""
 
 _FIELDS = "uuid,name,memory.total,memory.used,driver_version"
 _MEBIBYTE = 1024 * 1024
 
 
 def list_gpus() -> list[Gpu]:
-    """The GPUs that it lists, in its order, which is that of the bus. It does not list MIG instances this way."""
+    """Return the GPUs that it lists, in the order of the bus. It does not list MIG instances this way."""
     return [whole(device) for device in parse_smi(_run(f"--query-gpu={_FIELDS}", "--format=csv,noheader,nounits"))]
 
 
 def parse_smi(output: str) -> list[Device]:
-    """Devices from `nvidia-smi`'s CSV, one a line: UUID, name, MiB in all, MiB used, driver.
+    """Return devices from `nvidia-smi`'s CSV, one a line: UUID, name, MiB in all, MiB used, driver.
 
     They are numbered by their place in the list. Its own numbers may count GPUs that this process may not open.
     """
@@ -33,7 +33,7 @@ def parse_smi(output: str) -> list[Device]:
 
 
 def versions() -> dict[str, str | None]:
-    """`driver`, the newest CUDA that it supports as `cuda`, and `source`; None where unknown."""
+    """Return `driver`, the newest CUDA that it supports as `cuda`, and `source`; None where unknown."""
     gpus = list_gpus()
     if not gpus:
         return {"driver": None, "cuda": None, "source": None}

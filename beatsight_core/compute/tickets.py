@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import orjson
 
@@ -20,39 +20,42 @@ from beatsight_core.files import storage_errors
 STALE_AFTER_S = 60.0
 """A request that has not asked again for so long (a stopped process) is passed over until it does."""
 
+Note: TypeAlias = Mapping[str, str | int | float | None]
+"""A holder or a request in words for people: names such as `run`, `verb` or `process`, and what they are."""
+
 _QUEUE_LOCK = "queue.lock"
 _TICKET = ".ticket"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a ticket says.
+    """A request for devices, as a ticket says it.
 
     Attributes:
-        number: Its place; smaller came earlier.
-        count: Devices wanted.
+        number: Number in the queue; smaller came earlier.
+        count: Number of devices wanted.
         devices: Keys of the devices it can use.
-        note: Who asks, for people.
-        stale: It has not asked again for `STALE_AFTER_S`.
-        since: When it began to wait, seconds of the epoch; None if the ticket does not say.
+        note: Words about the caller, for people.
+        stale: True if it has not asked again for `STALE_AFTER_S`.
+        since: Time at which it began to wait, in seconds of the epoch; None if the ticket does not say.
     """
 
     number: int
     count: int
     devices: tuple[str, ...]
-    note: Mapping[str, Any]
+    note: Note
     stale: bool = False
     since: float | None = None
 
 
 class Ticket:
-    """A place in the queue, kept until closed. `touch` says that its holder still asks."""
+    """A ticket of the queue, kept until closed. `touch` notes that its holder still asks."""
 
     def __init__(self, path: Path, descriptor: int, request: Request):
         self.path, self.request, self._descriptor = path, request, descriptor
 
     def touch(self) -> None:
-        """Say that the holder still asks."""
+        """Note that the holder still asks."""
         with contextlib.suppress(OSError):
             os.utime(self.path)
 
@@ -82,14 +85,14 @@ def queue_lock(folder: Path, *, wait: bool = True) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def take_ticket(folder: Path, count: int, devices: tuple[str, ...], note: Mapping[str, Any]) -> Ticket:
+def take_ticket(folder: Path, count: int, devices: tuple[str, ...], note: Note) -> Ticket:
     """Join the end of the queue.
 
     Args:
-        folder: The machine's folder of leases.
-        count: Devices wanted.
+        folder: Folder of the machine's leases.
+        count: Number of devices wanted.
         devices: Keys of the devices that will do.
-        note: Who asks, for people.
+        note: Words about the caller, for people.
 
     Raises:
         StorageError: The folder cannot be written.
@@ -111,7 +114,7 @@ def take_ticket(folder: Path, count: int, devices: tuple[str, ...], note: Mappin
 
 
 def waiting_requests(folder: Path) -> list[Request]:
-    """The live tickets in order; dead ones are removed."""
+    """Return the live tickets in order; dead ones are removed."""
     requests = []
     for path in sorted(folder.glob(f"*{_TICKET}")):
         request = _read(path)

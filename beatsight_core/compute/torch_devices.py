@@ -1,4 +1,4 @@
-"""Which devices torch sees, for machines where the driver's tools tell nothing or not enough.
+"""The devices that torch sees, for machines where the driver's tools tell nothing or not enough.
 
 Torch is asked in a process of its own: a process that has used CUDA once no longer reads `CUDA_VISIBLE_DEVICES`, and
 a lease sets that variable. The answer is kept, since asking takes seconds.
@@ -26,7 +26,7 @@ _DECIDING = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 
 def ask_torch(environment: Mapping[str, str]) -> tuple[Device, ...]:
-    """The devices that torch sees under these variables, in its order; none where it is not there or cannot tell.
+    """Return the devices that torch sees under these variables, in its order; none where it cannot tell.
 
     How full a device is stays unknown: asking that would take memory on it.
 
@@ -51,7 +51,7 @@ def _seen(values: tuple[str | None, ...]) -> tuple[Device, ...]:
 
 
 def could_see_devices() -> bool:
-    """Whether the driver's CUDA library is there, and torch is installed. Loading that library starts nothing."""
+    """Return whether the driver's CUDA library is there and torch is installed. Loading that library starts nothing."""
     try:
         ctypes.CDLL("libcuda.so.1")
         return importlib.util.find_spec("torch") is not None
@@ -60,13 +60,13 @@ def could_see_devices() -> bool:
 
 
 def run_probe(variables: Mapping[str, str | None]) -> str | None:
-    """Start the process that asks torch.
+    """Start the process that asks torch, and return its output.
 
     Args:
         variables: Variables that it gets instead of those of this process; None for one that it must not have.
 
     Returns:
-        What it printed; None if it failed or hung.
+        The text that it printed; None if it failed or hung.
     """
     merged = {**os.environ, **variables}
     environment = {name: value for name, value in merged.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Prints the devices that torch sees, as JSON on one line. Started by `torch_devices` in a process of its own.
+"""A program that prints the devices that torch sees, as JSON on one line. `torch_devices` starts it as a process.
 
 It stands alone: it is run by its path, and imports nothing of this package.
 """
@@ -16,7 +16,7 @@ def main() -> None:
 
 
 def describe(properties: Any) -> dict[str, str | int]:
-    """Name, UUID as the driver writes it, and memory of one device, from torch's properties of it."""
+    """Return name, UUID as the driver writes it, and memory of one device, from torch's properties of it."""
     uuid = str(properties.uuid)
     if not uuid.startswith(("GPU-", "MIG-")):
         uuid = ("MIG-" if " MIG " in properties.name else "GPU-") + uuid

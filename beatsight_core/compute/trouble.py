@@ -1,4 +1,4 @@
-"""What CUDA says when it fails, told as one error: what happened, the line that says why, and what to do.
+"""Errors of CUDA, told as one error: what happened, the line that says why, and what to do.
 
 Torch raises a class of its own for too little memory in its allocator and for errors of the accelerator, and a plain
 RuntimeError for the rest: cuBLAS, cuDNN, NCCL, pinned memory, a driver that is too old. A class decides where there is
@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 from beatsight_core.compute.cuda_support import MIN_DRIVERS, ON_PURPOSE
 from beatsight_core.errors import BeatSightError, DeviceError
@@ -22,14 +22,14 @@ _TRACE = "if it comes again, run it with CUDA_LAUNCH_BLOCKING=1 and --debug and 
 
 @dataclass(frozen=True, slots=True)
 class _Sign:
-    """One kind of trouble.
+    """A kind of trouble.
 
     Attributes:
-        pattern: Text that tells of it.
+        pattern: Pattern of the text that tells of it.
+        what: Words that say what happened.
+        do: Words that say what to do about it.
         classes: Classes of torch that tell of it, by their names in the module `torch` or `torch.distributed`.
-        what: What happened.
-        do: What to do about it.
-        out_of_memory: Whether smaller batches may help.
+        out_of_memory: True if smaller batches may help.
     """
 
     pattern: re.Pattern[str]
@@ -121,7 +121,7 @@ def device_trouble(error: BaseException) -> DeviceError | None:
     """Return the error to show for one that CUDA, its libraries or its driver caused; None for every other.
 
     Args:
-        error: What was raised; what caused it is looked at, too.
+        error: Exception that was raised; its causes are looked at, too.
     """
     for link in _causes(error):
         found = _recognised(link)
@@ -137,14 +137,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     Pinned memory of the machine and NCCL do not count: a smaller batch does not help them.
 
     Args:
-        error: What was raised; what caused it is looked at, too.
+        error: Exception that was raised; its causes are looked at, too.
     """
     found = next((found for link in _causes(error) if (found := _recognised(link))), None)
     return found is not None and found.out_of_memory
 
 
 def _causes(error: BaseException) -> Iterator[RuntimeError]:
-    """The RuntimeErrors among an error and what caused it; none where an error of this project explains it already."""
+    """Give the RuntimeErrors among an error and its causes; none where an error of this project explains it already."""
     link: BaseException | None = error
     seen: set[int] = set()
     while link is not None and id(link) not in seen and not isinstance(link, BeatSightError):
@@ -155,7 +155,7 @@ def _causes(error: BaseException) -> Iterator[RuntimeError]:
 
 
 def _recognised(error: RuntimeError) -> _Sign | None:
-    """A special class decides, then the text, then the class of everything that the accelerator reports."""
+    """Return the sign that an error shows: a special class decides, then the text, then the accelerator's own class."""
     text = str(error)
     by_class = next((sign for sign in _SIGNS if isinstance(error, _classes(sign))), None)
     if by_class is not None and by_class is not _GENERAL:
@@ -164,14 +164,14 @@ def _recognised(error: RuntimeError) -> _Sign | None:
 
 
 def _classes(sign: _Sign) -> tuple[type, ...]:
-    """Classes of torch that tell of this trouble; none where torch is not loaded, as then nobody has raised them."""
+    """Return the classes of torch that tell of this trouble; none where torch is not loaded."""
     places = [module for name in ("torch", "torch.distributed") if (module := sys.modules.get(name))]
     found = [getattr(place, name, None) for place in places for name in sign.classes]
     return tuple(kind for kind in found if isinstance(kind, type))
 
 
 def _telling_line(text: str, sign: _Sign) -> str:
-    """The first line that shows the sign, or that says anything, without torch's advice about its allocator."""
+    """Return the first line that shows the sign, or that says anything, without torch's advice about its allocator."""
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [sign.what]
     line = next((line for line in lines if sign.pattern.search(line)), lines[0])
     line = line.partition(" Of the allocated memory")[0]
@@ -179,8 +179,8 @@ def _telling_line(text: str, sign: _Sign) -> str:
 
 
 def _gpu_name() -> str:
-    """The name of the current GPU; after a failure CUDA may not tell it."""
-    torch: Any = sys.modules.get("torch")
+    """Return the name of the current GPU; after a failure CUDA may not tell it."""
+    torch: ModuleType | None = sys.modules.get("torch")
     with contextlib.suppress(Exception):
         if torch is not None and torch.cuda.is_initialized():
             return f"{torch.cuda.get_device_name()} (cuda:{torch.cuda.current_device()})"
@@ -188,5 +188,5 @@ def _gpu_name() -> str:
 
 
 def _torch_name() -> str:
-    torch: Any = sys.modules.get("torch")
+    torch: ModuleType | None = sys.modules.get("torch")
     return "this torch" if torch is None else f"torch {torch.__version__} (CUDA {torch.version.cuda})"

@@ -2,9 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.compute.devices import Device, discover_devices
 from beatsight_core.compute.leases import (
@@ -18,13 +17,13 @@ from beatsight_core.compute.leases import (
     try_lease,
     usable_together,
 )
-from beatsight_core.compute.tickets import Ticket, queue_lock, waiting_requests
+from beatsight_core.compute.tickets import Note, Ticket, queue_lock, waiting_requests
 from beatsight_core.errors import DeviceError, TimeLimitError
 
 
 def wait_lease(
     count: int,
-    note: Mapping[str, Any] | None = None,
+    note: Note | None = None,
     *,
     timeout_s: float | None = None,
     poll_s: float = 0.5,
@@ -35,13 +34,13 @@ def wait_lease(
     """Wait in turn for `count` devices.
 
     Args:
-        count: Devices wanted, at least 1.
-        note: Who asks, for people.
-        timeout_s: How long to wait at most.
+        count: Number of devices wanted, at least 1.
+        note: Words about the caller, for people.
+        timeout_s: Seconds to wait at most.
         poll_s: Seconds between attempts.
-        waiting: Told what it waits for, at first and whenever that changes.
+        waiting: Function that receives the reason of the wait, at first and whenever it changes.
         among: Indices of the devices that will do; default: all that this process may use.
-        folder: Instead of `lease_folder()`.
+        folder: Folder of leases instead of `lease_folder()`.
 
     Raises:
         DeviceError: The machine has fewer devices.
@@ -73,7 +72,7 @@ def _discover(count: int, among: Collection[str] | None) -> list[Device]:
 
 
 def how_many(devices: Sequence[Device]) -> str:
-    """The number of devices, in words that say why one process cannot use them all."""
+    """Return the number of devices, in words that say why one process cannot use them all."""
     rule = "; a process can use only one MIG instance" if any(device.is_mig for device in devices) else ""
     return f"{len(devices)}{rule}"
 
@@ -85,7 +84,7 @@ def explain_wait(
     max_memory_share: float = MAX_MEMORY_SHARE,
     folder: Path | None = None,
 ) -> str:
-    """One line about why a request waits: what each device is doing, and who asked before."""
+    """Return one line about why a request waits: what each device is doing, and who asked before."""
     place = folder or lease_folder()
     states = device_states(devices, max_memory_share=max_memory_share, folder=place)
     parts = [_story(state) for state in states]
@@ -96,8 +95,8 @@ def explain_wait(
     return "; ".join(parts)
 
 
-def who(note: Mapping[str, Any]) -> str:
-    """Who asks or holds, in a few words."""
+def who(note: Note) -> str:
+    """Return who asks or holds, in a few words."""
     said = {key: value for key, value in note.items() if key != "since"}
     return " ".join(f"{key} {value}" for key, value in said.items()) or "somebody"
 

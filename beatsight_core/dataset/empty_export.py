@@ -9,7 +9,8 @@ from beatsight_core.audio.inventory import Inventory
 from beatsight_core.audio.roots import Status
 from beatsight_core.dataset.accounts import absent
 from beatsight_core.dataset.export_plan import Unit
-from beatsight_core.dataset.shards.write_shard import Rejected, ShardOutcome
+from beatsight_core.dataset.index import Rejected
+from beatsight_core.dataset.shards.write_shard import ShardOutcome
 from beatsight_core.errors import InputError
 
 NAMED = 3
@@ -17,12 +18,12 @@ NAMED = 3
 
 
 def require_clips(inventory: Inventory, units: Sequence[Unit], outcomes: Mapping[Unit, ShardOutcome]) -> None:
-    """Make sure that an export has a clip. Asked before its index is committed, so that an earlier one stays.
+    """Raise an error if an export has no clip. Asked before its index is committed, so that an earlier one stays.
 
     Args:
-        inventory: The audio of the manifest.
-        units: All units of the export.
-        outcomes: Their shards.
+        inventory: Inventory of the manifest's audio.
+        units: Units of the export.
+        outcomes: Unit -> its shard.
 
     Raises:
         InputError: There are hits, and not one became a clip; says why.

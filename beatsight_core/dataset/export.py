@@ -8,9 +8,8 @@ what it holds and what it left out, whether this run wrote it or found it.
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -21,7 +20,7 @@ from beatsight_core.audio.inventory import Inventory, build_inventory
 from beatsight_core.audio.roots import Status
 from beatsight_core.dataset.accounts import MadeFrom, absent, index_of, summed
 from beatsight_core.dataset.empty_export import require_clips
-from beatsight_core.dataset.export_counts import Tally
+from beatsight_core.dataset.export_counts import ExportCounts
 from beatsight_core.dataset.export_plan import PlannedFile, Unit, plan_units
 from beatsight_core.dataset.in_use import shards_in_use
 from beatsight_core.dataset.index import (
@@ -36,7 +35,7 @@ from beatsight_core.dataset.processes import process_count
 from beatsight_core.dataset.reuse import find_shards
 from beatsight_core.dataset.shards.contexts import hit_windows
 from beatsight_core.dataset.shards.rows import HitRows, rows_bytes
-from beatsight_core.dataset.shards.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
+from beatsight_core.dataset.shards.shard_schema import WAV_HEADER_BYTES, ClipSpec, shard_name
 from beatsight_core.dataset.shards.unit_audio import FileJob
 from beatsight_core.dataset.shards.write_shard import ShardOutcome, UnitJob, make_shard
 from beatsight_core.dataset.space import require_space
@@ -45,20 +44,21 @@ from beatsight_core.leftovers import remove_leftovers
 from beatsight_core.manifest.read_manifest import Catalog, build_catalog
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject
 from beatsight_core.workers import WorkerPool, prepare_workers, worker_count
 
 
 @dataclass(frozen=True, slots=True)
 class ExportResult:
-    """What an export made or found.
+    """The result of an export: what it made, and what it found.
 
     Attributes:
-        key: Of the manifest.
-        indexes: One per source set.
-        index_paths: Where they lie.
-        shards_written: By this run.
-        shards_reused: Found on disk.
-        seconds: That it took.
+        key: Key of the manifest.
+        indexes: Indexes, one per source set.
+        index_paths: Files of these indexes.
+        shards_written: Number of shards that this run wrote.
+        shards_reused: Number of shards that were on disk already.
+        seconds: Time that the export took.
     """
 
     key: str
@@ -68,22 +68,20 @@ class ExportResult:
     shards_reused: int
     seconds: float
 
-    def to_json(self) -> dict[str, Any]:
-        """Totals over the source sets: `hits` exported + `rejected` = hits of the catalog."""
+    def to_json(self) -> JsonObject:
+        """Return totals over the source sets: `hits` exported + `rejected` = hits of the catalog."""
         reasons = summed(index.rejected for index in self.indexes)
+        seconds = summed(index.seconds_by_split for index in self.indexes)
         return {
             "key": self.key,
-            "events": sum(index.counts["events"] for index in self.indexes),
-            "events_in_clips": sum(index.counts["events_in_clips"] for index in self.indexes),
-            "hits": sum(index.counts["clips"] for index in self.indexes),
+            "events": sum(index.counts.events for index in self.indexes),
+            "events_in_clips": sum(index.counts.events_in_clips for index in self.indexes),
+            "hits": sum(index.counts.clips for index in self.indexes),
             "rejected": sum(reasons.values()),
-            "rejects_by_reason": reasons,
-            "clips_by_source": {index.source_set: index.counts["clips"] for index in self.indexes},
-            "clips_by_split": summed(index.counts["by_split"] for index in self.indexes),
-            "seconds_by_split": {
-                split: round(seconds, 3)
-                for split, seconds in summed(index.seconds_by_split for index in self.indexes).items()
-            },
+            "rejects_by_reason": {**reasons},
+            "clips_by_source": {index.source_set: index.counts.clips for index in self.indexes},
+            "clips_by_split": {**summed(index.counts.by_split for index in self.indexes)},
+            "seconds_by_split": {split: round(length, 3) for split, length in seconds.items()},
             "shards_written": self.shards_written,
             "shards_reused": self.shards_reused,
             "bytes": sum(index.bytes for index in self.indexes),
@@ -106,13 +104,13 @@ def export_dataset(
     """Export a manifest's hits as clips.
 
     Args:
-        settings: Where all is, and how clips are made.
-        ref: The manifest: a path or a known key.
-        source_sets: Only these; all by default.
-        limit: Only the manifest's first lines, as a dataset of its own.
-        workers: Processes; by default as settings say.
-        overwrite: Write every shard again, also those that are there.
-        progress: Hears of each shard.
+        settings: Layout of the data root, and shape of the clips.
+        ref: Manifest: a path or a known key.
+        source_sets: Source sets to export; all by default.
+        limit: Number of lines at the start of the manifest to export, as a dataset of its own; all by default.
+        workers: Number of processes; by default as settings say.
+        overwrite: True to write every shard again, also those that are there.
+        progress: Receiver of the number of hits done.
 
     Returns:
         What is on disk now. The indexes are committed.
@@ -215,20 +213,37 @@ def _plan(settings: Settings, inventory: Inventory) -> list[Unit]:
     files = inventory.files.filter(pl.col("hits") > 0)
     for name in files["source_set"].unique().sort():
         mine = files.filter(pl.col("source_set") == name)
-        planned = [_planned(row) for row in mine.iter_rows(named=True)]
+        rows = mine.select(column.name for column in fields(_FileRow)).iter_rows()
+        planned = [_planned(_FileRow(*row)) for row in rows]
         units += plan_units(name, planned, settings.dataset.unit_hits, first_row)
         first_row += sum(file.hits for file in planned)
     return units
 
 
-def _planned(row: dict[str, Any]) -> PlannedFile:
-    file = PlannedFile(row["audio_path"], row["hits"], row["events"], reason=row["message"])
-    if row["status"] in (Status.MISSING, Status.UNSAFE):
+@dataclass(frozen=True, slots=True)
+class _FileRow:
+    """The columns of the inventory that a file is planned from."""
+
+    audio_path: str
+    hits: int
+    events: int
+    status: str
+    message: str
+    root: str | None
+    size: int
+    mtime_ns: int
+    spelt: str | None
+    frames: int | None
+
+
+def _planned(row: _FileRow) -> PlannedFile:
+    file = PlannedFile(row.audio_path, row.hits, row.events, reason=row.message)
+    if row.status in (Status.MISSING, Status.UNSAFE):
         return file
-    if row["root"] is None:  # there, but nothing to open: a folder, or a file that may not be looked at
+    if row.root is None:  # there, but nothing to open: a folder, or a file that may not be looked at
         return replace(file, loss="unreadable_audio")
-    found = {name: row[name] for name in ("root", "size", "mtime_ns", "spelt")}
-    return replace(file, **found, frames=row["frames"] or 0, reason="")
+    found = replace(file, root=row.root, size=row.size, mtime_ns=row.mtime_ns, spelt=row.spelt)
+    return replace(found, frames=row.frames or 0, reason="")
 
 
 def _require_space(export: _Export, units: Sequence[Unit]) -> None:
@@ -263,15 +278,15 @@ def _outcomes(work: _Work, outcomes: dict[Unit, ShardOutcome], progress: Progres
         WorkerPool(make_shard, processes) as pool,
         progress.task("export", total=sum(unit.rows for unit in units), unit="hits") as task,
     ):
-        tally = Tally(task, export.spec.window.rate_hz)
+        counts = ExportCounts(task, export.spec.window.rate_hz)
         for unit in units:
-            tally.add_absent(unit.source_set, absent(unit))
+            counts.add_absent(unit.source_set, absent(unit))
         for unit, outcome in outcomes.items():
-            tally.add(unit, outcome)
+            counts.add(unit, outcome)
         for unit, outcome in pool.run(jobs, len(missing)):
             memories[unit.source_set].add((file.state, file.digest) for file in outcome.read)
             outcomes[unit] = outcome
-            tally.add(unit, outcome)
+            counts.add(unit, outcome)
     return outcomes
 
 

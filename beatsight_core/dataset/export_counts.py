@@ -1,4 +1,4 @@
-"""What an export has come to so far, for whoever watches: counted from shards as they are found or made."""
+"""Counts of an export under way, for whoever watches: summed from shards as they are found or made."""
 
 import time
 from collections import defaultdict
@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from beatsight_core.dataset.export_plan import Unit
-from beatsight_core.dataset.shards.write_shard import Rejected, ShardOutcome
+from beatsight_core.dataset.index import Rejected
+from beatsight_core.dataset.shards.write_shard import ShardOutcome
 from beatsight_core.progress import Task
 
 
@@ -16,12 +17,12 @@ def _zeros() -> defaultdict[str, float]:
 
 
 @dataclass(slots=True)
-class Tally:
+class ExportCounts:
     """Counts of an export under way, shown as the numbers of its task and as a breakdown by source set.
 
     Attributes:
-        task: Counts the hits that are dealt with.
-        rate_hz: Of all clips.
+        task: Task that counts the hits that are dealt with.
+        rate_hz: Sample rate of all clips.
     """
 
     task: Task
@@ -31,7 +32,7 @@ class Tally:
     _began: float = field(default_factory=time.monotonic)
 
     def add_absent(self, source_set: str, lost: list[Rejected]) -> None:
-        """Count hits of files that are not to be had."""
+        """Count hits of files that cannot be had."""
         self._count(source_set, lost)
         self._show(sum(entry.hits for entry in lost))
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beatsight_core.dataset.shards.schema import ClipSpec
+from beatsight_core.dataset.shards.shard_schema import ClipSpec
 from beatsight_core.files import digest_bytes, digest_json
 
 JUDGEMENT = 2
@@ -29,16 +29,16 @@ class PlannedFile:
     """An audio file and its hits.
 
     Attributes:
-        audio_path: As the manifest names it.
-        hits: Rows of the hits' table.
-        events: In these hits.
-        root: Where it was found; None if it is not to be had.
-        size: Its bytes.
-        mtime_ns: When it was last changed.
-        frames: Its samples per channel.
-        loss: What its hits then count as.
-        reason: Why it is not to be had, for a person.
-        spelt: Its path as the drive has it, where that is in another Unicode form.
+        audio_path: Path of the file as the manifest names it.
+        hits: Number of rows in the hits' table.
+        events: Number of events in these hits.
+        root: Root that it was found in; None if the file cannot be had.
+        size: Size of the file in bytes.
+        mtime_ns: Time of its last change.
+        frames: Number of samples per channel.
+        loss: Reason that its hits are counted under if it cannot be had.
+        reason: Reason why it cannot be had, for a person.
+        spelt: Path of the file as the drive has it, where that is in another Unicode form.
     """
 
     audio_path: str
@@ -55,12 +55,12 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """Files that are exported together.
+    """A group of files that are exported together, as one shard.
 
     Attributes:
-        source_set: Their source set.
-        first_row: Where their rows begin in the hits' table.
-        files: In the order of their paths; their rows follow one another.
+        source_set: Source set of the files.
+        first_row: Row of the hits' table that their rows begin at.
+        files: Files in the order of their paths; their rows follow one another.
     """
 
     source_set: str
@@ -79,23 +79,23 @@ class Unit:
 
     @property
     def present(self) -> tuple[PlannedFile, ...]:
-        """The files that are to be had."""
+        """The files that can be had."""
         return tuple(file for file in self.files if file.root is not None)
 
     @property
     def hits(self) -> int:
-        """Hits in files that are to be had."""
+        """Hits in the files that can be had."""
         return sum(file.hits for file in self.present)
 
 
 def plan_units(source_set: str, files: Iterable[PlannedFile], unit_hits: int, first_row: int) -> list[Unit]:
-    """Group the files of a source set.
+    """Group the files of a source set into units.
 
     Args:
-        source_set: Its name.
-        files: All its files in the order of the hits' table, also those that are not to be had.
-        unit_hits: Hits a unit holds on average; a file with as many stands alone.
-        first_row: Where the source set begins in the hits' table.
+        source_set: Name of the source set.
+        files: Files in the order of the hits' table, also those that cannot be had.
+        unit_hits: Number of hits that a unit holds on average; a file with as many stands alone.
+        first_row: Row of the hits' table that the source set begins at.
 
     Returns:
         Units that cover all rows, in order.
@@ -108,7 +108,7 @@ def plan_units(source_set: str, files: Iterable[PlannedFile], unit_hits: int, fi
 
 
 def pack(files: Iterable[PlannedFile], unit_hits: int) -> Iterator[tuple[PlannedFile, ...]]:
-    """The content-defined groups of a sequence of files."""
+    """Yield the content-defined groups of a sequence of files."""
     group: list[PlannedFile] = []
     held = 0
     for file in files:
@@ -137,10 +137,12 @@ def _may_end(file: PlannedFile, unit_hits: int) -> bool:
 
 
 def rows_digest(rows: pa.Table) -> str:
-    """The digest of some rows of the hits' table: of their values, whatever library, chunking or slicing gave them.
+    """Return the digest of some rows of the hits' table.
+
+    It covers values alone, whatever library, chunking or slicing gave them.
 
     Args:
-        rows: With the columns and types of `HIT_ROWS`, and `WINDOW_FIELDS` where clips differ in length.
+        rows: Rows with the columns and types of `HIT_ROWS`, and `WINDOW_FIELDS` where clips differ in length.
     """
     rows = rows.combine_chunks()
     parts: list[bytes] = []
@@ -157,8 +159,8 @@ class ShardNames:
     """The two names that a unit's shard may have: each the digest of all that determines its bytes.
 
     Attributes:
-        plain: Where every file was what its header says, and no hit was lost but beyond the end of its file.
-        judged: Where it had to be judged what of a file can be used. That may be judged otherwise one day.
+        plain: Name where every file was what its header says, and hits were lost only beyond the end of their file.
+        judged: Name where rules decided which part of a file can be used; other rules may decide otherwise one day.
     """
 
     plain: str
@@ -166,12 +168,12 @@ class ShardNames:
 
 
 def shard_names(spec: ClipSpec, contents: Iterable[tuple[str, str]], rows: pa.Table) -> ShardNames:
-    """What a unit's shard may be called.
+    """Return the two names that a unit's shard may have.
 
     Args:
-        spec: How clips are made; holds the format version and the taxonomy.
-        contents: (audio_path, content digest) of each file, in order.
-        rows: The hits in those files.
+        spec: Shape of the clips; holds the format version and the taxonomy.
+        contents: Pairs (audio_path, content digest) of each file, in order.
+        rows: Hits in those files.
     """
     inputs = {"clips": spec.to_json(), "files": list(contents), "rows": rows_digest(rows)}
     return ShardNames(digest_json(inputs), digest_json({**inputs, "judged": JUDGEMENT}))

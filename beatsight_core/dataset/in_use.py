@@ -1,4 +1,4 @@
-"""Who is at work on the shards: many may write and read them at once, and only one may throw some away, alone.
+"""Locks on the shards: many processes may write and read them at once, and only one may remove some, alone.
 
 An export that found a shard on disk counts on it until its index names it, and a shard it has just written is named by
 no index yet. Whoever removes what no index names must therefore know that no export is under way. The locks are the
@@ -31,11 +31,11 @@ def shards_in_use(settings: Settings) -> Iterator[None]:
 
 @contextlib.contextmanager
 def shards_at_rest(settings: Settings, *, to_remove: bool = True) -> Iterator[None]:
-    """Be alone with the shards while the block runs.
+    """Hold the shards alone while the block runs.
 
     Args:
-        settings: Say where shards lie.
-        to_remove: Whether something is to be removed; a mere look needs no lock where nobody may write.
+        settings: Settings that say where shards lie.
+        to_remove: True if something is to be removed; a mere look needs no lock where nobody may write.
 
     Raises:
         UsageError: An export or a feature build is under way.

@@ -1,4 +1,4 @@
-"""How many processes an export uses: one per core, fewer where memory is short."""
+"""The number of processes of an export: one per core, fewer where memory is short."""
 
 import os
 from pathlib import Path
@@ -14,10 +14,10 @@ _FILE_BYTES = 64 << 20
 
 
 def process_count(wanted: int) -> int:
-    """How many workers to use.
+    """Return how many workers to use.
 
     Args:
-        wanted: So many, whatever memory there is; 0 leaves it to this function.
+        wanted: Number to use whatever memory there is; 0 leaves the choice to this function.
     """
     if wanted:
         return wanted
@@ -26,7 +26,10 @@ def process_count(wanted: int) -> int:
 
 
 def available_memory() -> int:
-    """Bytes that new processes can have without pushing others out; a guess where the system does not say."""
+    """Return the bytes that new processes can have without pushing others out.
+
+    It is a guess where the system does not say.
+    """
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
         return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))

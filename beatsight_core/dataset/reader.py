@@ -6,7 +6,6 @@ Shards are ordinary Parquet; this file is for what the platform itself needs, fa
 from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 
 from beatsight_core.audio.decoding.decode import decode
 from beatsight_core.audio.decoding.resample import to_pcm16
-from beatsight_core.dataset.index import Index, dataset_digest, index_path, index_paths, read_index
-from beatsight_core.dataset.shards.schema import (
+from beatsight_core.dataset.index import Index, IndexCounts, dataset_digest, index_path, index_paths, read_index
+from beatsight_core.dataset.shards.shard_schema import (
     METADATA_COLUMNS,
     ROW_GROUP,
     SHARD_SCHEMA,
@@ -36,10 +35,10 @@ class Shard:
     """A shard of an opened dataset.
 
     Attributes:
-        path: Its file.
-        digest: Its name.
-        source_set: What it belongs to.
-        rows: Clips, at least one.
+        path: File of the shard.
+        digest: Name of the shard.
+        source_set: Source set that it belongs to.
+        rows: Number of clips, at least one.
     """
 
     path: Path
@@ -53,10 +52,10 @@ class Dataset:
     """An opened dataset.
 
     Attributes:
-        key: Of the manifest.
-        indexes: One per source set, by name.
-        shards: In the order of rows; `metadata()` has the same order.
-        spec: How its clips were made, but for the channel, which may differ between source sets.
+        key: Key of the manifest.
+        indexes: Indexes, one per source set, by name.
+        shards: Shards in the order of rows; `metadata()` has the same order.
+        spec: Shape of the clips, but for the channel, which may differ between source sets.
     """
 
     key: str
@@ -66,7 +65,7 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """What the opened source sets hold."""
+        """The digest of what the opened source sets hold."""
         return dataset_digest(self.indexes)
 
     @property
@@ -75,8 +74,8 @@ class Dataset:
         return tuple(index.source_set for index in self.indexes)
 
     @property
-    def counts(self) -> dict[str, dict[str, Any]]:
-        """Source set -> hits, clips, files, and clips per split."""
+    def counts(self) -> dict[str, IndexCounts]:
+        """Source set -> its counts."""
         return {index.source_set: index.counts for index in self.indexes}
 
     @property
@@ -85,11 +84,11 @@ class Dataset:
         return {index.source_set: index.rejected for index in self.indexes}
 
     def __len__(self) -> int:
-        """Clips."""
+        """Return the number of clips."""
         return sum(shard.rows for shard in self.shards)
 
     def metadata(self) -> pl.DataFrame:
-        """All columns save the audio, a row per clip in the order of the shards.
+        """Return all columns save the audio, a row per clip in the order of the shards.
 
         Raises:
             DatasetError: A shard is missing or broken.
@@ -110,9 +109,9 @@ def open_dataset(settings: Settings, key: str, source_sets: Sequence[str] | None
     """Open what was exported of a manifest.
 
     Args:
-        settings: Say where, and how clips are to have been made.
-        key: Of the manifest.
-        source_sets: Only these; by default all that were exported.
+        settings: Settings that say where the dataset lies, and how clips are to have been made.
+        key: Key of the manifest.
+        source_sets: Source sets to open; by default all that were exported.
 
     Raises:
         DatasetError: Nothing was exported, an index is damaged, or clips were made under other settings.
@@ -137,7 +136,7 @@ def open_dataset(settings: Settings, key: str, source_sets: Sequence[str] | None
 
 
 def shard_audio(shard: Shard) -> NDArray[np.int16]:
-    """The samples of a shard's clips.
+    """Return the samples of a shard's clips.
 
     Returns:
         (rows, frames) int16; read-only views where the file allows it.
@@ -152,11 +151,11 @@ def shard_audio(shard: Shard) -> NDArray[np.int16]:
 
 
 def shard_parts(shard: Shard, rows: int) -> Iterator[NDArray[np.int16]]:
-    """The samples of a shard's clips in parts, so that memory does not follow the size of a shard.
+    """Yield the samples of a shard's clips in parts, so that memory does not follow the size of a shard.
 
     Args:
-        shard: What is read.
-        rows: Clips of a part, rounded up to whole row groups.
+        shard: Shard to read.
+        rows: Number of clips in a part, rounded up to whole row groups.
 
     Yields:
         (n, frames) int16, in the order of the rows; read-only views where the file allows it.
@@ -217,7 +216,7 @@ def _require_current(index: Index, spec: ClipSpec) -> None:
         )
 
 
-def _broken(where: str | Path, error: object) -> DatasetError:
+def _broken(where: str | Path, error: Exception | str) -> DatasetError:
     return DatasetError(
         "A shard of the dataset is missing or broken",
         where=where,
@@ -226,6 +225,6 @@ def _broken(where: str | Path, error: object) -> DatasetError:
     )
 
 
-def _metadata_schema() -> dict[str, Any]:
+def _metadata_schema() -> pl.Schema:
     empty = pa.schema([SHARD_SCHEMA.field(name) for name in METADATA_COLUMNS]).empty_table()
-    return dict(pl.DataFrame(empty).schema)
+    return pl.DataFrame(empty).schema

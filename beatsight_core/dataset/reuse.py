@@ -12,7 +12,7 @@ from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.dataset.export_plan import Unit, shard_names
 from beatsight_core.dataset.index import ShardEntry, read_index
 from beatsight_core.dataset.shards.rows import HitRows
-from beatsight_core.dataset.shards.schema import ClipSpec, shard_name
+from beatsight_core.dataset.shards.shard_schema import ClipSpec, shard_name
 from beatsight_core.dataset.shards.write_shard import ShardOutcome, find_shard
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import sha256_file
@@ -27,13 +27,13 @@ def find_shards(
     specs: Mapping[str, ClipSpec],
     memories: Mapping[str, DigestMemory],
 ) -> dict[Unit, ShardOutcome]:
-    """The units whose shards are on disk, with what these hold.
+    """Return the units whose shards are on disk, with what these hold.
 
     Args:
-        settings: Say where shards are.
-        rows: The hits.
-        units: To be looked for.
-        specs: Source set -> how its clips are made.
+        settings: Settings that say where shards are.
+        rows: Hits of the catalog.
+        units: Units to look for.
+        specs: Source set -> shape of its clips.
         memories: Source set -> content digests of files that were read before.
 
     Returns:

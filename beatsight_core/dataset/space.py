@@ -1,4 +1,4 @@
-"""Room on the drive: how much an export needs at most, and whether it is there before a byte is written."""
+"""Room on the drive: what an export needs at most, and whether it is there before a byte is written."""
 
 import shutil
 from pathlib import Path
@@ -13,12 +13,12 @@ _SHARD_BYTES = 16_384
 
 
 def estimated_bytes(audio: int, clips: int, shards: int) -> int:
-    """What a number of clips with so many bytes of audio takes on disk at most."""
+    """Return what a number of clips with so many bytes of audio takes on disk at most."""
     return audio + clips * _ROW_BYTES + shards * _SHARD_BYTES
 
 
 def free_bytes(folder: Path) -> int:
-    """Free bytes of the drive that a folder lies on, or will lie on.
+    """Return the free bytes of the drive that a folder lies on, or will lie on.
 
     Raises:
         StorageError: The drive is gone.
@@ -30,13 +30,13 @@ def free_bytes(folder: Path) -> int:
 
 
 def require_space(folder: Path, audio: int, clips: int, shards: int) -> None:
-    """Refuse to begin what would not fit.
+    """Raise an error if an export would not fit.
 
     Args:
-        folder: Where it is to be written.
+        folder: Folder to write into.
         audio: Bytes of all clips.
-        clips: How many they are.
-        shards: In how many files.
+        clips: Number of clips.
+        shards: Number of files.
 
     Raises:
         StorageError: There is too little room.

@@ -4,58 +4,60 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 from urllib.parse import unquote
 
 import numpy as np
 import polars as pl
 
 from beatsight_core.audio.inventory import Inventory, survey_audio
-from beatsight_core.audio.roots import Status
+from beatsight_core.audio.inventory_figures import CopiedFiles, HiddenFile, LostFile, NotedFile
+from beatsight_core.audio.roots import RootStatus, Status
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import ShardEntry, index_paths, read_index
 from beatsight_core.dataset.shards.contexts import hit_windows
-from beatsight_core.dataset.shards.schema import WAV_HEADER_BYTES, ClipSpec, shard_name
+from beatsight_core.dataset.shards.shard_schema import WAV_HEADER_BYTES, ClipSpec, shard_name
 from beatsight_core.dataset.space import estimated_bytes, free_bytes
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import json_bytes, sha256_file
 from beatsight_core.manifest.catalog import REJECTED, broken_files
 from beatsight_core.manifest.identity import split_limit
 from beatsight_core.manifest.read_manifest import Catalog, build_catalog, resolve_manifest
-from beatsight_core.manifest.refused import refused_figures
+from beatsight_core.manifest.refused import FirstRefused, refused_figures
 from beatsight_core.names import file_name
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject, to_json
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyResult:
-    """What an export would hold and lack.
+    """The result of verifying: what an export would hold and lack.
 
     Attributes:
-        key: Of the manifest.
+        key: Key of the manifest.
         read: Lines of the manifest that hold something.
-        kept: Of these, events.
-        rejected: Of these, quarantined.
+        kept: Lines that became events.
+        rejected: Lines that were quarantined.
         rejects_by_reason: Reason -> lines.
-        first_refused: Reason -> line and message of the first line refused for it.
-        refused_path: Where all of them are kept; None as long as the manifest was not read into its catalog.
-        corrections: Source set -> how its onsets were moved, as settings say.
-        hits: Of the kept events.
-        clips: Hits that an export would write.
-        missing_audio: Events whose file is not to be had.
-        unreadable_audio: Events whose file cannot be read.
-        past_end: Events at or after the end of their file, or whose clip reaches into what is missing of it.
+        first_refused: Reason -> first line refused for it.
+        refused_path: File with all refused lines; None as long as the manifest was not read into its catalog.
+        corrections: Source set -> correction of its onsets, as settings say.
+        hits: Number of hits of the kept events.
+        clips: Number of clips that an export would write.
+        missing_audio: Number of events whose file cannot be had.
+        unreadable_audio: Number of events whose file cannot be read.
+        past_end: Number of events at or after the end of their file, or whose clip reaches into what is missing of it.
         seconds_by_source: Source set -> split -> seconds of clips.
-        estimated_bytes: What an export would take at most.
-        free_bytes: What there is.
-        lost_files: Files that cost events, the dearest first: source_set, audio_path, status, events, why.
+        estimated_bytes: Room that an export would take at most.
+        free_bytes: Room that there is.
+        lost_files: Files that cost events, the dearest first.
         short: Files of which a part is missing.
         hidden: Files that hide another of the same path and of other content in a later root.
-        noted_files: Files that can be used, and what there is to know of them: source_set, audio_path, events, why.
-        hidden_files: The files that hide another: source_set, audio_path, events, root, hidden_root, why.
-        duplicates: Files of the same content, as far as digests are known (`Inventory.to_json`).
-        roots: Every root, and whether it is mounted.
+        noted_files: Files that can be used, and of which there is something to know.
+        hidden_files: Files that hide another.
+        duplicates: Files of the same content, as far as digests are known.
+        roots: Roots, each with whether it is mounted.
     """
 
     key: str
@@ -63,7 +65,7 @@ class VerifyResult:
     kept: int
     rejected: int
     rejects_by_reason: Mapping[str, int]
-    first_refused: Mapping[str, Mapping[str, Any]]
+    first_refused: Mapping[str, FirstRefused]
     refused_path: str | None
     corrections: Mapping[str, Mapping[str, float]]
     hits: int
@@ -74,17 +76,17 @@ class VerifyResult:
     seconds_by_source: Mapping[str, Mapping[str, float]]
     estimated_bytes: int
     free_bytes: int
-    lost_files: tuple[Mapping[str, object], ...]
+    lost_files: tuple[LostFile, ...]
     short: int
     hidden: int
-    noted_files: tuple[Mapping[str, object], ...]
-    hidden_files: tuple[Mapping[str, object], ...]
-    duplicates: Mapping[str, object]
-    roots: tuple[Mapping[str, object], ...]
+    noted_files: tuple[NotedFile, ...]
+    hidden_files: tuple[HiddenFile, ...]
+    duplicates: CopiedFiles
+    roots: tuple[RootStatus, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {name: getattr(self, name) for name in self.__slots__}
+    def to_json(self) -> JsonObject:
+        """Return the result as `--json` prints it."""
+        return to_json(self)
 
 
 def verify_manifest(
@@ -95,17 +97,17 @@ def verify_manifest(
     deep: bool = False,
     progress: Progress | None = None,
 ) -> VerifyResult:
-    """Say what an export of a manifest would hold.
+    """Return what an export of a manifest would hold.
 
     Writes nothing into the data root; only what a deep look learned of each file is remembered there, as hours may have
     gone into it.
 
     Args:
-        settings: Where to look, and how clips would be made.
-        ref: The manifest: a path or a known key.
-        limit: Only its first lines.
-        deep: Decode every audio file whole, too, and take its digest.
-        progress: Hears of lines and files.
+        settings: Roots to look in, and shape of the clips.
+        ref: Manifest: a path or a known key.
+        limit: Number of lines at the start of the manifest to look at; all by default.
+        deep: True to decode every audio file whole, and take its digest.
+        progress: Receiver of the number of lines read and files looked at.
 
     Raises:
         ManifestError: The manifest cannot be used.
@@ -117,36 +119,42 @@ def verify_manifest(
         inventory = survey_audio(settings, catalog, deep=deep, remember=deep, progress=progress)
         counted = _clips(catalog, inventory, spec)
         refused = refused_figures(catalog.summary.to_json(), catalog.rejected_path)
+        audio = inventory.figures()
     seconds: dict[str, dict[str, float]] = {name: {} for name in inventory.files["source_set"].unique().sort()}
     for source_set, split, _, frames in counted.iter_rows():
         seconds[source_set][split] = round(frames / spec.window.rate_hz, 3)
     clips, frames = int(counted["clips"].sum()), int(counted["frames"].sum())
-    summary, totals = catalog.summary.to_json(), inventory.to_json()
+    summary = catalog.summary
     return VerifyResult(
-        **{name: summary[name] for name in ("key", "read", "kept", "rejected", "rejects_by_reason", "hits")},
-        first_refused=refused["first"],
-        refused_path=_kept_refusals(settings, summary),
-        corrections=dict(catalog.summary.corrections),
+        key=summary.key,
+        read=summary.read,
+        kept=summary.kept,
+        rejected=summary.rejected,
+        rejects_by_reason=summary.rejects_by_reason,
+        hits=summary.hits,
+        first_refused=refused.first,
+        refused_path=_kept_refusals(settings, summary.key),
+        corrections=dict(summary.corrections),
         clips=clips,
-        missing_audio=totals["missing_events"],
-        unreadable_audio=totals["unreadable_events"],
-        past_end=totals["events_past_end"],
+        missing_audio=audio.missing_events,
+        unreadable_audio=audio.unreadable_events,
+        past_end=audio.events_past_end,
         seconds_by_source=seconds,
-        estimated_bytes=estimated_bytes(2 * frames + WAV_HEADER_BYTES * clips, clips, totals["ok"]),
+        estimated_bytes=estimated_bytes(2 * frames + WAV_HEADER_BYTES * clips, clips, audio.ok),
         free_bytes=free_bytes(settings.shards_dir),
-        lost_files=tuple(totals["lost_files"]),
-        short=totals["short"],
-        hidden=totals["hidden"],
-        noted_files=tuple(totals["noted_files"]),
-        hidden_files=tuple(totals["hidden_files"]),
-        duplicates=totals["duplicates"],
-        roots=tuple(totals["roots"]),
+        lost_files=audio.lost_files,
+        short=audio.short,
+        hidden=audio.hidden,
+        noted_files=audio.noted_files,
+        hidden_files=audio.hidden_files,
+        duplicates=audio.duplicates,
+        roots=audio.roots,
     )
 
 
-def _kept_refusals(settings: Settings, summary: Mapping[str, Any]) -> str | None:
+def _kept_refusals(settings: Settings, key: str) -> str | None:
     """The list of refused lines in the catalog of the data root, if there is one of this manifest."""
-    path = settings.catalog_folder(summary["key"]) / REJECTED
+    path = settings.catalog_folder(key) / REJECTED
     return str(path) if path.is_file() else None
 
 
@@ -172,14 +180,14 @@ def _clips(catalog: Catalog, inventory: Inventory, spec: ClipSpec) -> pl.DataFra
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Whether a dataset, and the catalog it was made from, are whole.
+    """The result of a check whether a dataset, and the catalog it was made from, are whole.
 
     Attributes:
-        key: Of the manifest.
-        checked: Shards looked at.
+        key: Key of the manifest.
+        checked: Number of shards looked at.
         broken: Paths of shards, indexes and the catalog's files whose bytes are not those recorded.
         missing: Paths of shards that are gone.
-        healed: Shards that were made again.
+        healed: Number of files that were made again.
     """
 
     key: str
@@ -188,24 +196,26 @@ class CheckResult:
     missing: tuple[str, ...]
     healed: int = 0
 
+    DERIVED: ClassVar[tuple[str, ...]] = ("passed",)
+
     @property
     def passed(self) -> bool:
         """Whether all was whole, or is again."""
         return len(self.broken) + len(self.missing) == self.healed
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {name: getattr(self, name) for name in self.__slots__} | {"passed": self.passed}
+    def to_json(self) -> JsonObject:
+        """Return the result, with its verdict, as `--json` prints it."""
+        return to_json(self)
 
 
 def check_dataset(settings: Settings, key: str, heal: bool = False, *, progress: Progress | None = None) -> CheckResult:
     """Read every byte of a dataset and its catalog again and compare it with what was recorded.
 
     Args:
-        settings: Say where it is.
-        key: Of the manifest.
-        heal: Delete what is broken and export again: only that is made anew.
-        progress: Hears of each shard.
+        settings: Settings that say where the dataset is.
+        key: Key of the manifest.
+        heal: True to delete what is broken and export again: only that is made anew.
+        progress: Receiver of the number of shards checked.
 
     Raises:
         DatasetError: Nothing was exported.
@@ -245,10 +255,10 @@ def _source_sets(indexes: list[Path]) -> list[str] | None:
         try:
             names.append(read_index(path).source_set)
         except DatasetError:
-            told = unquote(path.stem)
-            if file_name(told) != path.stem:
+            name = unquote(path.stem)
+            if file_name(name) != path.stem:
                 return None
-            names.append(told)
+            names.append(name)
     return names
 
 

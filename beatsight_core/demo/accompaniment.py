@@ -28,13 +28,13 @@ class _Bar:
 def accompany(
     sections: tuple[Section, ...], n: int, rate_hz: int, rng: np.random.Generator, lead_in_s: float
 ) -> Signal:
-    """Bass, pad and comp for the bars of a session.
+    """Play bass, pad and comp for the bars of a session.
 
     Args:
-        sections: What the drums play.
-        n: Samples of the session.
-        rate_hz: Its rate.
-        rng: Draws key, progression and voicings.
+        sections: Sections that the drums play.
+        n: Length of the session in samples.
+        rate_hz: Sample rate of the session.
+        rng: Source of key, progression and voicings.
         lead_in_s: Time of the first beat.
 
     Returns:

@@ -1,4 +1,4 @@
-"""What sessions are made of: decks of styles, kits, drummers, rooms, and ids that fall into the wanted split."""
+"""The cast of the sessions: decks of styles, kits, drummers, rooms, and ids that fall into the wanted split."""
 
 import itertools
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ _DRUMMER_COUNT = 6
 
 
 class Deck:
-    """Styles, cymbals and fills, shuffled and dealt out in rounds: chance in the order, none in how often."""
+    """A deck of styles, cymbals and fills, shuffled and dealt out in rounds: chance in the order, none in how often."""
 
     def __init__(self, rng: np.random.Generator, grooves: tuple[Groove, ...]):
         self._grooves = _rounds(rng, len(grooves))
@@ -29,15 +29,15 @@ class Deck:
         self._styles = grooves
 
     def groove(self) -> Groove:
-        """The next style."""
+        """Return the next style."""
         return self._styles[next(self._grooves)]
 
     def cymbal(self) -> str:
-        """The next cymbal for a first beat."""
+        """Return the next cymbal for a first beat."""
         return _DOWNBEAT_CYMBALS[next(self._cymbals)]
 
     def fill(self) -> int:
-        """The index of the next fill."""
+        """Return the index of the next fill."""
         return next(self._fills)
 
 
@@ -47,7 +47,7 @@ def _rounds(rng: np.random.Generator, count: int) -> Iterator[int]:
 
 
 def session_id_in(source: SourceFormat, number: int, split: str) -> str:
-    """A session's id with the first take that the platform's own rule puts into the wanted split.
+    """Return a session's id with the first take that the platform's own rule puts into the wanted split.
 
     So few sessions would otherwise leave to luck whether validation holds every component.
     """
@@ -56,7 +56,7 @@ def session_id_in(source: SourceFormat, number: int, split: str) -> str:
 
 
 def draw_kits(seed: tuple[int, ...], place: int, source: SourceFormat) -> tuple[Kit, ...]:
-    """The kits of a source set, each drawn from its own seed."""
+    """Draw the kits of a source set, each from its own seed."""
     name = source.name.removeprefix("demo_")
     return tuple(
         Kit(f"kit_{name}_{index + 1}", (*seed, index), _AUXILIARIES[(place + index) % 2], source.rate_hz)
@@ -65,7 +65,7 @@ def draw_kits(seed: tuple[int, ...], place: int, source: SourceFormat) -> tuple[
 
 
 def draw_drummers(rng: np.random.Generator) -> tuple[Drummer, ...]:
-    """The players."""
+    """Draw the players."""
     return tuple(
         Drummer(
             drummer_id=f"demo_drummer_{index + 1}",
@@ -80,7 +80,7 @@ def draw_drummers(rng: np.random.Generator) -> tuple[Drummer, ...]:
 
 
 def draw_rooms(seed: tuple[int, ...]) -> tuple[Room, ...]:
-    """The rooms, from the smallest to the largest."""
+    """Draw the rooms, from the smallest to the largest."""
     rng = np.random.default_rng(seed)
     names = ("booth", "studio", "live_room", "hall")
     t60_s, wet_db, first_s = (0.18, 0.32, 0.5, 0.75), (-17.0, -14.0, -13.0, -14.0), (0.002, 0.004, 0.008, 0.014)

@@ -1,33 +1,33 @@
-"""What is wrong with the demo on purpose, so that it shows what the platform does about it."""
+"""Faults put into the demo on purpose, so that it shows what the platform does about them."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import soundfile
 
 from beatsight_core.demo.manifest_lines import event_id
 from beatsight_core.files import write_bytes
+from beatsight_core.typed_json import JsonObject, JsonValue
 
 UNKNOWN_LABEL = "gong"
 _KEPT_SHARE = 0.5
 _FLAC_BLOCK = 4096
 
 
-def bad_lines(event: dict[str, Any]) -> list[tuple[str, bytes]]:
-    """Lines that are no valid events, each made from a valid one: the reason it must be refused for, and the line."""
+def bad_lines(event: JsonObject) -> list[tuple[str, bytes]]:
+    """Return lines that are no valid events, each made from a valid one, with the reason to refuse them for."""
     return [(reason, _spoilt(event, number, spoil)) for number, (reason, spoil) in enumerate(_SPOILERS)]
 
 
-def past_end(event: dict[str, Any], seconds: float) -> dict[str, Any]:
-    """A valid event half a second after the end of its file."""
-    return {**event, "event_id": event_id(event["session_id"], "past_end"), "onset_time": round(seconds + 0.5, 6)}
+def past_end(event: JsonObject, seconds: float) -> JsonObject:
+    """Return a valid event half a second after the end of its file."""
+    return {**event, "event_id": event_id(str(event["session_id"]), "past_end"), "onset_time": round(seconds + 0.5, 6)}
 
 
-def duplicate(event: dict[str, Any]) -> dict[str, Any]:
-    """The same stroke noted down once more under another id."""
-    return {**event, "event_id": event_id(event["session_id"], "duplicate")}
+def duplicate(event: JsonObject) -> JsonObject:
+    """Return the same stroke noted down once more under another id."""
+    return {**event, "event_id": event_id(str(event["session_id"]), "duplicate")}
 
 
 def truncate(path: Path) -> int:
@@ -48,25 +48,25 @@ def truncate(path: Path) -> int:
     return readable
 
 
-def _spoilt(event: dict[str, Any], number: int, spoil: Callable[[dict[str, Any]], bytes]) -> bytes:
-    own_id = event_id(event["session_id"], f"bad_line_{number}")
+def _spoilt(event: JsonObject, number: int, spoil: Callable[[JsonObject], bytes]) -> bytes:
+    own_id = event_id(str(event["session_id"]), f"bad_line_{number}")
     return spoil({**event, "event_id": own_id, "repeated_event_id": event["event_id"]}) + b"\n"
 
 
-def _with(**changes: Any) -> Callable[[dict[str, Any]], bytes]:
+def _with(**changes: JsonValue) -> Callable[[JsonObject], bytes]:
     return lambda event: _dump({**event, **changes})
 
 
-def _without(field: str) -> Callable[[dict[str, Any]], bytes]:
+def _without(field: str) -> Callable[[JsonObject], bytes]:
     return lambda event: _dump({name: value for name, value in event.items() if name != field})
 
 
-def _dump(event: dict[str, Any]) -> bytes:
+def _dump(event: JsonObject) -> bytes:
     # json, unlike stricter writers, lets NaN through: this is how such lines come about.
     return json.dumps({name: value for name, value in event.items() if name != "repeated_event_id"}).encode()
 
 
-_SPOILERS: tuple[tuple[str, Callable[[dict[str, Any]], bytes]], ...] = (
+_SPOILERS: tuple[tuple[str, Callable[[JsonObject], bytes]], ...] = (
     ("bad_json", lambda event: _dump(event)[:90]),
     ("not_an_object", lambda event: json.dumps([event["event_id"], event["onset_time"]]).encode()),
     ("missing_field", _without("onset_time")),

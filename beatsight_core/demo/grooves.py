@@ -1,4 +1,4 @@
-"""What is played: grooves and fills in several styles, as data.
+"""Grooves and fills in several styles, as data.
 
 One string per component and bar, one character per step: `X` accent, `x` stroke, `o` light stroke, `g` ghost note,
 `f` flam, `b` bark (an open hat that the foot shuts at once), `.` nothing. Each bar asks for two hands and two feet at
@@ -26,7 +26,7 @@ class Groove:
         name: Style.
         meter: Time signature.
         steps_per_beat: Characters per beat of the meter's lower number.
-        bars: Played in turn.
+        bars: Bars, played in turn.
         swing: Delay of every second step as a share of a step.
     """
 

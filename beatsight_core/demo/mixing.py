@@ -1,4 +1,4 @@
-"""From strokes to a recording: each at its time and its place in the stereo picture, the room, the band, the master."""
+"""From strokes to a recording: each at its time and position in the stereo field, the room, the band, the master."""
 
 from collections.abc import Sequence
 
@@ -21,12 +21,12 @@ _HAT_CHOKE_S, _HAND_CHOKE_S = 0.006, 0.03
 
 
 def place(stroke: Stroke, rate_hz: int) -> int:
-    """The sample that a stroke begins at."""
+    """Return the sample that a stroke begins at."""
     return seconds_to_samples(stroke.time_s, rate_hz)
 
 
 def session_samples(plan: SessionPlan, strokes: Sequence[Stroke]) -> int:
-    """Length of a session in samples."""
+    """Return the length of a session in samples."""
     return place(strokes[-1], plan.source.rate_hz) + int(plan.tail_s * plan.source.rate_hz)
 
 
@@ -35,8 +35,8 @@ def mix(plan: SessionPlan, strokes: Sequence[Stroke], kit: Kit) -> Signal:
 
     Args:
         plan: The session.
-        strokes: What was played, in order of time.
-        kit: The plan's kit; passed so that sessions of one process share its sounds.
+        strokes: Strokes of the session, in order of time.
+        kit: Kit of the plan; passed so that sessions of one process share its sounds.
 
     Returns:
         Samples (channels, n) within -1..1.

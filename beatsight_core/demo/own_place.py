@@ -1,4 +1,4 @@
-"""What the platform plays lies in a place of its own: no link leads it elsewhere, no file of a user gives way to it."""
+"""A folder of its own for what the platform plays: no link leads elsewhere, no file of a user is replaced."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from beatsight_core.files import storage_errors
 
 
 def require_no_link(data_root: Path, folder: Path) -> None:
-    """Refuse a place below the data root to which a link leads.
+    """Refuse a folder inside the data root that a link leads to.
 
     Args:
-        data_root: May itself be, or lie behind, a link.
-        folder: Where something is to be written; need not be there.
+        data_root: Folder of the data root; may itself be, or lie behind, a link.
+        folder: Folder to write into; need not be there.
 
     Raises:
         UsageError: The folder, or one between it and the data root, is a link.

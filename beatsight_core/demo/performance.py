@@ -1,4 +1,4 @@
-"""How it is played: the strokes of a session with a drummer's timing and touch, fills, flams, barks and chokes.
+"""The strokes of a session with a drummer's timing and touch: fills, flams, barks and chokes.
 
 Times are seconds from the start of the file. Strokes meant together lie a few milliseconds apart, as hands and feet do.
 """
@@ -28,13 +28,13 @@ _CHOKES_HATS = frozenset({"hihat_closed", "hihat_pedal", "hihat_foot_splash"})
 
 @dataclass(frozen=True, slots=True)
 class Drummer:
-    """A player's habits.
+    """The habits of a player.
 
     Attributes:
-        drummer_id: As events call the player.
+        drummer_id: Id of the player in events.
         looseness_s: Standard deviation of a step's timing.
-        foot_lead_s: How much earlier the feet are than the hands.
-        lag_s: How far behind the beat the player sits.
+        foot_lead_s: Time by which the feet are earlier than the hands.
+        lag_s: Time by which the player sits behind the beat.
         touch: Factor on velocities.
         wildness: Standard deviation of velocities.
     """
@@ -52,12 +52,12 @@ class Section:
     """Some bars of one groove.
 
     Attributes:
-        groove: What is repeated.
-        bars: How often.
+        groove: Groove that is repeated.
+        bars: Number of bars.
         tempo_bpm: Quarter notes per minute.
-        cymbal: Struck with the first kick, if any.
+        cymbal: Cymbal played with the first kick, if any.
         fill: Index into `FILLS` for the last two beats, if any.
-        techniques: Said of all its events.
+        techniques: Techniques of all its events.
     """
 
     groove: Groove
@@ -75,12 +75,12 @@ class Stroke:
     Attributes:
         time_s: Moment of contact.
         component: Canonical label.
-        velocity: 0..1.
-        variant: Which of several bodies of that component: openness step, second china, second floor tom.
-        openness: Of hats, 0 shut to 1 wide open.
-        choke_s: When its ringing is stopped, if it is.
-        by_hand: The choke is a hand on a cymbal, slower than a hat that shuts.
-        techniques: Said of the event.
+        velocity: Strength of the stroke, 0..1.
+        variant: Index of the body, of several of that component: openness step, second china, second floor tom.
+        openness: Openness of hats, 0 shut to 1 wide open.
+        choke_s: Time at which its ringing is stopped, if it is.
+        by_hand: True if the choke is a hand on a cymbal, slower than a hat that shuts.
+        techniques: Techniques of the event.
         bar: Bar within the session, from 0.
         beat: Beat within the bar, from 0, with a fraction.
         tempo_bpm: Quarter notes per minute.
@@ -104,7 +104,7 @@ class Stroke:
 
 
 class _Step(NamedTuple):
-    """Everything struck on one step: (component, symbol) pairs."""
+    """Everything played on one step: (component, symbol) pairs."""
 
     place: int
     notes: tuple[tuple[str, str], ...]
@@ -116,9 +116,9 @@ def perform(
     """Play sections one after the other and end on a crash.
 
     Args:
-        sections: What is played.
-        drummer: Who plays it.
-        rng: Everything that is not written down.
+        sections: Sections to play.
+        drummer: Drummer who plays them.
+        rng: Source of everything that is not written down.
         lead_in_s: Silence before the first beat.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Who plays what, where, on which kit, into which file: the sessions of a corpus, drawn before any sound is made."""
+"""The sessions of a corpus, drawn before any sound is made: player, sections, kit, room and file of each."""
 
 from dataclasses import dataclass
 
@@ -21,17 +21,17 @@ _KITS, _DRUMMERS, _ROOMS, _DECKS, _SESSIONS = range(5)
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How large a corpus is.
+    """The size of a corpus.
 
     Attributes:
-        sessions: Of each source set, in the order of `SOURCES`.
-        sections: Per session.
-        faulty_sections: Per session whose file is missing or cut.
+        sessions: Number of sessions of each source set, in the order of `SOURCES`.
+        sections: Number of sections per session.
+        faulty_sections: Number of sections per session whose file is missing or cut.
         grooves: Styles that are dealt out.
         val: Numbers of the sessions that are to validate.
         calibration: Numbers of the sessions that are to tune thresholds.
         fill_chance: Share of sections that end in a fill.
-        deal_by_split: Deal the styles out anew for each split, so that each holds all of them equally often.
+        deal_by_split: True to deal the styles out anew for each split, so that each holds all of them equally often.
     """
 
     sessions: tuple[int, ...]
@@ -44,7 +44,7 @@ class Size:
     deal_by_split: bool
 
     def split(self, number: int) -> str:
-        """The split that a session is to fall into."""
+        """Return the split that a session is to fall into."""
         return "val" if number in self.val else "calibration" if number in self.calibration else "train"
 
 
@@ -58,22 +58,22 @@ SIZES = {
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """Everything about a session but its sound.
+    """The plan of a session: everything but its sound.
 
     Attributes:
-        session_id: As events call it.
-        number: Over the whole corpus, from 0.
-        split: Where the platform's rule puts it.
-        seed: Of its playing and mixing.
-        source: Its source set.
+        session_id: Id of the session in events.
+        number: Number within the whole corpus, from 0.
+        split: Split that the platform's rule puts it into.
+        seed: Seed of its playing and mixing.
+        source: Source set, and how its files are written.
         root: Folder under the data root that holds the file.
-        audio_path: The file, relative to that folder.
-        kit: What is played.
-        drummer: Who plays.
-        room: Where.
-        sections: What.
+        audio_path: Path of the file, relative to that folder.
+        kit: Kit that is played.
+        drummer: Drummer who plays.
+        room: Room that is played in.
+        sections: Sections that are played.
         lead_in_s: Time of the first beat.
-        tail_s: From the last stroke to the end of the file.
+        tail_s: Time from the last stroke to the end of the file.
         band_db: Level of the accompaniment relative to the drums; None for none.
     """
 
@@ -98,9 +98,9 @@ class Plan:
     """The sessions of a corpus.
 
     Attributes:
-        sound: Those that are as they should be.
-        missing: One whose file is not to be written.
-        truncated: One whose file is to be cut.
+        sound: Sessions without a fault.
+        missing: Session whose file is not to be written.
+        truncated: Session whose file is to be cut.
     """
 
     sound: tuple[SessionPlan, ...]

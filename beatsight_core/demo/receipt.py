@@ -1,19 +1,19 @@
 """A note of what was made, so that making the same corpus again costs nothing and notices what was touched since."""
 
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from beatsight_core.files import digest_bytes, sha256_file, write_json
+from beatsight_core.typed_json import JsonObject
 
 RECEIPT = "raw/demo_corpus.json"
 
 
 def write_receipt(
-    root: Path, made_from: dict[str, Any], manifest: Path, audio: list[Path], summary: Any, name: str = RECEIPT
+    root: Path, made_from: JsonObject, manifest: Path, audio: list[Path], summary: JsonObject, name: str = RECEIPT
 ) -> None:
-    """Note the inputs, the manifest's digest, every file's size, and a summary, in a file of that name under `root`."""
+    """Write a note of the inputs, the manifest's digest, every file's size, and a summary."""
     note = {
         "made_from": {**made_from, "program": program_digest()},
         "manifest_sha256": sha256_file(manifest),
@@ -23,8 +23,8 @@ def write_receipt(
     write_json(root / name, note)
 
 
-def read_receipt(root: Path, made_from: dict[str, Any], manifest: Path, name: str = RECEIPT) -> Any:
-    """The summary of what is there, or None if it is not what would be made now."""
+def read_receipt(root: Path, made_from: JsonObject, manifest: Path, name: str = RECEIPT) -> JsonObject | None:
+    """Return the summary of what is there, or None if it is not what would be made now."""
     try:
         note = orjson.loads((root / name).read_bytes())
         wanted = {**made_from, "program": program_digest()}
@@ -32,7 +32,8 @@ def read_receipt(root: Path, made_from: dict[str, Any], manifest: Path, name: st
         there = untouched and note["sizes"] == _sizes(root, [root / path for path in note["sizes"]])
     except (OSError, orjson.JSONDecodeError, KeyError, TypeError):
         return None
-    return note["summary"] if there else None
+    summary: JsonObject = note["summary"]
+    return summary if there else None
 
 
 def program_digest() -> str:

@@ -17,15 +17,15 @@ from beatsight_core.synthesis.synth import Signal
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class PlayedSession:
     """A session that was played, and what its sound measures.
 
     Attributes:
         plan: The session.
-        strokes: In order of time.
+        strokes: Strokes in order of time.
         samples: Length in samples per channel.
         lufs: Integrated loudness, if it was recorded.
-        peak_dbfs: Largest sample, if it was recorded.
+        peak_dbfs: Level of the largest sample, if it was recorded.
     """
 
     plan: SessionPlan
@@ -36,21 +36,21 @@ class Recording:
 
     @property
     def seconds(self) -> float:
-        """Length."""
+        """Length in seconds."""
         return self.samples / self.plan.source.rate_hz
 
     def path(self, data_root: Path) -> Path:
-        """Where the file lies, or would lie."""
+        """Return where the file lies, or would lie."""
         return data_root / self.plan.root / self.plan.audio_path
 
 
-def play(plan: SessionPlan) -> Recording:
+def play(plan: SessionPlan) -> PlayedSession:
     """Play a session without recording it."""
     strokes = perform(plan.sections, plan.drummer, np.random.default_rng([*plan.seed, 0]), plan.lead_in_s)
-    return Recording(plan, strokes, session_samples(plan, strokes))
+    return PlayedSession(plan, strokes, session_samples(plan, strokes))
 
 
-def record(data_root: Path, plans: Sequence[SessionPlan]) -> list[Recording]:
+def record(data_root: Path, plans: Sequence[SessionPlan]) -> list[PlayedSession]:
     """Play, mix and write sessions that share a kit.
 
     Args:
@@ -67,7 +67,7 @@ def record(data_root: Path, plans: Sequence[SessionPlan]) -> list[Recording]:
         sound = mix(plan, played.strokes, kit)
         _write(played.path(data_root), sound, plan.source)
         lufs, peak = integrated_loudness(sound, plan.source.rate_hz), peak_dbfs(sound)
-        recordings.append(Recording(plan, played.strokes, played.samples, lufs, peak))
+        recordings.append(PlayedSession(plan, played.strokes, played.samples, lufs, peak))
     return recordings
 
 

@@ -8,13 +8,13 @@ class SourceFormat:
     """A source set of the demo and how its files are written.
 
     Attributes:
-        name: As events call it.
+        name: Name of the source set in events.
         roots: Folders under the data root, in lookup order.
-        extension: Of its files.
-        container: As libsndfile calls it.
-        subtype: As libsndfile calls it.
+        extension: Extension of its files.
+        container: Name of the container in libsndfile.
+        subtype: Name of the sample format in libsndfile.
         rate_hz: Samples per second.
-        channels: 1 or 2.
+        channels: Number of channels, 1 or 2.
     """
 
     name: str

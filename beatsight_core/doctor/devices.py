@@ -9,7 +9,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from beatsight_core.compute.cuda_support import (
     TorchView,
@@ -23,17 +23,18 @@ from beatsight_core.compute.cuda_support import (
 from beatsight_core.compute.devices import Device, discover_devices, driver_versions
 from beatsight_core.compute.gpus import UUID_PREFIXES
 from beatsight_core.doctor.findings import Finding
+from beatsight_core.typed_json import JsonObject, JsonValue
 
 Answer = TypeVar("Answer")
 
 _UNKNOWN: dict[str, str | None] = {"driver": None, "cuda": None, "source": None}
 
 
-def examine_devices(findings: list[Finding]) -> dict[str, Any]:
+def examine_devices(findings: list[Finding]) -> JsonObject:
     """Look at GPUs, driver, torch and processors.
 
     Args:
-        findings: Receives what is wrong.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `devices`.
@@ -45,7 +46,7 @@ def examine_devices(findings: list[Finding]) -> dict[str, Any]:
     torch_versions, capabilities = _examine_torch(present, driver, findings)
     if present:
         _examine_compiler(findings)
-    gpus = [
+    gpus: list[JsonValue] = [
         {
             "index": device.index,
             "name": device.name,
@@ -61,7 +62,7 @@ def examine_devices(findings: list[Finding]) -> dict[str, Any]:
 def _examine_torch(
     devices: Sequence[Device], driver: Mapping[str, str | None], findings: list[Finding]
 ) -> tuple[dict[str, str | None], dict[str, str]]:
-    """The CUDA and cuDNN that torch brings along, None for a build without; the compute capability of each UUID.
+    """Return the CUDA and cuDNN that torch brings along, None for a build without; the compute capability of each UUID.
 
     Both are empty without torch.
     """
@@ -81,7 +82,7 @@ def _examine_torch(
 
 
 def _look_at_torch(findings: list[Finding]) -> TorchView | None:
-    """What torch is and sees; None if it is not installed, which is told among the packages, or fails."""
+    """Return what torch is and sees; None if it is not installed, which is told among the packages, or fails."""
     try:
         return look_at_torch()
     except ModuleNotFoundError as error:
@@ -95,7 +96,7 @@ def _look_at_torch(findings: list[Finding]) -> TorchView | None:
 
 
 def _capabilities(findings: list[Finding]) -> dict[str, str]:
-    """The compute capability of each GPU that torch sees, by UUID; what torch warns of meanwhile is a finding."""
+    """Return the compute capability of each GPU that torch sees, by UUID; its warnings are findings."""
     nothing: dict[str, str] = {}
     with kept_warnings() as said:
         found = _asked("Torch cannot describe the GPUs", _ask_capabilities, nothing, findings)
@@ -125,7 +126,7 @@ def _examine_compiler(findings: list[Finding]) -> None:
 
 
 def _asked(what: str, question: Callable[[], Answer], default: Answer, findings: list[Finding]) -> Answer:
-    """The answer to a question, or the default and a finding if it is answered by an error of any kind."""
+    """Return the answer to a question, or the default and a finding if it is answered by an error of any kind."""
     try:
         return question()
     except Exception as error:  # noqa: BLE001 - a broken driver fails in many ways

@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.errors import BeatSightError
@@ -11,16 +10,17 @@ from beatsight_core.promotion.external.external_files import CHANGED, REFUSED, p
 from beatsight_core.promotion.external.status_pages import check_pages
 from beatsight_core.runs.roles import POINTER
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject
 
 _APPLY = "See the lines with `beatsight models`; `beatsight models --apply` writes them"
 
 
-def examine_external_files(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+def examine_external_files(settings: Settings, findings: list[Finding]) -> JsonObject:
     """Look whether configurations and pages of `[release]` say what they should of the champion.
 
     Args:
-        settings: Name the files.
-        findings: Receives what is wrong.
+        settings: Settings that name the files.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `external files`: the file and value of each place -> its state.
@@ -31,7 +31,7 @@ def examine_external_files(settings: Settings, findings: list[Finding]) -> dict[
         kept = "or leave it: it stays until the champion changes"
         do = {REFUSED: "Mend it, or promotions stop there", CHANGED: f"{_APPLY}, {kept}"}.get(each.state, _APPLY)
         findings.append(Finding(level, str(each).rstrip("."), do))
-    shown = {f"{each.file}, {each.key}": each.state for each in places}
+    shown: JsonObject = {f"{each.file}, {each.key}": each.state for each in places}
     first = not (settings.models_dir / POINTER).is_file()
     for target in settings.release.configs:
         shown.setdefault(f"{target.file}, {target.key}", "no champion yet" if first else "in line")
@@ -42,7 +42,7 @@ def examine_external_files(settings: Settings, findings: list[Finding]) -> dict[
 
 def _examine_before_the_first(settings: Settings, findings: list[Finding]) -> None:
     """Look for what would stop the first promotion, of which no place can tell yet."""
-    checks: list[Callable[[], object]] = [
+    checks: list[Callable[[], str | None]] = [
         functools.partial(present_value, settings, target) for target in settings.release.configs
     ]
     checks.append(functools.partial(check_pages, settings))

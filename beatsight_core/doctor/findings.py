@@ -1,7 +1,9 @@
 """What the doctor found: sections to show, and what is wrong."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from beatsight_core.typed_json import JsonObject, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,9 +11,9 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        level: "error" if something needed is missing, "warning" if work can go on.
-        what: What is wrong, where.
-        do: How to mend it.
+        level: Level: "error" if something needed is missing, "warning" if work can go on.
+        what: Trouble and its place.
+        do: Remedy.
     """
 
     level: str
@@ -25,10 +27,10 @@ class Diagnosis:
 
     Attributes:
         sections: Title -> name -> value, ready to show.
-        findings: What is wrong and how to mend it.
+        findings: Troubles and their remedies.
     """
 
-    sections: dict[str, dict[str, Any]]
+    sections: Mapping[str, JsonObject]
     findings: tuple[Finding, ...]
 
     @property
@@ -36,7 +38,6 @@ class Diagnosis:
         """Whether nothing needed is missing."""
         return not any(finding.level == "error" for finding in self.findings)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return sections and findings as JSON-safe values."""
-        findings = [{"level": item.level, "what": item.what, "do": item.do} for item in self.findings]
-        return {"healthy": self.healthy, "findings": findings, **self.sections}
+        return {"healthy": self.healthy, "findings": [*map(to_json, self.findings)], **self.sections}

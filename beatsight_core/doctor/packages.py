@@ -6,10 +6,10 @@ import os
 import platform
 import urllib.parse
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject
 
 _SERVER = "https://api.wandb.ai"
 
@@ -20,12 +20,12 @@ _PACKAGES = {
 }
 
 
-def examine_tracking(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+def examine_tracking(settings: Settings, findings: list[Finding]) -> JsonObject:
     """Look whether tracking that is online has somebody logged in.
 
     Args:
-        settings: The layout to look at.
-        findings: Receives what is wrong.
+        settings: Layout to look at.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `tracking`.
@@ -41,7 +41,7 @@ def examine_tracking(settings: Settings, findings: list[Finding]) -> dict[str, A
 
 
 def _logged_in() -> bool:
-    """Whether W&B finds a key: in a variable, or for its server in the file that `wandb login` writes."""
+    """Return whether W&B finds a key: in a variable, or for its server in the file that `wandb login` writes."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     server = urllib.parse.urlsplit(os.environ.get("WANDB_BASE_URL") or _SERVER).hostname or ""
@@ -57,16 +57,16 @@ def _knows(file: Path, server: str) -> bool:
         return False
 
 
-def examine_packages(findings: list[Finding]) -> dict[str, Any]:
+def examine_packages(findings: list[Finding]) -> JsonObject:
     """Look which packages are installed.
 
     Args:
-        findings: Receives what is wrong.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `packages`.
     """
-    shown: dict[str, Any] = {"python": platform.python_version(), "platform": platform.platform()}
+    shown: JsonObject = {"python": platform.python_version(), "platform": platform.platform()}
     for purpose, names in _PACKAGES.items():
         for name in names:
             try:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.audio.roots import mounted_roots
 from beatsight_core.dataset.index import index_paths
@@ -17,6 +16,7 @@ from beatsight_core.manifest.read_manifest import manifest_key, resolve_manifest
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_core.settings.paths import pattern_problem
+from beatsight_core.typed_json import JsonObject
 from beatsight_core.units import milliseconds_to_samples
 
 _BYTES_PER_EVENT = 440
@@ -27,12 +27,12 @@ _RUN_BYTES = 200 * 2**20
 """A run with its checkpoints, a report, a model version."""
 
 
-def examine_layout(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+def examine_layout(settings: Settings, findings: list[Finding]) -> JsonObject:
     """Look whether the folders of the layout can be written to.
 
     Args:
-        settings: The layout to look at.
-        findings: Receives what is wrong.
+        settings: Layout to look at.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `layout`.
@@ -80,18 +80,18 @@ def examine_layout(settings: Settings, findings: list[Finding]) -> dict[str, Any
     }
 
 
-def examine_sources(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
+def examine_sources(settings: Settings, findings: list[Finding]) -> JsonObject:
     """Look whether the roots of all sources of audio are mounted.
 
     Args:
-        settings: The layout to look at.
-        findings: Receives what is wrong.
+        settings: Layout to look at.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `sources`.
     """
     names = set(settings.sources) | sources_of_catalogs(settings)
-    shown: dict[str, Any] = {}
+    shown: JsonObject = {}
     for name in sorted(names):
         source = settings.source(name)
         roots = mounted_roots(source)
@@ -114,13 +114,13 @@ def sources_of_catalogs(settings: Settings) -> set[str]:
     return {name for catalog in list_catalogs(settings) for name in catalog.source_sets}
 
 
-def examine_space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> dict[str, Any]:
+def examine_space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> JsonObject:
     """Compare the space that is free with what an export of the manifests needs.
 
     Args:
-        settings: The layout to look at.
+        settings: Layout to look at.
         ref: Manifest whose need is estimated; default: every manifest of the inbox.
-        findings: Receives what is wrong.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `space`.
@@ -143,11 +143,11 @@ def examine_space(settings: Settings, ref: str | Path | None, findings: list[Fin
                 "Free space or move the data root",
             )
         )
-    return {"free_bytes": free, "estimated_need_bytes": need, "manifests": needs}
+    return {"free_bytes": free, "estimated_need_bytes": need, "manifests": {**needs}}
 
 
 def _usable(settings: Settings, findings: list[Finding]) -> list[Path]:
-    """The manifests of the inbox; each entry that looks like one and cannot be taken up is a finding."""
+    """Return the manifests of the inbox; each entry that looks like one and cannot be taken up is a finding."""
     entries = inbox_entries(settings)
     for entry in entries:
         if entry.problem:
@@ -157,7 +157,7 @@ def _usable(settings: Settings, findings: list[Finding]) -> list[Path]:
 
 
 def _estimated_need(settings: Settings, manifest: Path) -> int:
-    """Bytes of clips and features that a manifest leads to, from its number of lines; none if it is exported."""
+    """Return the bytes of clips and features of a manifest, by its number of lines; none once it is exported."""
     if index_paths(settings, manifest_key(manifest)):
         return 0
     size = manifest.stat().st_size * (1 if manifest.suffix == ".jsonl" else _COMPRESSION)
@@ -169,7 +169,7 @@ def _estimated_need(settings: Settings, manifest: Path) -> int:
 
 
 def _existing(path: Path) -> Path:
-    """The nearest folder above `path` that exists."""
+    """Return the nearest folder above `path` that exists."""
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
 
 

@@ -8,7 +8,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from beatsight_core.dataset.shards.schema import ClipSpec
+from beatsight_core.dataset.shards.shard_schema import ClipSpec
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.doctor.places import sources_of_catalogs
 from beatsight_core.errors import DeviceError, SettingsError
@@ -19,8 +19,8 @@ from beatsight_core.manifest.sampling import profile_of as sampling_of
 from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.runs.presets import load_preset
 from beatsight_core.settings import PRESETS, Settings
+from beatsight_core.settings.validation import nearest
 from beatsight_core.taxonomy import taxonomy_named
-from beatsight_core.toml import nearest
 
 
 def examine_settings(settings: Settings, findings: list[Finding]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import difflib
 import os
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.compute.devices import DEVICES_VARIABLE
 from beatsight_core.compute.explained import DEBUG_VARIABLE
@@ -12,6 +11,7 @@ from beatsight_core.doctor.findings import Finding
 from beatsight_core.errors import StorageError
 from beatsight_core.settings import LAYOUT_VARIABLES
 from beatsight_core.sockets import KEPT, temporary_folder
+from beatsight_core.typed_json import JsonObject
 
 OURS = "BEATSIGHT_"
 KNOWN = (
@@ -26,11 +26,11 @@ _ALIKE = 0.85
 """Likeness from which on another name is taken for a misspelt one."""
 
 
-def examine_environment(findings: list[Finding]) -> dict[str, Any]:
+def examine_environment(findings: list[Finding]) -> JsonObject:
     """Look for variables that are misspelt, and whether temporary files have a folder.
 
     Args:
-        findings: Receives what is wrong.
+        findings: List that receives what is wrong.
 
     Returns:
         The section `environment`: the variables that are set and read, and the folder for temporary files.

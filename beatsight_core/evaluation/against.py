@@ -1,13 +1,12 @@
-"""A run and its rivals on the very same hits: what got better, what got worse, which confusions grew or shrank."""
+"""Comparison of a run with its rivals on the very same hits: what got better, what got worse."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.errors import BeatSightError, ModelError
-from beatsight_core.evaluation.compare_models import compare_predictions
+from beatsight_core.evaluation.compare_models import ModelChange, RivalComparison, compare_predictions
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.rivals import ASKED_FOR, Rival
 from beatsight_core.evaluation.stored import stored_predictions
@@ -24,29 +23,24 @@ def compare_with_rivals(
     rows: NDArray[np.int64],
     device: str,
     progress: Progress,
-) -> list[dict[str, Any]]:
+) -> tuple[RivalComparison, ...]:
     """Compare a run with each rival.
 
     Args:
-        settings: Say where evaluations lie, whose predictions are used again.
-        rivals: Whom to compare with.
-        predictions: The run's, on
-        features: rows of this cache:
-        rows: these.
-        device: Where a rival is asked that nobody has asked before.
-        progress: Hears of clips.
-
-    Returns:
-        For each rival roles, name, `same_data` (whether it learned from this very dataset; if not, it may have learned
-        from hits that are validated here), and `change`, see `compare_predictions`, with the rival before and the run
-        after; or None, and `why_not` says why.
+        settings: Settings that say where evaluations lie, whose predictions are used again.
+        rivals: Models to compare with.
+        predictions: Predictions of the run on the rows.
+        features: Cache of features.
+        rows: Rows of the cache.
+        device: Device on which a rival is asked that nobody has asked before.
+        progress: Receives the number of clips processed.
 
     Raises:
         BeatSightError: A rival that was asked for cannot be compared.
     """
-    told = []
+    compared = []
     for rival in rivals:
-        change: Mapping[str, Any] | None = None
+        change: ModelChange | None = None
         why_not = None
         try:
             theirs = _predictions_of(settings, rival, features, rows, device, progress)
@@ -55,22 +49,15 @@ def compare_with_rivals(
             if ASKED_FOR in rival.roles:
                 raise
             why_not = error.what
-        told.append(
-            {
-                "roles": list(rival.roles),
-                "name": rival.name,
-                "same_data": rival.digests["dataset"] == features.dataset_digest,
-                "change": change,
-                "why_not": why_not,
-            }
-        )
-    return told
+        same_data = rival.digests["dataset"] == features.dataset_digest
+        compared.append(RivalComparison(rival.roles, rival.name, same_data, change, why_not))
+    return tuple(compared)
 
 
 def _predictions_of(
     settings: Settings, rival: Rival, features: Features, rows: NDArray[np.int64], device: str, progress: Progress
 ) -> Predictions:
-    """What a rival says about rows of the cache, of the components that the cache knows too.
+    """Return predictions of a rival for rows of the cache, of the components that the cache knows too.
 
     Raises:
         ModelError: It hears other features than these, or is broken.

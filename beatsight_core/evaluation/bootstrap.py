@@ -1,13 +1,12 @@
-"""How sure a score is: intervals by resampling sessions, with a seed.
+"""Intervals of scores, by resampling sessions with a seed.
 
 Hits of one session are alike, so whole sessions are drawn, with replacement, as many per source set as there are (the
 percentile bootstrap of Efron, clustered and stratified). Scores are sums over sessions, so all resamples together are
 one product of a (resamples, sessions) matrix of counts with the sessions' sums.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import polars as pl
@@ -15,13 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from beatsight_core.evaluation.bootstrap_ap import average_precisions
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.metrics import (
-    MIN_POSITIVES,
-    f1_score,
-    finite_or_none,
-    hit_cross_entropy,
-    surest_was_struck,
-)
+from beatsight_core.metrics import f1_score, finite_or_none, hit_cross_entropy, top1_in_reference
+from beatsight_core.taxonomy import MIN_POSITIVES
 
 RESAMPLES = 500
 SEED = 1337
@@ -32,19 +26,19 @@ CLASS_SCORES = ("f1", "precision", "recall", "ap")
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class SessionSums:
     """Sums per session, enough for every score that is resampled; S sessions, C components.
 
     Attributes:
-        true: (S, C) components struck and said.
-        false: (S, C) components said and not struck.
-        missed: (S, C) components struck and not said.
-        exact: (S,) hits whose said set equals the struck set.
-        top1: (S,) hits whose surest component was struck.
-        labelled: (S,) hits with a label.
-        loss: (S,) binary cross-entropy, summed over hits and components.
-        hits: (S,) hits.
-        strata: (S,) number of the source set that the session belongs to.
+        true: Counts of right predictions, (S, C).
+        false: Counts of wrong predictions, (S, C).
+        missed: Counts of reference components without a prediction, (S, C).
+        exact: Counts of hits whose predicted set equals the reference set, (S,).
+        top1: Counts of hits whose most probable component is in the reference, (S,).
+        labelled: Counts of hits with a label, (S,).
+        loss: Binary cross-entropy, summed over hits and components, (S,).
+        hits: Counts of hits, (S,).
+        strata: Number of the source set that the session belongs to, (S,).
     """
 
     true: NDArray[np.float64]
@@ -58,11 +52,63 @@ class Tally:
     strata: NDArray[np.intp]
 
 
-def tally(predictions: Predictions) -> Tally:
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A score and its 95 % interval.
+
+    Attributes:
+        value: Score; None where it is undefined.
+        low: Lower end; None with fewer than two sessions, as there is nothing to resample.
+        high: Upper end; None likewise.
+    """
+
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intervals:
+    """The 95 % intervals of every score.
+
+    Attributes:
+        sessions: Number of sessions.
+        resamples: Number of resamples.
+        seed: Seed of the resamples.
+        confidence: Share of resamples that lie within an interval.
+        accuracy: Interval of the accuracy; the other scores of `SCORES` follow.
+        exact_match: Interval of the exact match.
+        top1_in_set: Interval of the share of hits whose most probable component is in the reference.
+        macro_f1: Interval of the mean F1.
+        macro_ap: Interval of the mean average precision.
+        loss: Interval of the loss.
+        f1: Label -> interval of its F1; the other scores of `CLASS_SCORES` follow.
+        precision: Label -> interval of its precision.
+        recall: Label -> interval of its recall.
+        ap: Label -> interval of its average precision.
+    """
+
+    sessions: int
+    resamples: int
+    seed: int
+    confidence: float
+    accuracy: Interval = Interval()
+    exact_match: Interval = Interval()
+    top1_in_set: Interval = Interval()
+    macro_f1: Interval = Interval()
+    macro_ap: Interval = Interval()
+    loss: Interval = Interval()
+    f1: Mapping[str, Interval] = field(default_factory=dict)
+    precision: Mapping[str, Interval] = field(default_factory=dict)
+    recall: Mapping[str, Interval] = field(default_factory=dict)
+    ap: Mapping[str, Interval] = field(default_factory=dict)
+
+
+def sum_by_session(predictions: Predictions) -> SessionSums:
     """Sum predictions by session, sessions in the order of their names."""
     session = codes(predictions.hits["session_id"])
     count = int(session.max(initial=-1)) + 1
-    said, struck = predictions.said, predictions.struck
+    predicted, reference = predictions.predicted, predictions.reference
     strata = np.zeros(count, dtype=np.intp)
     strata[session] = codes(predictions.hits["source_set"])
 
@@ -73,21 +119,21 @@ def tally(predictions: Predictions) -> Tally:
     def by_session_and_class(values: NDArray[np.bool_]) -> NDArray[np.float64]:
         return np.stack([by_session(values[:, column]) for column in range(values.shape[1])], axis=1)
 
-    return Tally(
-        true=by_session_and_class(said & struck),
-        false=by_session_and_class(said & ~struck),
-        missed=by_session_and_class(struck & ~said),
-        exact=by_session((said == struck).all(axis=1)),
-        top1=by_session(surest_was_struck(predictions.probabilities, struck)),
-        labelled=by_session(struck.any(axis=1)),
-        loss=by_session(hit_cross_entropy(predictions.probabilities, struck)),
+    return SessionSums(
+        true=by_session_and_class(predicted & reference),
+        false=by_session_and_class(predicted & ~reference),
+        missed=by_session_and_class(reference & ~predicted),
+        exact=by_session((predicted == reference).all(axis=1)),
+        top1=by_session(top1_in_reference(predictions.probabilities, reference)),
+        labelled=by_session(reference.any(axis=1)),
+        loss=by_session(hit_cross_entropy(predictions.probabilities, reference)),
         hits=by_session(np.ones(len(predictions), dtype=bool)),
         strata=strata,
     )
 
 
 def resample(strata: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED) -> NDArray[np.float64]:
-    """How often each session is drawn in each resample: (resamples, S); rows of a stratum sum to its size."""
+    """Return how often each session is drawn in each resample: (resamples, S); rows of a stratum sum to its size."""
     strata = np.asarray(strata)
     generator = np.random.default_rng(seed)
     drawn = np.zeros((resamples, len(strata)))
@@ -97,13 +143,15 @@ def resample(strata: ArrayLike, resamples: int = RESAMPLES, seed: int = SEED) ->
     return drawn
 
 
-def scores(sums: Tally, drawn: NDArray[np.float64], averaged: NDArray[np.bool_]) -> dict[str, NDArray[np.float64]]:
-    """The scores of each resample.
+def scores(
+    sums: SessionSums, drawn: NDArray[np.float64], averaged: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Return the scores of each resample.
 
     Args:
-        sums: Per session.
-        drawn: (B, S) how often each session is drawn.
-        averaged: (C,) which components enter the macro average.
+        sums: Sums per session.
+        drawn: Counts of how often each session is drawn, (B, S).
+        averaged: Components that enter the macro average, (C,).
 
     Returns:
         `accuracy`, `exact_match`, `top1_in_set`, `macro_f1`, `loss`: (B,); `f1`, `precision`, `recall`: (B, C). NaN
@@ -126,50 +174,52 @@ def scores(sums: Tally, drawn: NDArray[np.float64], averaged: NDArray[np.bool_])
 
 def bootstrap_intervals(
     predictions: Predictions, *, resamples: int = RESAMPLES, seed: int = SEED, min_positives: int = MIN_POSITIVES
-) -> dict[str, Any]:
-    """95 % intervals of every score.
-
-    Returns:
-        JSON-safe: `sessions`, `resamples`, `seed`, `confidence`, and per score of `SCORES` `{value, low, high}`; under
-        each of `CLASS_SCORES` one such per label. With fewer than two sessions there is nothing to resample, and low
-        and high are None.
-    """
-    sums = tally(predictions)
-    averaged = predictions.struck.sum(axis=0) >= max(min_positives, 1)
+) -> Intervals:
+    """Return the 95 % intervals of every score."""
+    sums = sum_by_session(predictions)
+    averaged = predictions.reference.sum(axis=0) >= max(min_positives, 1)
     whole, drawn = (
         sampled_scores(predictions, sums, times, averaged)
         for times in (np.ones((1, len(sums.hits))), resample(sums.strata, resamples, seed))
     )
     enough = len(sums.hits) > 1
 
-    def interval(name: str, column: int | None = None) -> dict[str, float | None]:
+    def interval(name: str, column: int | None = None) -> Interval:
         place = (slice(None),) if column is None else (slice(None), column)
         low, high = percentiles(drawn[name][place]) if enough else (None, None)
-        return {"value": finite_or_none(float(whole[name][place][0])), "low": low, "high": high}
+        return Interval(finite_or_none(float(whole[name][place][0])), low, high)
 
-    return {
-        "sessions": len(sums.hits),
-        "resamples": resamples,
-        "seed": seed,
-        "confidence": CONFIDENCE,
-        **{name: interval(name) for name in SCORES},
-        **{
-            name: {label: interval(name, column) for column, label in enumerate(predictions.classes)}
-            for name in CLASS_SCORES
-        },
-    }
+    def by_label(name: str) -> dict[str, Interval]:
+        return {label: interval(name, column) for column, label in enumerate(predictions.classes)}
+
+    return Intervals(
+        sessions=len(sums.hits),
+        resamples=resamples,
+        seed=seed,
+        confidence=CONFIDENCE,
+        accuracy=interval("accuracy"),
+        exact_match=interval("exact_match"),
+        top1_in_set=interval("top1_in_set"),
+        macro_f1=interval("macro_f1"),
+        macro_ap=interval("macro_ap"),
+        loss=interval("loss"),
+        f1=by_label("f1"),
+        precision=by_label("precision"),
+        recall=by_label("recall"),
+        ap=by_label("ap"),
+    )
 
 
 def sampled_scores(
-    predictions: Predictions, sums: Tally, drawn: NDArray[np.float64], averaged: NDArray[np.bool_]
+    predictions: Predictions, sums: SessionSums, drawn: NDArray[np.float64], averaged: NDArray[np.bool_]
 ) -> dict[str, NDArray[np.float64]]:
-    """`scores`, with average precision: `macro_ap` (B,) and `ap` (B, C)."""
+    """Return `scores`, with average precision: `macro_ap` (B,) and `ap` (B, C)."""
     ap = average_precisions(predictions, codes(predictions.hits["session_id"]), drawn)
     return {**scores(sums, drawn, averaged), "ap": ap, "macro_ap": mean_of_defined(ap[:, averaged])}
 
 
 def percentiles(sample: Sequence[float] | NDArray[np.float64]) -> tuple[float | None, float | None]:
-    """The two ends of the middle 95 % of a resampled score; None where it was never defined."""
+    """Return the two ends of the middle 95 % of a resampled score; None where it was never defined."""
     sample = np.asarray(sample)
     defined = sample[np.isfinite(sample)]
     if len(defined) == 0:
@@ -180,7 +230,7 @@ def percentiles(sample: Sequence[float] | NDArray[np.float64]) -> tuple[float | 
 
 
 def codes(names: pl.Series) -> NDArray[np.intp]:
-    """The place of each name among the sorted distinct names."""
+    """Return the place of each name among the sorted distinct names."""
     return (names.rank("dense").to_numpy().astype(np.intp)) - 1
 
 
@@ -191,7 +241,7 @@ def _share(part: NDArray[np.float64], whole: NDArray[np.float64]) -> NDArray[np.
 
 
 def mean_of_defined(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mean of each row's numbers, NaN for a row without any."""
+    """Return the mean of each row's numbers, NaN for a row without any."""
     defined = np.isfinite(values)
     count = defined.sum(axis=1)
     total = np.where(defined, values, 0.0).sum(axis=1)

@@ -1,14 +1,15 @@
-"""The same scores by where a hit comes from: source set, drummer, kit, loudness, components, room to its neighbours."""
+"""Scores by where a hit comes from: source set, drummer, kit, loudness, components, room to its neighbours."""
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from beatsight_core.evaluation.bootstrap import codes
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.metrics import MIN_POSITIVES, f1_score, finite_or_none, mean_or_none, ratio
-from beatsight_core.taxonomy import VELOCITY_BUCKETS
+from beatsight_core.metrics import f1_score, finite_or_none, mean_or_none, ratio
+from beatsight_core.taxonomy import MIN_POSITIVES, VELOCITY_BUCKETS
 
 MOST_GROUPS = 40
 """Groups of one kind that are kept, largest first."""
@@ -24,36 +25,57 @@ _ORDERS = {
 """Kinds whose groups have an order of their own; those of the others come largest first."""
 
 
-def breakdown(predictions: Predictions) -> dict[str, list[dict[str, Any]]]:
-    """Scores per group.
+@dataclass(frozen=True, slots=True)
+class GroupScores:
+    """Scores of the hits of one group.
+
+    Attributes:
+        value: Name of the group within its kind.
+        hits: Number of its hits.
+        sessions: Number of sessions that they are from.
+        accuracy: Micro-F1 over components.
+        exact_match: Share of hits whose predicted set is the reference set.
+        macro_f1: Mean F1 of the components with enough hits.
+    """
+
+    value: str
+    hits: int
+    sessions: int
+    accuracy: float | None
+    exact_match: float | None
+    macro_f1: float | None
+
+
+def breakdown(predictions: Predictions) -> dict[str, list[GroupScores]]:
+    """Return scores per group.
 
     Args:
-        predictions: Their `hits` also have drummer_id, kit_id, velocities, previous_gap, next_gap.
+        predictions: Predictions whose `hits` also have drummer_id, kit_id, velocities, previous_gap, next_gap.
 
     Returns:
-        {kind: rows of value, hits, sessions, accuracy, exact_match, macro_f1}; kinds: source_set, components
+        {kind: groups}; kinds: source_set, components
         ("1", "2", …), velocity (the loudest component's bucket, softest first), gap_before and gap_after (to the
         neighbouring hit of the file, one of `GAP_BUCKETS`, in that order), and drummer and kit where they are known.
     """
     hits = predictions.hits
     kinds = {
         "source_set": hits["source_set"].cast(pl.String),
-        "components": pl.Series([str(count) for count in predictions.struck.sum(axis=1)], dtype=pl.String),
+        "components": pl.Series([str(count) for count in predictions.reference.sum(axis=1)], dtype=pl.String),
         "velocity": _velocity_buckets(hits["velocities"]),
         "gap_before": _gap_buckets(hits["previous_gap"]),
         "gap_after": _gap_buckets(hits["next_gap"]),
         "drummer": hits["drummer_id"].cast(pl.String),
         "kit": hits["kit_id"].cast(pl.String),
     }
-    said, struck = predictions.said, predictions.struck
-    sessions = hits["session_id"].rank("dense").to_numpy()
+    predicted, reference = predictions.predicted, predictions.reference
+    sessions = codes(hits["session_id"])
     found = {
-        kind: _groups(said, struck, sessions, values)
+        kind: _groups(predicted, reference, sessions, values)
         for kind, values in kinds.items()
         if values.null_count() < len(values) or kind == "source_set"
     }
     for kind, order in _ORDERS.items():
-        found[kind] = sorted(found.get(kind, []), key=lambda row: order.index(row["value"]))
+        found[kind] = sorted(found.get(kind, []), key=lambda row: order.index(row.value))
     return {kind: rows for kind, rows in found.items() if rows}
 
 
@@ -77,30 +99,28 @@ def _velocity_buckets(velocities: pl.Series) -> pl.Series:
 
 
 def _groups(
-    said: NDArray[np.bool_], struck: NDArray[np.bool_], sessions: NDArray[Any], values: pl.Series
-) -> list[dict[str, Any]]:
+    predicted: NDArray[np.bool_], reference: NDArray[np.bool_], sessions: NDArray[np.intp], values: pl.Series
+) -> list[GroupScores]:
     table = pl.DataFrame({"value": values}).with_row_index("row").drop_nulls("value")
     grouped = table.group_by("value").agg("row").with_columns(hits=pl.col("row").list.len())
     kept = grouped.sort(["hits", "value"], descending=[True, False]).head(MOST_GROUPS)
     rows = []
-    for value, members, hits in kept.select("value", "row", "hits").iter_rows():
+    for value, members in kept.select("value", "row").iter_rows():
         chosen = np.asarray(members)
-        rows.append(
-            {
-                "value": value,
-                "hits": hits,
-                "sessions": len(np.unique(sessions[chosen])),
-                **_scores(said[chosen], struck[chosen]),
-            }
-        )
+        rows.append(_scores(value, predicted[chosen], reference[chosen], len(np.unique(sessions[chosen]))))
     return rows
 
 
-def _scores(said: NDArray[np.bool_], struck: NDArray[np.bool_]) -> dict[str, float | None]:
-    true, false, missed = ((said & struck).sum(0), (said & ~struck).sum(0), (struck & ~said).sum(0))
+def _scores(value: str, predicted: NDArray[np.bool_], reference: NDArray[np.bool_], sessions: int) -> GroupScores:
+    true, false, missed = (
+        counts.sum(axis=0) for counts in (predicted & reference, predicted & ~reference, reference & ~predicted)
+    )
     enough = true + missed >= MIN_POSITIVES
-    return {
-        "accuracy": finite_or_none(float(f1_score(true.sum(), false.sum(), missed.sum()))),
-        "exact_match": ratio(float((said == struck).all(axis=1).sum()), len(said)),
-        "macro_f1": mean_or_none([finite_or_none(value) for value in f1_score(true, false, missed)[enough]]),
-    }
+    return GroupScores(
+        value=value,
+        hits=len(predicted),
+        sessions=sessions,
+        accuracy=finite_or_none(float(f1_score(true.sum(), false.sum(), missed.sum()))),
+        exact_match=ratio(float((predicted == reference).all(axis=1).sum()), len(predicted)),
+        macro_f1=mean_or_none([finite_or_none(value) for value in f1_score(true, false, missed)[enough]]),
+    )

@@ -1,11 +1,12 @@
-"""Whether a probability means what it says: reliability bins and the expected calibration error.
+"""Calibration: reliability bins and the expected calibration error, by which a probability means what it says.
 
-Every (hit, component) pair is one statement "this component was struck, with probability p". The error is
-ECE = sum over bins of (pairs in the bin / pairs) * |share struck - mean p| with equal-width bins (Naeini et al. 2015,
+Every (hit, component) pair is one statement "the reference has this component, with probability p". The error is
+ECE = sum over bins of (pairs in the bin / pairs) * |share true - mean p| with equal-width bins (Naeini et al. 2015,
 in its binary form).
 """
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +17,66 @@ from beatsight_core.metrics import ratio
 BINS = 15
 
 
-def calibration(predictions: Predictions, bins: int = BINS) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ReliabilityBin:
+    """Pairs whose probabilities lie in one bin.
+
+    Attributes:
+        low: Lower edge of the bin.
+        high: Upper edge of the bin.
+        pairs: Number of pairs.
+        mean_probability: Mean of their probabilities; None in an empty bin.
+        share_struck: Share of them that the reference has, under the key of the first format; None in an empty bin.
+    """
+
+    low: float
+    high: float
+    pairs: int
+    mean_probability: float | None
+    share_struck: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
     """Reliability of the probabilities.
 
-    Returns:
-        JSON-safe: `ece` over all pairs; `ece_per_class` {label: error}; `bins`: rows of low, high, pairs,
-        mean_probability, share_struck (None in an empty bin).
+    Attributes:
+        ece: Expected calibration error over all pairs.
+        ece_per_class: Label -> error of its pairs.
+        bins: Reliability bins, rising.
     """
-    counts, sums, struck = _binned(predictions, bins)
+
+    ece: float | None
+    ece_per_class: Mapping[str, float | None]
+    bins: tuple[ReliabilityBin, ...]
+
+
+def calibration(predictions: Predictions, bins: int = BINS) -> Calibration:
+    """Return the reliability of the probabilities."""
+    counts, sums, reference = _binned(predictions, bins)
     edges = np.linspace(0, 1, bins + 1)
-    totals = counts.sum(axis=1), sums.sum(axis=1), struck.sum(axis=1)
-    return {
-        "ece": _error(*totals),
-        "ece_per_class": {
-            label: _error(counts[:, column], sums[:, column], struck[:, column])
+    totals = counts.sum(axis=1), sums.sum(axis=1), reference.sum(axis=1)
+    return Calibration(
+        ece=_error(*totals),
+        ece_per_class={
+            label: _error(counts[:, column], sums[:, column], reference[:, column])
             for column, label in enumerate(predictions.classes)
         },
-        "bins": [
-            {
-                "low": float(edges[bin_]),
-                "high": float(edges[bin_ + 1]),
-                "pairs": int(totals[0][bin_]),
-                "mean_probability": ratio(totals[1][bin_], totals[0][bin_]),
-                "share_struck": ratio(totals[2][bin_], totals[0][bin_]),
-            }
+        bins=tuple(
+            ReliabilityBin(
+                low=float(edges[bin_]),
+                high=float(edges[bin_ + 1]),
+                pairs=int(totals[0][bin_]),
+                mean_probability=ratio(totals[1][bin_], totals[0][bin_]),
+                share_struck=ratio(totals[2][bin_], totals[0][bin_]),
+            )
             for bin_ in range(bins)
-        ],
-    }
+        ),
+    )
 
 
 def _binned(predictions: Predictions, bins: int) -> tuple[NDArray[np.float64], ...]:
-    """Pairs, sum of probabilities and pairs struck: (bins, C) each."""
+    """Return pairs, sum of probabilities and pairs that the reference has: (bins, C) each."""
     columns = []
     for column in range(len(predictions.classes)):
         sure = predictions.probabilities[:, column].astype(np.float64)
@@ -61,6 +91,6 @@ def _binned(predictions: Predictions, bins: int) -> tuple[NDArray[np.float64], .
     return stacked[0], stacked[1], stacked[2]
 
 
-def _error(counts: NDArray[np.float64], sums: NDArray[np.float64], struck: NDArray[np.float64]) -> float | None:
-    # |share - mean| weighted by the bin's pairs is |struck - sum| before the division.
-    return ratio(float(np.abs(struck - sums).sum()), float(counts.sum()))
+def _error(counts: NDArray[np.float64], sums: NDArray[np.float64], reference: NDArray[np.float64]) -> float | None:
+    # |share - mean| weighted by the bin's pairs is |reference - sum| before the division.
+    return ratio(float(np.abs(reference - sums).sum()), float(counts.sum()))

@@ -1,26 +1,145 @@
-"""Two models on the same hits: what got better, what got worse, and whether that is more than chance."""
+"""Comparison of two models on the same hits: what got better, what got worse, and whether that is more than chance."""
 
 import dataclasses
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.evaluation.bootstrap import (
-    CLASS_SCORES,
     RESAMPLES,
-    SCORES,
     SEED,
     codes,
     percentiles,
     resample,
     sampled_scores,
-    tally,
+    sum_by_session,
 )
-from beatsight_core.evaluation.confusion import WATCHED_PAIRS, missed_as, watched_pair
+from beatsight_core.evaluation.confusion import WATCHED_PAIRS, WatchedPair, missed_as, watched_pair
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.metrics import MIN_POSITIVES, NOTHING, confusions, finite_or_none, ratio
+from beatsight_core.metrics import NOTHING, confusions, finite_or_none, ratio
+from beatsight_core.taxonomy import MIN_POSITIVES
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A score of two models on the same hits.
+
+    Attributes:
+        before: Score of the first model; None where it is undefined.
+        after: Score of the second.
+        difference: Difference after - before.
+        low: Lower end of the difference's 95 % interval; None with one session.
+        high: Upper end of it.
+    """
+
+    before: float | None
+    after: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PairChange:
+    """A watched pair, confused by two models.
+
+    Attributes:
+        before: Confusions of the first model.
+        after: Confusions of the second.
+    """
+
+    before: WatchedPair
+    after: WatchedPair
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionChange:
+    """A pair of components that is confused more often or less often than before.
+
+    Attributes:
+        struck: Label of the reference, under the key of the first format.
+        said: Label of the prediction, or "nothing", under the key of the first format.
+        before: Count of the first model.
+        after: Count of the second.
+        difference: Difference of the counts.
+        rate_before: Share of the reference hits that the first model confuses.
+        rate_after: Share of them that the second confuses.
+        low: Lower end of the difference's 95 % interval; None with one session.
+        high: Upper end of it.
+    """
+
+    struck: str
+    said: str
+    before: int
+    after: int
+    difference: int
+    rate_before: float | None
+    rate_after: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChange:
+    """Everything that differs between two models on the same hits.
+
+    Attributes:
+        hits: Number of hits.
+        sessions: Number of their sessions.
+        accuracy: Change of the accuracy; the other scores of `SCORES` follow.
+        exact_match: Change of the exact match.
+        top1_in_set: Change of the share of hits whose most probable component is in the reference.
+        macro_f1: Change of the mean F1.
+        macro_ap: Change of the mean average precision.
+        loss: Change of the loss.
+        f1: Label -> change of its F1; the other scores of `CLASS_SCORES` follow.
+        precision: Label -> change of its precision.
+        recall: Label -> change of its recall.
+        ap: Label -> change of its average precision.
+        better: Labels of components whose F1 rose beyond its interval.
+        worse: Labels of components whose F1 fell beyond its interval.
+        pairs: Name of a watched pair -> its confusions before and after.
+        confusions: Pairs that grew or shrank, the largest change first.
+    """
+
+    hits: int
+    sessions: int
+    accuracy: Change
+    exact_match: Change
+    top1_in_set: Change
+    macro_f1: Change
+    macro_ap: Change
+    loss: Change
+    f1: Mapping[str, Change]
+    precision: Mapping[str, Change]
+    recall: Mapping[str, Change]
+    ap: Mapping[str, Change]
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+    pairs: Mapping[str, PairChange]
+    confusions: tuple[ConfusionChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RivalComparison:
+    """A run beside one rival.
+
+    Attributes:
+        roles: Roles of the rival.
+        name: Name of the rival.
+        same_data: Whether it learned from this very dataset; if not, it may have learned from hits validated here.
+        change: Differences, with the rival before and the run after; None if they could not be compared.
+        why_not: Reason why not.
+    """
+
+    roles: tuple[str, ...]
+    name: str
+    same_data: bool
+    change: ModelChange | None
+    why_not: str | None
 
 
 def compare_predictions(
@@ -30,23 +149,17 @@ def compare_predictions(
     resamples: int = RESAMPLES,
     seed: int = SEED,
     min_positives: int = MIN_POSITIVES,
-) -> dict[str, Any]:
-    """Differences after - before on the hits that both have, by a paired bootstrap over sessions.
+) -> ModelChange:
+    """Return the differences on the hits that both models have, by a paired bootstrap over sessions.
 
     Paired: each resample draws the same sessions for both models, so what makes a session hard for both cancels out.
-
-    Returns:
-        JSON-safe: `hits`, `sessions`; each of `SCORES`, and of `CLASS_SCORES` by label, as `{before, after,
-        difference, low, high}`, low and high the 95 % interval of the difference (None with one session); `better` and
-        `worse`: components whose F1 changed beyond that interval; `pairs`: the watched confusions before and after;
-        `confusions`: all pairs that grew or shrank, see `_changed_confusions`.
 
     Raises:
         DatasetError: The two share no hit or no component.
     """
     before, after = _aligned(before, after)
-    sums = tally(before), tally(after)
-    averaged = before.struck.sum(axis=0) >= max(min_positives, 1)
+    sums = sum_by_session(before), sum_by_session(after)
+    averaged = before.reference.sum(axis=0) >= max(min_positives, 1)
     drawn = resample(sums[0].strata, resamples, seed)
     everything = np.ones((1, len(sums[0].hits)))
     whole, sampled = (
@@ -55,31 +168,38 @@ def compare_predictions(
     )
     enough = len(sums[0].hits) > 1
 
-    def change(name: str, column: int | None = None) -> dict[str, float | None]:
+    def change(name: str, column: int | None = None) -> Change:
         place = (slice(None),) if column is None else (slice(None), column)
         old, new = (float(each[name][place][0]) for each in whole)
         low, high = percentiles(sampled[1][name][place] - sampled[0][name][place]) if enough else (None, None)
-        values = {"before": old, "after": new, "difference": new - old}
-        return {**{key: finite_or_none(value) for key, value in values.items()}, "low": low, "high": high}
+        return Change(finite_or_none(old), finite_or_none(new), finite_or_none(new - old), low, high)
 
-    by_label = {
-        name: {label: change(name, column) for column, label in enumerate(before.classes)} for name in CLASS_SCORES
-    }
-    f1 = by_label["f1"]
-    return {
-        "hits": len(before),
-        "sessions": len(sums[0].hits),
-        **{name: change(name) for name in SCORES},
-        **by_label,
-        "better": [label for label, row in f1.items() if row["low"] is not None and row["low"] > 0],
-        "worse": [label for label, row in f1.items() if row["high"] is not None and row["high"] < 0],
-        "pairs": _pairs(before, after),
-        "confusions": _changed_confusions(before, after, drawn),
-    }
+    def by_label(name: str) -> dict[str, Change]:
+        return {label: change(name, column) for column, label in enumerate(before.classes)}
+
+    f1 = by_label("f1")
+    return ModelChange(
+        hits=len(before),
+        sessions=len(sums[0].hits),
+        accuracy=change("accuracy"),
+        exact_match=change("exact_match"),
+        top1_in_set=change("top1_in_set"),
+        macro_f1=change("macro_f1"),
+        macro_ap=change("macro_ap"),
+        loss=change("loss"),
+        f1=f1,
+        precision=by_label("precision"),
+        recall=by_label("recall"),
+        ap=by_label("ap"),
+        better=tuple(label for label, row in f1.items() if row.low is not None and row.low > 0),
+        worse=tuple(label for label, row in f1.items() if row.high is not None and row.high < 0),
+        pairs=_pairs(before, after),
+        confusions=_changed_confusions(before, after, drawn),
+    )
 
 
 def _aligned(before: Predictions, after: Predictions) -> tuple[Predictions, Predictions]:
-    """Both on their common hits and components, in the order of the first."""
+    """Return both on their common hits and components, in the order of the first."""
     left, right = (each.hits.select("hit_id").with_row_index(name) for each, name in ((before, "l"), (after, "r")))
     common = left.join(right, on="hit_id", how="inner").sort("l")
     classes = [label for label in before.classes if label in after.classes]
@@ -90,63 +210,58 @@ def _aligned(before: Predictions, after: Predictions) -> tuple[Predictions, Pred
         )
     old = before.part(common["l"].to_numpy(), classes)
     new = after.part(common["r"].to_numpy(), classes)
-    return dataclasses.replace(old, targets=new.targets), new  # one truth for both: the later one
+    return dataclasses.replace(old, targets=new.targets), new  # one reference for both: the later one
 
 
-def _pairs(before: Predictions, after: Predictions) -> dict[str, dict[str, Any]]:
-    struck = before.struck.sum(axis=0)
+def _pairs(before: Predictions, after: Predictions) -> dict[str, PairChange]:
+    reference = before.reference.sum(axis=0)
     matrices = missed_as(before), missed_as(after)
     return {
-        name: {
-            when: watched_pair(matrix, struck, before.classes, one, other)
-            for when, matrix in zip(("before", "after"), matrices, strict=True)
-        }
+        name: PairChange(*(watched_pair(matrix, reference, before.classes, one, other) for matrix in matrices))
         for name, one, other in WATCHED_PAIRS
     }
 
 
-def _changed_confusions(before: Predictions, after: Predictions, drawn: NDArray[np.float64]) -> list[dict[str, Any]]:
-    """Every pair of components that is confused more often or less often than before, the largest change first.
+def _changed_confusions(
+    before: Predictions, after: Predictions, drawn: NDArray[np.float64]
+) -> tuple[ConfusionChange, ...]:
+    """Return every pair of components that is confused more often or less often than before, the largest change first.
 
     Args:
-        before: On the same hits as
-        after: the later ones.
-        drawn: (resamples, S) how often each session is drawn.
-
-    Returns:
-        Rows of struck, said (or "nothing"), before, after, difference (counts), rate_before, rate_after (of the strokes
-        of what was struck), low, high (95 % interval of the difference; None with one session).
+        before: Predictions of the first model.
+        after: Predictions of the second model on the same hits.
+        drawn: Counts of how often each session is drawn, (resamples, S).
     """
     classes = len(before.classes)
     then, now = (_confusions_by_session(each, drawn.shape[1]) for each in (before, after))
     change = now - then
-    strokes = before.struck.sum(axis=0)
+    strokes = before.reference.sum(axis=0)
     changed = np.flatnonzero(change.sum(axis=0))
     sampled = drawn @ change[:, changed]
     rows = []
     for place, cell in enumerate(changed):
-        struck, said = divmod(int(cell), classes + 1)
+        reference, predicted = divmod(int(cell), classes + 1)
         counts = int(then[:, cell].sum()), int(now[:, cell].sum())
         low, high = percentiles(sampled[:, place]) if drawn.shape[1] > 1 else (None, None)
         rows.append(
-            {
-                "struck": before.classes[struck],
-                "said": (*before.classes, NOTHING)[said],
-                "before": counts[0],
-                "after": counts[1],
-                "difference": counts[1] - counts[0],
-                "rate_before": ratio(counts[0], float(strokes[struck])),
-                "rate_after": ratio(counts[1], float(strokes[struck])),
-                "low": low,
-                "high": high,
-            }
+            ConfusionChange(
+                struck=before.classes[reference],
+                said=(*before.classes, NOTHING)[predicted],
+                before=counts[0],
+                after=counts[1],
+                difference=counts[1] - counts[0],
+                rate_before=ratio(counts[0], float(strokes[reference])),
+                rate_after=ratio(counts[1], float(strokes[reference])),
+                low=low,
+                high=high,
+            )
         )
-    return sorted(rows, key=lambda row: -abs(row["difference"]))
+    return tuple(sorted(rows, key=lambda row: -abs(row.difference)))
 
 
 def _confusions_by_session(predictions: Predictions, sessions: int) -> NDArray[np.float64]:
-    """(S, C * (C + 1)) how often each cell of `confusion_counts` was met in each session."""
+    """Return (S, C * (C + 1)) how often each cell of `confusion_counts` was met in each session."""
     cells = len(predictions.classes) * (len(predictions.classes) + 1)
-    rows, met = confusions(predictions.probabilities, predictions.struck, predictions.said)
+    rows, met = confusions(predictions.probabilities, predictions.reference, predictions.predicted)
     places = codes(predictions.hits["session_id"])[rows] * cells + met
     return np.bincount(places, minlength=sessions * cells).reshape(sessions, cells).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The story of an evaluation: open what is to be judged, predict, measure, write the report.
+"""The course of an evaluation: open what is to be judged, predict, measure, write the report.
 
 The evaluation's id is the digest of all that determines its numbers, so its folder (`folder.py` says what is in it) is
 written once, whole, and evaluating the same again returns it.
@@ -6,10 +6,9 @@ written once, whole, and evaluating the same again returns it.
 
 import datetime
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,9 @@ from beatsight_core.evaluation.against import compare_with_rivals
 from beatsight_core.evaluation.bootstrap import bootstrap_intervals
 from beatsight_core.evaluation.breakdown import breakdown
 from beatsight_core.evaluation.calibration import calibration
+from beatsight_core.evaluation.compare_models import RivalComparison
 from beatsight_core.evaluation.confusion import confusion
+from beatsight_core.evaluation.evaluation_content import Evaluation, LabelErrorCount, MeasuredEvaluation
 from beatsight_core.evaluation.folder import (
     CONFUSION,
     CONFUSION_MATRIX,
@@ -34,24 +35,34 @@ from beatsight_core.evaluation.folder import (
     write_evaluation,
     write_runbook_names,
 )
-from beatsight_core.evaluation.label_errors import find_label_errors
+from beatsight_core.evaluation.label_errors import LabelErrors, find_label_errors
 from beatsight_core.evaluation.mistakes import mistakes_by_class, top_mistakes
 from beatsight_core.evaluation.page.clips import MEDIA_BYTES, HitClip, hit_clips
 from beatsight_core.evaluation.page.evaluation_page import SUSPECTS_SHOWN
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.rivals import find_rivals
-from beatsight_core.evaluation.slices import chosen_rows
-from beatsight_core.evaluation.subject import current_digests, features_for, identity, learned_hits, require_finished
+from beatsight_core.evaluation.slices import OWN_VALIDATION, HitSelection, chosen_rows
+from beatsight_core.evaluation.subject import (
+    EvaluationIdentity,
+    current_digests,
+    features_for,
+    identity,
+    learned_hits,
+    require_finished,
+)
 from beatsight_core.features.cache import Features
+from beatsight_core.gates.gate import Gate, GateRow
+from beatsight_core.metrics import Metrics
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.runs.curve_checks import check_curves
 from beatsight_core.runs.records import Run, open_run
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject, to_json
 
 __all__ = [
     "CONFUSION", "CONFUSION_MATRIX", "CONFUSION_PICTURE", "LABEL_ERRORS", "METRICS", "MISTAKES", "PAGE", "PREDICTIONS",
-    "EvaluationResult", "current_digests", "evaluate", "features_for", "find_evaluation", "measure", "read_evaluation",
-    "require_finished",
+    "EvaluationResult", "HitSelection", "ShownEvaluation", "current_digests", "evaluate", "features_for",
+    "find_evaluation", "measure", "read_evaluation", "require_finished",
 ]  # fmt: skip
 
 FIRST_TO_HEAR = 12
@@ -60,37 +71,36 @@ FIRST_TO_HEAR = 12
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """What an evaluation found.
+    """An evaluation on disk, and how it came about.
 
     Attributes:
-        folder: Where its files lie.
-        content: What `metrics.json` says.
+        folder: Folder of its files.
+        content: Content of `metrics.json`.
         reused: Whether it had been made before.
-        seconds: Time it took now.
+        seconds: Time that it took now.
     """
 
     folder: Path
-    content: dict[str, Any]
+    content: Evaluation
     reused: bool
     seconds: float
 
     @property
-    def metrics(self) -> dict[str, Any]:
-        """All metrics of the contracts."""
-        metrics: dict[str, Any] = self.content["metrics"]
-        return metrics
+    def metrics(self) -> Metrics:
+        """Figures of the run on the hits."""
+        return self.content.metrics
 
-    def to_json(self) -> dict[str, Any]:
-        """The numbers and where the files are; the breakdown and curves stay in `report_json`."""
-        names = ("run_id", "evaluation_id", "preset", "on", "split", "fraction", "metrics", "intervals", "digests")
+    def to_json(self) -> JsonObject:
+        """Return the figures and where the files are; the breakdown stays in `report_json`."""
+        content = to_json(self.content)
+        names = (
+            "run_id", "evaluation_id", "preset", "on", "split", "fraction", "metrics", "intervals", "digests",
+            "learned_hits", "pairs", "against", "curves",
+        )  # fmt: skip
         return {
-            **{name: self.content[name] for name in names},
-            "learned_hits": self.content.get("learned_hits"),  # evaluations of earlier versions do not say
-            "ece": self.content["calibration"]["ece"],
-            "pairs": self.content["pairs"],
-            "against": self.content["against"],
-            "curves": self.content["curves"],
-            "label_errors": self.content["label_errors"]["suspects"],
+            **{name: content[name] for name in names},
+            "ece": self.content.calibration.ece,
+            "label_errors": self.content.label_errors.suspects,
             "folder": str(self.folder),
             "report_html": str(self.folder / PAGE),
             "report_json": str(self.folder / METRICS),
@@ -104,72 +114,91 @@ class EvaluationResult:
         }
 
 
-class Asked(TypedDict, total=False):
-    """Which hits, and whom to compare with.
+@dataclass(frozen=True, slots=True)
+class ShownEvaluation:
+    """An evaluation as a terminal shows it: some keys of `--json`.
 
     Attributes:
-        on: Another manifest (path or key) than the one the run learned from; its features must be there.
-        split: "val" by default, or "all" (also "train" and "calibration").
-        fraction: A stratified, seeded share of the split.
-        against: A run or version to compare with.
-        compare: Whether to compare with the run before it and with the champion. Gates do without, so that what they
-            rest on stays the same when another champion comes.
+        run_id: Id of the run.
+        on: Key of the manifest that it is evaluated on.
+        split: Split of the hits.
+        metrics: Figures of the run on the hits.
+        learned_hits: Number of hits that the run trained or tuned on; None where that is not known.
+        against: Comparison with each rival.
+        curves: Gates on the run's loss curves.
+        label_errors: Number of likely label errors.
+        report_html: File of the report.
+        report_json: File of the figures.
     """
 
-    on: str | Path | None
+    run_id: str
+    on: str
     split: str
-    fraction: float | None
-    against: str | None
-    compare: bool
+    metrics: Metrics
+    learned_hits: int | None
+    against: tuple[RivalComparison, ...]
+    curves: tuple[GateRow, ...]
+    label_errors: int
+    report_html: str
+    report_json: str
 
 
 def evaluate(
-    settings: Settings, run: str, *, device: str = "auto", progress: Progress | None = None, **asked: Unpack[Asked]
+    settings: Settings,
+    run: str,
+    hits: HitSelection = OWN_VALIDATION,
+    *,
+    against: str | None = None,
+    compare: bool = False,
+    device: str = "auto",
+    progress: Progress | None = None,
 ) -> EvaluationResult:
     """Measure a finished run on labelled hits, compare it on the same with others if asked, and write the report.
 
     Args:
-        settings: Say where everything lies.
-        run: A run's id, a beginning of one, or "latest".
-        device: auto, cpu, cuda or cuda:<n>.
-        progress: Hears of clips.
-        asked: See `Asked`.
+        settings: Settings that say where everything lies.
+        run: Id of a run, a beginning of one, or "latest".
+        hits: Selection of hits; by default the whole validation split of the run's own manifest.
+        against: Run or version to compare with.
+        compare: Whether to compare with the run before it and with the champion. Gates do without, so that what they
+            rest on stays the same when another champion comes.
+        device: Device to compute on: auto, cpu, cuda or cuda:<n>.
+        progress: Receives the number of clips processed.
 
     Raises:
         ModelError: There is no such run, or it is not finished, or its checkpoint is broken; or so is `against`.
         DatasetError: Features of those hits are missing, or a shard is; the error says which command makes them.
-        UsageError: Split or fraction is none.
+        UsageError: There is no such split or fraction.
     """
     began, progress = time.monotonic(), progress or SilentProgress()
     trained = require_finished(open_run(settings, run))
-    on, split, fraction = asked.get("on"), asked.get("split", "val"), asked.get("fraction")
-    key = trained.key if on is None else dataset_key(settings, on)
+    key = trained.key if hits.on is None else dataset_key(settings, hits.on)
     features = features_for(settings, trained, key)
-    rows = chosen_rows(features, split, fraction)
-    usual = asked.get("compare", False)
-    rivals = find_rivals(settings, trained, current_digests(trained, features), asked.get("against"), usual=usual)
-    about = identity(trained, features, key, (split, fraction), [rival.to_json() for rival in rivals])
-    folder = settings.metrics_dir / trained.run_id / about["evaluation_id"]
+    rows = chosen_rows(features, hits.split, hits.fraction)
+    rivals = find_rivals(settings, trained, current_digests(trained, features), against, usual=compare)
+    about = identity(trained, features, key, hits, [rival.identity for rival in rivals])
+    folder = settings.metrics_dir / trained.run_id / about.evaluation_id
     reused = (folder / METRICS).is_file()
     if not reused:
         predictions = predict_hits(trained, features, rows, device, progress)
-        change = compare_with_rivals(settings, rivals, predictions, features, rows, device, progress)
-        content = {
-            **measure(predictions, {**about, "against": change}),
-            "learned_hits": learned_hits(settings, trained, predictions.hits["hit_id"]),
-            "label_errors": find_label_errors(trained, predictions, features, rows, device, progress),
-            "curves": [check.to_json() for check in check_curves(trained.history, trained.config.warmup_epochs)],
-        }
-        write_evaluation(folder, content, predictions, _clips(settings, key, features, rows, content), trained)
-    if on is None and split == "val":
-        write_runbook_names(settings, folder, trained.preset, about["fraction"])
+        measured = measure(
+            predictions,
+            about,
+            compare_with_rivals(settings, rivals, predictions, features, rows, device, progress),
+            find_label_errors(trained, predictions, features, rows, device, progress),
+            learned_hits(settings, trained, predictions.hits["hit_id"]),
+            check_curves(trained.history, trained.config.warmup_epochs),
+        )
+        write_evaluation(folder, measured, predictions, _clips(settings, key, features, rows, measured), trained)
+    if hits.on is None and hits.split == "val":
+        write_runbook_names(settings, folder, trained.preset, about.fraction)
     return EvaluationResult(folder, read_evaluation(folder), reused, time.monotonic() - began)
 
 
 def predict_hits(
     trained: Run, features: Features, rows: NDArray[np.int64], device: str, progress: Progress
 ) -> Predictions:
-    """What a run says about rows of the cache."""
+    """Return the predictions of a run for rows of the cache."""
     from beatsight_core.evaluation.predict import Predictor
 
     predictor = Predictor.load(trained, device)
@@ -182,38 +211,59 @@ def predict_hits(
     )
 
 
-def measure(predictions: Predictions, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Everything that is said of an evaluation, JSON-safe; `about` comes first."""
-    told = confusion(predictions)
-    return {
-        **about,
-        "made_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
-        "metrics": predictions.metrics(),
-        "intervals": bootstrap_intervals(predictions),
-        "calibration": calibration(predictions),
-        "breakdown": breakdown(predictions),
-        "pairs": told["pairs"],
-        "confusion": told,
-        "mistakes": top_mistakes(predictions),
-        "mistakes_by_class": mistakes_by_class(predictions),
-    }
+def measure(
+    predictions: Predictions,
+    about: EvaluationIdentity,
+    against: Sequence[RivalComparison],
+    label_errors: LabelErrors,
+    learned: int | None,
+    curves: Sequence[Gate],
+) -> MeasuredEvaluation:
+    """Return everything that an evaluation found.
+
+    Args:
+        predictions: Predictions to measure.
+        about: Identity of the evaluation.
+        against: Comparisons with rivals.
+        label_errors: Likely label errors.
+        learned: Number of hits that the run trained or tuned on; None where that is not known.
+        curves: Gates on the run's loss curves.
+    """
+    confused = confusion(predictions)
+    content = Evaluation(
+        **{field.name: getattr(about, field.name) for field in fields(EvaluationIdentity)},
+        made_at=datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds"),
+        against=tuple(against),
+        metrics=predictions.metrics(),
+        intervals=bootstrap_intervals(predictions),
+        calibration=calibration(predictions),
+        breakdown={kind: tuple(groups) for kind, groups in breakdown(predictions).items()},
+        pairs=confused.pairs,
+        learned_hits=learned,
+        label_errors=LabelErrorCount(
+            label_errors.confident, label_errors.checkpoints, label_errors.asked, len(label_errors.suspects)
+        ),
+        curves=tuple(gate.to_json() for gate in curves),
+    )
+    by_class = {label: tuple(found) for label, found in mistakes_by_class(predictions).items()}
+    return MeasuredEvaluation(content, confused, tuple(top_mistakes(predictions)), by_class, label_errors)
 
 
 def _clips(
-    settings: Settings, key: str, features: Features, rows: NDArray[np.int64], content: Mapping[str, Any]
+    settings: Settings, key: str, features: Features, rows: NDArray[np.int64], measured: MeasuredEvaluation
 ) -> dict[int, HitClip]:
-    """Clips of the mistakes by their `row`, their place among the evaluated hits."""
+    """Return clips of the mistakes by their `row`, their place among the evaluated hits."""
     place = {int(row): number for number, row in enumerate(rows)}
-    wanted = (int(rows[number]) for number in _to_show(content))
+    wanted = (int(rows[number]) for number in _to_show(measured))
     return {place[row]: clip for row, clip in hit_clips(settings, key, features, wanted, MEDIA_BYTES).items()}
 
 
-def _to_show(content: Mapping[str, Any]) -> Iterable[int]:
-    """The places of what the page shows, the most important first: by turns one of each component."""
-    surest = [row["row"] for row in content["mistakes"]]
-    groups = [[row["row"] for row in rows] for rows in content["mistakes_by_class"].values()]
+def _to_show(measured: MeasuredEvaluation) -> Iterable[int]:
+    """Yield the places of what the page shows, the most important first: by turns one of each component."""
+    surest = [mistake.row for mistake in measured.mistakes]
+    groups = [[mistake.row for mistake in found] for found in measured.mistakes_by_class.values()]
     yield from surest[:FIRST_TO_HEAR]
-    yield from (row["row"] for row in content["label_errors"]["suspects"][:SUSPECTS_SHOWN])
+    yield from (suspect.row for suspect in measured.label_errors.suspects[:SUSPECTS_SHOWN])
     for turn in range(max(map(len, groups), default=0)):
         yield from (group[turn] for group in groups if turn < len(group))
     yield from surest[FIRST_TO_HEAR:]

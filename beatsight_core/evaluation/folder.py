@@ -1,10 +1,10 @@
 """An evaluation's folder, `reports/metrics/<run id>/<evaluation id>/`: written once and whole, found, read.
 
     metrics.json         everything that is a number, and the digests
-    confusion.json       missed components and what was said instead; the matrix alone as .npy, and drawn as .png
+    confusion.json       missed components and what was predicted instead; the matrix alone as .npy, and drawn as .png
     misclassified.json   the most confident mistakes, in all and per component
     label_errors.json    labels that are likely wrong; nothing was changed
-    predictions.parquet  what was said about each hit, to measure again from
+    predictions.parquet  the predictions for each hit, to measure again from
     report.html          all of it to look at
 
 For the validation split of a run's own dataset `<preset>_confusion.{npy,json,png}` and
@@ -12,20 +12,25 @@ For the validation split of a run's own dataset `<preset>_confusion.{npy,json,pn
 called `<preset>_0.3_confusion` and so on, so that a part never stands under the name of the whole.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from beatsight_core.evaluation.confusion import confusion_picture
+from beatsight_core.evaluation.confusion import Confusion, confusion_picture
+from beatsight_core.evaluation.evaluation_content import Evaluation, MeasuredEvaluation
+from beatsight_core.evaluation.label_errors import LikelyError
+from beatsight_core.evaluation.mistakes import Mistake
 from beatsight_core.evaluation.page.clips import HitClip
 from beatsight_core.evaluation.page.evaluation_page import evaluation_page
 from beatsight_core.evaluation.predictions import Predictions
 from beatsight_core.evaluation.subject import digests_of
 from beatsight_core.files import atomic_folder, read_json, sha256_file, write_bytes, write_json, write_text
+from beatsight_core.metrics import ClassScores
 from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import from_json, to_json
 
 METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
     "metrics.json",
@@ -37,55 +42,140 @@ METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
 LABEL_ERRORS = "label_errors.json"
 CONFUSION_MATRIX, CONFUSION_PICTURE = "confusion.npy", "confusion.png"
 
-_APART = ("confusion", "mistakes", "mistakes_by_class", "label_errors")
-"""What has a file of its own, or only stands on the page."""
+
+@dataclass(frozen=True, slots=True)
+class MistakesFile:
+    """The content of `misclassified.json`.
+
+    Attributes:
+        run_id: Id of the run.
+        mistakes: Most confident mistakes, surest first.
+        by_class: Label -> its most confident mistakes.
+    """
+
+    run_id: str
+    mistakes: tuple[Mistake, ...]
+    by_class: Mapping[str, Sequence[Mistake]]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelErrorsFile:
+    """The content of `label_errors.json`.
+
+    Attributes:
+        run_id: Id of the run.
+        evaluation_id: Id of the evaluation.
+        on: Key of the manifest.
+        split: Split of the hits.
+        confident: Confidence from which a mistake counts as confident.
+        checkpoints: Name -> digest of the checkpoints that were asked beside the best.
+        asked: Number of hits that they were asked about.
+        suspects: Likely errors, surest first.
+    """
+
+    run_id: str
+    evaluation_id: str
+    on: str
+    split: str
+    confident: float
+    checkpoints: Mapping[str, str]
+    asked: int
+    suspects: tuple[LikelyError, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Heading:
+    """The part of `metrics.json` by which an evaluation is found.
+
+    Attributes:
+        on: Key of the manifest.
+        split: Split of the hits.
+        fraction: Share of the split; None is all of it.
+        made_at: Time in UTC.
+        digests: Digests that the figures belong to.
+        format: Format of the evaluation.
+        compared_with: Rivals; only whether there are any counts.
+    """
+
+    on: str
+    split: str
+    fraction: float | None
+    made_at: str
+    digests: Mapping[str, str]
+    format: int = 0
+    compared_with: tuple[Mapping[str, str | list[str]], ...] = ()
 
 
 def write_evaluation(
-    folder: Path, content: dict[str, Any], predictions: Predictions, clips: Mapping[int, HitClip], trained: Run
+    folder: Path, measured: MeasuredEvaluation, predictions: Predictions, clips: Mapping[int, HitClip], trained: Run
 ) -> None:
     """Write all files of an evaluation.
 
     Args:
-        folder: The evaluation's; if it is there already, that one stays.
-        content: From `evaluate.measure`.
-        predictions: What was measured.
+        folder: Folder of the evaluation; if it is there already, that one stays.
+        measured: Everything that the evaluation found.
+        predictions: Predictions that were measured.
         clips: Clips of mistakes by their `row`.
-        trained: The run.
+        trained: Run that was evaluated.
     """
+    content, doubts = measured.content, measured.label_errors
     with atomic_folder(folder) as temporary:
         predictions.save(temporary / PREDICTIONS)
-        write_json(temporary / CONFUSION, content["confusion"])
-        with (temporary / CONFUSION_MATRIX).open("wb") as handle:
-            np.save(handle, np.array(content["confusion"]["matrix"], dtype=np.int64))
-        (temporary / CONFUSION_PICTURE).write_bytes(confusion_picture(content["confusion"]))
-        mistakes = {"mistakes": content["mistakes"], "by_class": content["mistakes_by_class"]}
-        write_json(temporary / MISTAKES, {"run_id": content["run_id"], **mistakes})
-        about = {name: content[name] for name in ("run_id", "evaluation_id", "on", "split")}
-        write_json(temporary / LABEL_ERRORS, {**about, **content["label_errors"]})
-        write_text(temporary / PAGE, evaluation_page(content, trained.history, clips))
-        kept = {name: value for name, value in content.items() if name not in _APART}
-        doubts = content["label_errors"]
-        kept["label_errors"] = {**doubts, "suspects": len(doubts["suspects"])}
-        kept["digests"] = {**kept["digests"], "predictions": sha256_file(temporary / PREDICTIONS)}
-        write_json(temporary / METRICS, kept)
+        _write_confusion(temporary, measured.confusion)
+        mistakes = MistakesFile(content.run_id, measured.mistakes, measured.mistakes_by_class)
+        write_json(temporary / MISTAKES, to_json(mistakes))
+        errors = LabelErrorsFile(
+            run_id=content.run_id,
+            evaluation_id=content.evaluation_id,
+            on=content.on,
+            split=content.split,
+            confident=doubts.confident,
+            checkpoints=doubts.checkpoints,
+            asked=doubts.asked,
+            suspects=doubts.suspects,
+        )
+        write_json(temporary / LABEL_ERRORS, to_json(errors))
+        write_text(temporary / PAGE, evaluation_page(measured, trained.history, clips))
+        digests = {**content.digests, "predictions": sha256_file(temporary / PREDICTIONS)}
+        write_json(temporary / METRICS, to_json(replace(content, digests=digests)))
 
 
-def read_evaluation(folder: Path) -> dict[str, Any]:
-    """What an evaluation's `metrics.json` says, components in class order (JSON on disk is sorted by name).
+def _write_confusion(folder: Path, confusion: Confusion) -> None:
+    write_json(folder / CONFUSION, to_json(confusion))
+    with (folder / CONFUSION_MATRIX).open("wb") as handle:
+        np.save(handle, np.array(confusion.matrix, dtype=np.int64))
+    (folder / CONFUSION_PICTURE).write_bytes(confusion_picture(confusion))
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read an evaluation's `metrics.json`, components in class order (JSON on disk is sorted by name).
+
+    Args:
+        folder: Folder of the evaluation, or of a version that keeps its file.
 
     Raises:
         DatasetError: The file is missing or broken.
     """
-    content: dict[str, Any] = read_json(folder / METRICS)
-    metrics = content["metrics"]
-    for block in (metrics, metrics["solo"], metrics["simultaneous"]):
-        block["per_class"] = {label: block["per_class"][label] for label in content["classes"]}
-    return content
+    path = folder / METRICS
+    read = from_json(Evaluation, read_json(path), path)
+    metrics, classes = read.metrics, read.classes
+    return replace(
+        read,
+        metrics=replace(
+            metrics,
+            per_class=_in_order(metrics.per_class, classes),
+            solo=replace(metrics.solo, per_class=_in_order(metrics.solo.per_class, classes)),
+            simultaneous=replace(metrics.simultaneous, per_class=_in_order(metrics.simultaneous.per_class, classes)),
+        ),
+    )
+
+
+def _in_order(per_class: Mapping[str, ClassScores], classes: Sequence[str]) -> dict[str, ClassScores]:
+    return {label: per_class[label] for label in classes}
 
 
 def find_evaluation(settings: Settings, trained: Run) -> Path | None:
-    """The evaluation of a run on the whole validation split of its own dataset that promotion judges.
+    """Return the evaluation of a run on the whole validation split of its own dataset that promotion judges.
 
     Of those that belong to the run's checkpoint, thresholds, dataset and spec all figures are alike: the first one of
     the newest format, and without rivals if there is such, so that the answer stays the same when more are made. If
@@ -93,27 +183,27 @@ def find_evaluation(settings: Settings, trained: Run) -> Path | None:
     """
     made = []
     for path in (settings.metrics_dir / trained.run_id).glob(f"val-*/{METRICS}"):
-        content = read_json(path)
-        if content["on"] == trained.key and content["split"] == "val" and content["fraction"] is None:
-            made.append((content["made_at"], path.parent, content))
+        heading = from_json(_Heading, read_json(path), path)
+        if heading.on == trained.key and heading.split == "val" and heading.fraction is None:
+            made.append((path.parent, heading))
     if not made:
         return None
-    made.sort(key=lambda row: row[:2])
+    made.sort(key=lambda found: (found[1].made_at, found[0]))
     own = digests_of(trained, trained.dataset_digest, trained.spec)
-    belong = [row for row in made if own.items() <= row[2]["digests"].items()]
+    belong = [found for found in made if own.items() <= found[1].digests.items()]
     if not belong:
-        return made[-1][1]
-    return max(belong, key=lambda row: (row[2].get("format", 0), not row[2].get("compared_with")))[1]
+        return made[-1][0]
+    return max(belong, key=lambda found: (found[1].format, not found[1].compared_with))[0]
 
 
 def write_runbook_names(settings: Settings, folder: Path, preset: str, fraction: float | None) -> None:
-    """The files that the runbook names after the preset, from an evaluation of the validation split.
+    """Write the files that the runbook names after the preset, from an evaluation of the validation split.
 
     Args:
-        settings: Say where they lie.
-        folder: The evaluation's.
-        preset: Of the run.
-        fraction: Of the split that was evaluated; None for all of it.
+        settings: Settings that say where they lie.
+        folder: Folder of the evaluation.
+        preset: Preset of the run.
+        fraction: Share of the split that was evaluated; None for all of it.
     """
     stem = preset if fraction is None else f"{preset}_{fraction:g}"
     for name in (CONFUSION, CONFUSION_MATRIX, CONFUSION_PICTURE, MISTAKES):

@@ -131,8 +131,8 @@ def other_checkpoints(run: Run) -> list[Path]:
     Raises:
         ModelError: The best is missing or broken.
     """
-    best = checkpoint.load(run.checkpoint)["step"]
-    return [path for step, path in checkpoint.ring(run.checkpoint.parent) if step != best]
+    best = checkpoint.load_best(run.checkpoint)["step"]
+    return [path for step, path in checkpoint.last_checkpoints(run.checkpoint.parent) if step != best]
 
 
 def _of_run(run: Run, device: str) -> Predictor:

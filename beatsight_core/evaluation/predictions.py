@@ -1,9 +1,8 @@
-"""What a model said about a set of hits: kept beside its evaluation, so that numbers can be made again and compared."""
+"""Predictions of a model on a set of hits, kept beside its evaluation: numbers can be made again and compared."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -14,7 +13,8 @@ from numpy.typing import NDArray
 
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import atomic_path
-from beatsight_core.metrics import MIN_POSITIVES, multilabel_metrics, said_components
+from beatsight_core.metrics import Metrics, multilabel_metrics, predicted_components
+from beatsight_core.taxonomy import MIN_POSITIVES
 
 FORMAT = 1
 
@@ -27,14 +27,14 @@ _ABOUT = b"beatsight.predictions"
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """A model's probabilities for N hits and C components, with the truth.
+    """A model's probabilities for N hits and C components, with the reference.
 
     Attributes:
-        classes: C labels in class order.
-        thresholds: (C,) float32: a component is said from here on.
-        hits: N rows: at least hit_id, session_id, source_set.
-        probabilities: (N, C) float32.
-        targets: (N, C) uint8 of 0 and 1.
+        classes: Labels in class order, C of them.
+        thresholds: Probability from which a component is predicted, (C,) float32.
+        hits: Table of N rows: at least hit_id, session_id, source_set.
+        probabilities: Probabilities, (N, C) float32.
+        targets: Reference, (N, C) uint8 of 0 and 1.
     """
 
     classes: tuple[str, ...]
@@ -47,21 +47,21 @@ class Predictions:
         return len(self.probabilities)
 
     @property
-    def said(self) -> NDArray[np.bool_]:
-        """(N, C) which components are said."""
-        return said_components(self.probabilities, self.thresholds)
+    def predicted(self) -> NDArray[np.bool_]:
+        """(N, C) which components are predicted."""
+        return predicted_components(self.probabilities, self.thresholds)
 
     @property
-    def struck(self) -> NDArray[np.bool_]:
-        """(N, C) which components were struck."""
+    def reference(self) -> NDArray[np.bool_]:
+        """(N, C) which components the labels name."""
         return self.targets.astype(bool)
 
-    def metrics(self, min_positives: int = MIN_POSITIVES) -> dict[str, Any]:
-        """All metrics of these predictions: `metrics.multilabel_metrics`."""
+    def metrics(self, min_positives: int = MIN_POSITIVES) -> Metrics:
+        """Return all metrics of these predictions: `metrics.multilabel_metrics`."""
         return multilabel_metrics(self.probabilities, self.targets, self.thresholds, self.classes, min_positives)
 
     def part(self, rows: NDArray[np.intp], classes: Sequence[str]) -> "Predictions":
-        """The predictions of some hits, for some components, in the order given."""
+        """Return the predictions of some hits, for some components, in the order given."""
         columns = [self.classes.index(label) for label in classes]
         return Predictions(
             classes=tuple(classes),

@@ -1,4 +1,4 @@
-"""Whom a run is compared with: the model that was asked for, the run before it, and the champion.
+"""Rivals of a run: the model that was asked for, the run before it, and the champion.
 
 They belong to an evaluation's identity: when another run or champion comes, evaluating again makes another folder, and
 none is ever changed.
@@ -9,10 +9,9 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.errors import BeatSightError
-from beatsight_core.evaluation.subject import digests_of, require_finished
+from beatsight_core.evaluation.subject import RivalIdentity, digests_of, require_finished
 from beatsight_core.files import read_json
 from beatsight_core.runs.lookup import VERSION, champion_version, find_model
 from beatsight_core.runs.records import METRICS, Run, list_runs
@@ -31,11 +30,11 @@ class Rival:
     """A model to compare a run with.
 
     Attributes:
-        roles: Why it is one.
-        name: Its run's id, or "version 3".
-        source: The run, or the folder of the version.
-        run_id: Of the run that it is or came of.
-        digests: Of its checkpoint, its thresholds, and the dataset that it learned from.
+        roles: Roles that make it a rival.
+        name: Id of its run, or "version 3".
+        source: Run, or folder of the version.
+        run_id: Id of the run that it is or came of.
+        digests: Digests of its checkpoint, its thresholds, and the dataset that it learned from.
     """
 
     roles: tuple[str, ...]
@@ -46,26 +45,27 @@ class Rival:
 
     @property
     def answers(self) -> dict[str, str]:
-        """The digests that determine what it says."""
+        """Digests that determine its predictions."""
         return {name: self.digests[name] for name in ("checkpoint", "thresholds")}
 
-    def to_json(self) -> dict[str, Any]:
-        """What of it enters an evaluation's identity."""
-        return {"roles": list(self.roles), "name": self.name, **self.answers}
+    @property
+    def identity(self) -> RivalIdentity:
+        """The part of it that enters an evaluation's identity."""
+        return RivalIdentity(self.roles, self.name, self.digests["checkpoint"], self.digests["thresholds"])
 
 
 def find_rivals(
     settings: Settings, trained: Run, own: Mapping[str, str], asked_for: str | None, *, usual: bool
 ) -> list[Rival]:
-    """Whom to compare a run with, each once.
+    """Return the models to compare a run with, each once.
 
     A previous run or champion that is broken is left out with a warning. The run itself is a rival only if asked for.
 
     Args:
-        settings: Say where runs and models lie.
-        trained: The run.
-        own: Its digests.
-        asked_for: A run or version, as `find_model` takes it.
+        settings: Settings that say where runs and models lie.
+        trained: Run that is compared.
+        own: Digests of the run.
+        asked_for: Run or version, as `find_model` takes it.
         usual: Whether the run before it and the champion are rivals.
 
     Raises:
@@ -89,7 +89,7 @@ def find_rivals(
 
 
 def previous_run(settings: Settings, trained: Run) -> Run | None:
-    """The run of the same preset and manifest that was finished last before this one.
+    """Return the run of the same preset and manifest that was finished last before this one.
 
     If there is none, one of another state of the same manifest: its key has the same stem.
     """

@@ -1,7 +1,9 @@
-"""Which hits are evaluated: a split, and a stratified, seeded fraction of it."""
+"""The hits that are evaluated: a split, or a stratified, seeded fraction of it."""
 
 import hashlib
 import math
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -14,14 +16,33 @@ SPLITS = ("val", "all", "train", "calibration")
 SEED = 1337
 
 
+@dataclass(frozen=True, slots=True)
+class HitSelection:
+    """The hits to evaluate a run on.
+
+    Attributes:
+        on: Manifest (path or key) other than the one the run learned from; its features must be there.
+        split: Split of its hits, one of `SPLITS`.
+        fraction: Share of the split, stratified and seeded; None is all of it.
+    """
+
+    on: str | Path | None = None
+    split: str = "val"
+    fraction: float | None = None
+
+
+OWN_VALIDATION = HitSelection()
+"""The whole validation split of the manifest that the run learned from."""
+
+
 def chosen_rows(features: Features, split: str, fraction: float | None = None, seed: int = SEED) -> NDArray[np.int64]:
-    """Rows of the cache to evaluate, ascending.
+    """Return the rows of the cache to evaluate, ascending.
 
     Args:
-        features: The cache.
-        split: One of `SPLITS`.
+        features: Cache of features.
+        split: Split, one of `SPLITS`.
         fraction: Share of the split in (0, 1]; None is all of it.
-        seed: Of the choice.
+        seed: Seed of the choice.
 
     Raises:
         UsageError: Split or fraction is none.
@@ -43,15 +64,15 @@ def chosen_rows(features: Features, split: str, fraction: float | None = None, s
 
 
 def stratified(hits: pl.DataFrame, fraction: float, seed: int = SEED) -> NDArray[np.int64]:
-    """A share of hits in which every source set and every set of labels keeps its proportion.
+    """Return a share of hits in which every source set and every set of labels keeps its proportion.
 
     Hits are ordered by source set, labels and a seeded digest of their id, and taken at even distances. The choice does
     not depend on the order that they come in.
 
     Args:
-        hits: hit_id, source_set, labels.
-        fraction: In (0, 1].
-        seed: Of the choice.
+        hits: Table of hits with hit_id, source_set, labels.
+        fraction: Share in (0, 1].
+        seed: Seed of the choice.
 
     Returns:
         Positions, ascending: the whole number next to `fraction` of all, at least one.

@@ -1,4 +1,4 @@
-"""Predictions that an earlier evaluation left: what a model said about a hit is not asked twice.
+"""Predictions that an earlier evaluation left: a model is not asked twice about a hit.
 
 An evaluation of a whole split answers for every part of it, and one of a run for the version that came of it. Only
 rivals are looked up so: a run that is judged is always asked itself.
@@ -20,17 +20,17 @@ from beatsight_core.settings import Settings
 def stored_predictions(
     settings: Settings, run_id: str, answers: Mapping[str, str], features: Features, rows: NDArray[np.int64]
 ) -> Predictions | None:
-    """What a model said about rows of the cache, if an evaluation of it on the same dataset tells.
+    """Return the predictions of a model for rows of the cache, if an evaluation of it on the same dataset has them.
 
     Args:
-        settings: Say where evaluations lie.
-        run_id: The run that the model is or came of.
+        settings: Settings that say where evaluations lie.
+        run_id: Id of the run that the model is or came of.
         answers: Digests of what determines its answers: `checkpoint` and `thresholds`.
-        features: The cache.
-        rows: The rows asked about.
+        features: Cache of features.
+        rows: Rows asked about.
 
     Returns:
-        In the order of `rows`. None if no whole evaluation has all of them.
+        Predictions in the order of `rows`. None if no whole evaluation has all of them.
     """
     wanted = {**answers, "dataset": features.dataset_digest}
     for path in sorted((settings.metrics_dir / run_id).glob(f"*/{METRICS}")):

@@ -1,1 +1,1 @@
-"""From shards to a cache of log-mel pictures: one definition of the mel, one file per shard, 100 % or an error."""
+"""A cache of log-mel spectrograms made from shards: one definition of the mel, one file per shard, all or an error."""

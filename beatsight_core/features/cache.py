@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +20,7 @@ from beatsight_core.features.shard_file import (
     open_shard,
     shard_identity,
 )
-from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.features.spec import FeatureSpec, StoredArray
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy, taxonomy_named
@@ -32,18 +31,18 @@ class Features:
     """The features of a dataset, rows in the order of its shards.
 
     Attributes:
-        spec: How they were made.
-        dataset_digest: Of the dataset they were made from.
-        arrays: One (rows, n_mels, frames) memory map per shard, as stored; `spec.to_decibels` decodes.
-        targets: (N, classes) of 0 and 1.
+        spec: Recipe of the spectrograms.
+        dataset_digest: Digest of the dataset they were made from.
+        arrays: Memory maps (rows, n_mels, frames), one per shard, as stored; `spec.to_decibels` decodes.
+        targets: Targets (N, classes) of 0 and 1.
         classes: Labels in class order.
-        meta: The dataset's columns, a row per hit.
-        offsets: (shards + 1,) row that each array begins at, and N.
+        meta: Columns of the dataset, a row per hit.
+        offsets: Rows (shards + 1,) at which each array begins, and N.
     """
 
     spec: FeatureSpec
     dataset_digest: str
-    arrays: list[npt.NDArray[Any]]
+    arrays: list[StoredArray]
     targets: npt.NDArray[np.uint8]
     classes: tuple[str, ...]
     meta: pl.DataFrame
@@ -53,28 +52,28 @@ class Features:
         return len(self.targets)
 
     def rows_of(self, split: str) -> npt.NDArray[np.int64]:
-        """Rows of a split, ascending; all rows for "all"."""
+        """Return the rows of a split, ascending; all rows for "all"."""
         if split == "all":
             return np.arange(len(self), dtype=np.int64)
         return np.flatnonzero((self.meta["split"] == split).to_numpy()).astype(np.int64)
 
     @property
     def folders(self) -> list[Path]:
-        """Folders of the memory-mapped files; empty for arrays that are in memory."""
+        """The folders of the memory-mapped files; empty for arrays that are in memory."""
         files = [array.filename for array in self.arrays if isinstance(array, np.memmap)]
         return sorted({Path(file).parent for file in files if file is not None})
 
-    def read(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
-        """Copy pictures: (len(rows), n_mels, frames) as stored, in the order of `rows`."""
-        return self._pictures.take(rows)
+    def read(self, rows: npt.NDArray[np.int64]) -> StoredArray:
+        """Copy spectrograms: (len(rows), n_mels, frames) as stored, in the order of `rows`."""
+        return self._spectrograms.take(rows)
 
     @cached_property
-    def _pictures(self) -> RowGather:
+    def _spectrograms(self) -> RowGather:
         return RowGather(self.arrays, (self.spec.n_mels, self.spec.frames), self.spec.dtype)
 
 
 def shard_path(settings: Settings, spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str) -> Path:
-    """Where the features of a shard lie."""
+    """Return the file of a shard's features."""
     folder = settings.cache_dir / spec.digest
     return folder / f"{shard_digest}.{taxonomy.name}-{taxonomy.version}{SUFFIX}"
 
@@ -85,10 +84,10 @@ def open_features(
     """Open the features of a dataset under the current settings.
 
     Args:
-        settings: Say which spec and taxonomy.
-        key: Of the manifest.
-        source_sets: Only these; all that the dataset has by default.
-        verify: Read every file and compare its digest.
+        settings: Settings with spec and taxonomy.
+        key: Key of the manifest.
+        source_sets: Source sets to open; all that the dataset has by default.
+        verify: Request to read every file and to compare its digest.
 
     Raises:
         DatasetError: The dataset is not exported, or a shard's features are missing or broken: coverage is 100 % or
@@ -116,7 +115,7 @@ def open_features(
 
 
 def label_matrix(labels: pl.Series, taxonomy: Taxonomy) -> npt.NDArray[np.uint8]:
-    """Label lists as a matrix (rows, classes) of 0 and 1, columns in class order.
+    """Return label lists as a matrix (rows, classes) of 0 and 1, columns in class order.
 
     Raises:
         DatasetError: A label is not of the taxonomy.
@@ -136,7 +135,7 @@ def label_matrix(labels: pl.Series, taxonomy: Taxonomy) -> npt.NDArray[np.uint8]
 
 
 def hit_id_matrix(meta: pl.DataFrame) -> npt.NDArray[np.uint8]:
-    """Column `hit_id` as (rows, 20) ASCII."""
+    """Return column `hit_id` as (rows, 20) ASCII."""
     text = "".join(meta["hit_id"].to_list()).encode("ascii")
     return np.frombuffer(text, dtype=np.uint8).reshape(len(meta), HIT_ID_CHARACTERS)
 
@@ -155,7 +154,7 @@ def _check_coverage(dataset: Dataset, paths: list[Path], folder: Path) -> None:
 
 
 def _check_order(opened: list[ShardFeatures], meta: pl.DataFrame, folder: Path) -> None:
-    """Row i of the features is row i of the dataset, by hit id."""
+    """Make sure that row i of the features is row i of the dataset, by hit id."""
     ids = _stacked([part.hit_ids for part in opened], HIT_ID_CHARACTERS)
     if not np.array_equal(ids, hit_id_matrix(meta)):
         raise DatasetError("Features are of other hits than the dataset's", where=folder, do=REBUILD)

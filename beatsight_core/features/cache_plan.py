@@ -1,4 +1,4 @@
-"""Which file of the cache belongs to which shard of a dataset, and which of these files want making."""
+"""The files of the cache that a dataset needs, and those of them that have to be made."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,14 +14,14 @@ from beatsight_core.taxonomy import Taxonomy
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """The features of one shard.
+class CacheFile:
+    """One file of the cache: the features of one shard.
 
     Attributes:
-        shard: What they are of.
-        sha256: Of that shard's file, as the dataset's index recorded it.
-        path: Where they lie, or will.
-        identity: What their header says.
+        shard: Shard of the dataset.
+        sha256: Digest of that shard's file, as the dataset's index recorded it.
+        path: Path of the file, which need not be there yet.
+        identity: Metadata that its header must hold.
     """
 
     shard: Shard
@@ -30,26 +30,26 @@ class Job:
     identity: dict[str, str]
 
 
-def jobs_of(settings: Settings, dataset: Dataset, spec: FeatureSpec, taxonomy: Taxonomy) -> list[Job]:
-    """One for each file that the dataset needs, in the order of its shards."""
+def feature_files(settings: Settings, dataset: Dataset, spec: FeatureSpec, taxonomy: Taxonomy) -> list[CacheFile]:
+    """Return the files that the dataset needs, in the order of its shards."""
     recorded = {entry.digest: entry.sha256 for index in dataset.indexes for entry in index.shards}
-    jobs: dict[Path, Job] = {}
+    files: dict[Path, CacheFile] = {}
     for shard in dataset.shards:
         path = shard_path(settings, spec, taxonomy, shard.digest)
         identity = shard_identity(spec, taxonomy, shard.digest, shard.rows)
-        jobs.setdefault(path, Job(shard, recorded[shard.digest], path, identity))
-    return list(jobs.values())
+        files.setdefault(path, CacheFile(shard, recorded[shard.digest], path, identity))
+    return list(files.values())
 
 
-def lacking(jobs: Sequence[Job], spec: FeatureSpec) -> list[Job]:
-    """Those that are not there, or have another length or header than they must. Not every byte is looked at."""
-    return [job for job in jobs if not is_whole(job, spec)]
+def lacking(files: Sequence[CacheFile], spec: FeatureSpec) -> list[CacheFile]:
+    """Return the files that are missing, or have a wrong length or header. Not every byte is looked at."""
+    return [file for file in files if not is_whole(file, spec)]
 
 
-def is_whole(job: Job, spec: FeatureSpec, *, verify: bool = False) -> bool:
-    """Whether a shard has its features; with `verify`, every byte of them is compared."""
+def is_whole(file: CacheFile, spec: FeatureSpec, *, verify: bool = False) -> bool:
+    """Return whether a shard has its features; with `verify`, every byte of them is compared."""
     try:
-        open_shard(job.path, spec, job.identity, verify=verify)
+        open_shard(file.path, spec, file.identity, verify=verify)
     except DatasetError:
         return False
     return True

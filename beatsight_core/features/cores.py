@@ -13,8 +13,8 @@ def on_all_cores(compute: Callable[[int], None], items: Sequence[int]) -> None:
     the slowest sets the pace of all: ten times slower was seen with three busy processes on two cores.
 
     Args:
-        compute: Works on one item by torch operations, which let other threads run.
-        items: What to call it with.
+        compute: Function that works on one item by torch operations, which let other threads run.
+        items: Items to call it with.
     """
     import torch
 
@@ -36,7 +36,7 @@ def on_all_cores(compute: Callable[[int], None], items: Sequence[int]) -> None:
 
 @functools.cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads with one core each, kept for the next call: new ones would have to plan their transforms anew."""
+    """Return threads with one core each, kept for the next call: new ones would have to plan their transforms anew."""
     import torch
 
     return ThreadPoolExecutor(threads, "cores", initializer=torch.set_num_threads, initargs=(1,))

@@ -1,4 +1,4 @@
-"""Which device tensors live on: a name as typed -> a torch device that is really there."""
+"""The device of torch that a name means, and that is really there."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ def torch_device(name: str = "auto") -> "torch.device":
     cannot use it, "auto" is an error like "cuda": nobody trains for days on a CPU without knowing it.
 
     Args:
-        name: "auto" (the first visible CUDA device, else the CPU), "cpu", "cuda", or "cuda:<n>".
+        name: Name of the device: "auto" (the first visible CUDA device, else the CPU), "cpu", "cuda", or "cuda:<n>".
 
     Raises:
         DeviceError: CUDA was asked for and that device is not there, or torch cannot use a GPU that is here.
@@ -42,7 +42,7 @@ def torch_device(name: str = "auto") -> "torch.device":
 
 
 def _absent(name: str, visible: int, cuda: str | None) -> DeviceError:
-    """The error for a device that is not there, on a machine whose GPUs, if it has any, torch can use."""
+    """Return the error for a device that is not there, on a machine whose GPUs, if it has any, torch can use."""
     why, cure = "see nvidia-smi and CUDA_VISIBLE_DEVICES", "mend the driver"
     if cuda is None:
         why, cure = "this torch is built for the CPU", "install one that is built for CUDA"

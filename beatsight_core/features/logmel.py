@@ -1,4 +1,4 @@
-"""The one log-mel: clips to pictures in decibels below each clip's own loudest point.
+"""The one log-mel: clips to spectrograms in decibels below each clip's own loudest point.
 
 Level does not show: power is divided by the clip's greatest before its logarithm is taken, so the range of decibels,
 and what falls under its floor, move with the recording. Digital silence is all floor.
@@ -6,7 +6,7 @@ and what falls under its floor, move with the recording. Digital silence is all 
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from beatsight_core.compute.trouble import device_trouble, is_out_of_memory
 from beatsight_core.errors import DeviceError
 from beatsight_core.features.cores import on_all_cores
 from beatsight_core.features.mel_transform import make_mel_spectrogram
-from beatsight_core.features.spec import UINT8_STEPS, FeatureSpec
+from beatsight_core.features.spec import UINT8_STEPS, FeatureSpec, StoredArray
 
 CPU_BATCH = 8
 """Clips at a time on a CPU: their spectra (1.6 MB) stay in the cache; 64 and more take twice as long."""
@@ -27,16 +27,19 @@ CUDA_BATCH = 1024
 
 CUDA_SHARE = 0.5
 
+Samples: TypeAlias = npt.NDArray[np.int16 | np.float32 | np.float64]
+"""Clips (n, samples): 16-bit, or floats in -1..1."""
+
 _PCM16 = 1.0 / 32768.0
 _SILENCE = 1e-20
 """Mel power that no clip of 16-bit audio falls below unless all of its samples are zero."""
 
 
 class LogMel(nn.Module):
-    """Clips (batch, samples) in -1..1 -> decibels (batch, n_mels, frames) within [floor_db, 0].
+    """The transform of clips (batch, samples) in -1..1 -> decibels (batch, n_mels, frames) within [floor_db, 0].
 
     Args:
-        spec: The recipe.
+        spec: Recipe of the spectrograms.
 
     Raises:
         SettingsError: The recipe cannot be followed (see `make_mel_spectrogram`).
@@ -48,11 +51,11 @@ class LogMel(nn.Module):
         self.mel = make_mel_spectrogram(spec)
 
     def forward(self, clips: torch.Tensor) -> torch.Tensor:
-        """Decibels of clips: 10 log10(power / loudest power of the clip), not below the floor."""
+        """Return the decibels of clips: 10 log10(power / loudest power of the clip), not below the floor."""
         return relative_decibels(self.mel(clips), self.spec.floor_db)
 
     def encode(self, decibels: torch.Tensor) -> torch.Tensor:
-        """Decibels as they are stored."""
+        """Return decibels as they are stored."""
         if self.spec.storage == "uint8":
             steps = (decibels - self.spec.floor_db) * (UINT8_STEPS / -self.spec.floor_db)
             return steps.round_().to(torch.uint8)
@@ -60,10 +63,10 @@ class LogMel(nn.Module):
 
 
 def relative_decibels(power: torch.Tensor, floor_db: float) -> torch.Tensor:
-    """10 log10 of power over the loudest power of its picture, not below the floor; changes `power` in place.
+    """Return 10 log10 of power over the loudest power of its spectrogram, not below the floor. `power` is changed.
 
     Args:
-        power: (batch, n_mels, frames), not negative.
+        power: Power (batch, n_mels, frames), not negative.
         floor_db: Least value of the result.
     """
     loudest = power.amax(dim=(-2, -1), keepdim=True).clamp_min_(_SILENCE)
@@ -71,19 +74,19 @@ def relative_decibels(power: torch.Tensor, floor_db: float) -> torch.Tensor:
 
 
 def to_decibels(stored: torch.Tensor, floor_db: float) -> torch.Tensor:
-    """Float32 decibels from what is stored: 8-bit steps are decoded, other numbers are decibels already."""
+    """Return float32 decibels from what is stored: 8-bit steps are decoded, other numbers are decibels already."""
     if stored.dtype == torch.uint8:
         return torch.add(torch.tensor(floor_db), stored, alpha=-floor_db / UINT8_STEPS)
     return stored.to(torch.float32)
 
 
-def features_of(logmel: LogMel, clips: npt.NDArray[Any], device: torch.device) -> npt.NDArray[Any]:
-    """Pictures of many clips, in batches that suit the device.
+def features_of(logmel: LogMel, clips: Samples, device: torch.device) -> StoredArray:
+    """Return the spectrograms of many clips, in batches that suit the device.
 
     Args:
-        logmel: On `device` already.
-        clips: (n, samples): int16, or floats in -1..1.
-        device: Where to compute.
+        logmel: Transform, on `device` already.
+        clips: Clips (n, samples): int16, or floats in -1..1.
+        device: Device to compute on.
 
     Returns:
         (n, n_mels, frames) in the spec's storage.
@@ -95,29 +98,29 @@ def features_of(logmel: LogMel, clips: npt.NDArray[Any], device: torch.device) -
     shape, dtype = (len(clips), spec.n_mels, spec.frames), getattr(torch, spec.storage)
     if device.type == "cuda":
         with _trouble_on(device):
-            pictures = torch.empty(shape, dtype=dtype, pin_memory=True)
-            _compute_on_cuda(logmel, clips, pictures, device)
+            spectrograms = torch.empty(shape, dtype=dtype, pin_memory=True)
+            _compute_on_cuda(logmel, clips, spectrograms, device)
     else:
-        pictures = torch.empty(shape, dtype=dtype)
-        _compute_on_cpu(logmel, clips, pictures)
-    result: npt.NDArray[Any] = pictures.numpy()
+        spectrograms = torch.empty(shape, dtype=dtype)
+        _compute_on_cpu(logmel, clips, spectrograms)
+    result: StoredArray = spectrograms.numpy()
     return result
 
 
-def _compute_on_cpu(logmel: LogMel, clips: npt.NDArray[Any], pictures: torch.Tensor) -> None:
+def _compute_on_cpu(logmel: LogMel, clips: Samples, spectrograms: torch.Tensor) -> None:
     def compute(start: int) -> None:
         part = clips[start : start + CPU_BATCH]
         with torch.inference_mode():
             samples = torch.from_numpy(part.astype(np.float32))
             if part.dtype == np.int16:
                 samples.mul_(_PCM16)
-            pictures[start : start + CPU_BATCH] = logmel.encode(logmel(samples))
+            spectrograms[start : start + CPU_BATCH] = logmel.encode(logmel(samples))
 
     on_all_cores(compute, range(0, len(clips), CPU_BATCH))
 
 
-def _compute_on_cuda(logmel: LogMel, clips: npt.NDArray[Any], pictures: torch.Tensor, device: torch.device) -> None:
-    """Samples travel as they are stored; from and to pinned memory, so that a copy need not be waited for."""
+def _compute_on_cuda(logmel: LogMel, clips: Samples, spectrograms: torch.Tensor, device: torch.device) -> None:
+    """Compute on a CUDA device; samples travel as stored, by pinned memory, so that no copy is waited for."""
     size = cuda_batch(logmel.spec, device)
     dtype = torch.int16 if clips.dtype == np.int16 else torch.float32
     with torch.inference_mode():
@@ -128,7 +131,7 @@ def _compute_on_cuda(logmel: LogMel, clips: npt.NDArray[Any], pictures: torch.Te
             samples = staged.to(device, non_blocking=True).to(torch.float32)
             if dtype is torch.int16:
                 samples.mul_(_PCM16)
-            pictures[start : start + size].copy_(logmel.encode(logmel(samples)), non_blocking=True)
+            spectrograms[start : start + size].copy_(logmel.encode(logmel(samples)), non_blocking=True)
         torch.cuda.synchronize(device)
 
 
@@ -148,7 +151,7 @@ def _trouble_on(device: torch.device) -> Iterator[None]:
 
 
 def cuda_batch(spec: FeatureSpec, device: torch.device) -> int:
-    """How many clips fit: each needs its windowed frames, their spectrum and its power, with copies on the way."""
+    """Return the number of clips that fit: each needs its windowed frames, their spectrum, its power, and copies."""
     clip_bytes = 6 * spec.frames * spec.n_fft * 4
     free = int(torch.cuda.mem_get_info(device)[0])
     return max(1, min(CUDA_BATCH, int(CUDA_SHARE * free) // clip_bytes))

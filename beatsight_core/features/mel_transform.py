@@ -8,19 +8,21 @@ such library. So after one of these two errors it is imported once more, and tol
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from beatsight_core.errors import DeviceError, SettingsError
 from beatsight_core.features.spec import FeatureSpec
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 _LOADER = "torchaudio._extension.utils"
 
 
 def make_mel_spectrogram(spec: FeatureSpec) -> "nn.Module":
-    """The mel power spectrogram of a spec: (..., samples) float -> (..., n_mels, frames).
+    """Return the mel power spectrogram of a spec: (..., samples) float -> (..., n_mels, frames).
 
     Raises:
         SettingsError: The clips are shorter than half a window, or a band is so narrow that it holds no bin of the
@@ -44,7 +46,7 @@ def make_mel_spectrogram(spec: FeatureSpec) -> "nn.Module":
             power=2.0,
             mel_scale=spec.mel_scale,
         )
-    filters: Any = transform.get_buffer("mel_scale.fb")  # (bins, n_mels)
+    filters: torch.Tensor = transform.get_buffer("mel_scale.fb")  # (bins, n_mels)
     empty = int((filters.sum(dim=0) == 0).sum())
     if empty:
         raise SettingsError(
@@ -55,8 +57,8 @@ def make_mel_spectrogram(spec: FeatureSpec) -> "nn.Module":
     return transform
 
 
-def transforms() -> Any:
-    """The module `torchaudio.transforms`, without the compiled extension where that does not fit the installed torch.
+def transforms() -> ModuleType:
+    """Return the module `torchaudio.transforms`, without its compiled extension where that does not fit torch.
 
     Raises:
         DeviceError: torchaudio is not installed, or fails for another reason.
@@ -71,7 +73,8 @@ def transforms() -> Any:
         raise DeviceError(
             "torchaudio cannot be imported", why=str(error), do="install the training extra: pip install -e '.[train]'"
         ) from error
-    return module
+    loaded: ModuleType = module
+    return loaded
 
 
 def _forget_the_extension() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.features.spec import FeatureSpec
+from beatsight_core.features.spec import FeatureSpec, StoredArray
 from beatsight_core.files import digest_bytes, put_if_absent, storage_errors
 from beatsight_core.taxonomy import Taxonomy
 
@@ -29,7 +29,7 @@ _DTYPES = {"float16": "F16", "uint8": "U8"}
 _LONGEST_HEADER = 1 << 20
 
 Bytes = npt.NDArray[np.uint8]
-Shapes = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]
+Shapes = dict[str, tuple[np.dtype[np.float16 | np.uint8], tuple[int, ...]]]
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,27 @@ class ShardFeatures:
     """The features of one shard.
 
     Attributes:
-        path: The file.
-        features: (rows, n_mels, frames) as stored, memory-mapped.
-        targets: (rows, classes) of 0 and 1, memory-mapped.
-        hit_ids: (rows, 20) ASCII, memory-mapped.
+        path: Path of the file.
+        features: Spectrograms (rows, n_mels, frames) as stored, memory-mapped.
+        targets: Targets (rows, classes) of 0 and 1, memory-mapped.
+        hit_ids: Hit ids (rows, 20) in ASCII, memory-mapped.
     """
 
     path: Path
-    features: npt.NDArray[Any]
+    features: StoredArray
     targets: npt.NDArray[np.uint8]
     hit_ids: npt.NDArray[np.uint8]
 
 
-def write_shard(
-    path: Path, identity: dict[str, str], features: npt.NDArray[Any], targets: Bytes, hit_ids: Bytes
-) -> bool:
+def write_shard(path: Path, identity: dict[str, str], features: StoredArray, targets: Bytes, hit_ids: Bytes) -> bool:
     """Put a shard's features in the cache, whole or not at all.
 
     Args:
-        path: Where.
-        identity: From `shard_identity`.
-        features: (rows, n_mels, frames) in the spec's storage.
-        targets: (rows, classes) of 0 and 1.
-        hit_ids: (rows, 20) ASCII.
+        path: Path of the file.
+        identity: Metadata from `shard_identity`.
+        features: Spectrograms (rows, n_mels, frames) in the spec's storage.
+        targets: Targets (rows, classes) of 0 and 1.
+        hit_ids: Hit ids (rows, 20) in ASCII.
 
     Returns:
         Whether this call wrote it; another process may have been first.
@@ -67,7 +65,7 @@ def write_shard(
     Raises:
         StorageError: The drive is full, read-only, or gone.
     """
-    arrays: dict[str, npt.NDArray[Any]] = {"features": features, "targets": targets, "hit_ids": hit_ids}
+    arrays: dict[str, StoredArray] = {"features": features, "targets": targets, "hit_ids": hit_ids}
     parts = [_flat(array) for array in arrays.values()]
     metadata = {**identity, "digest": _content_digest(identity, parts)}
     header = _header(metadata, {name: (array.dtype, array.shape) for name, array in arrays.items()})
@@ -82,7 +80,7 @@ def write_shard(
 
 
 def shard_identity(spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str, rows: int) -> dict[str, str]:
-    """What a file must say about itself, in safetensors' text-only metadata."""
+    """Return what a file must say about itself, in safetensors' text-only metadata."""
     return {
         "format": FORMAT,
         "spec": _compact(spec.to_json()),
@@ -98,10 +96,10 @@ def open_shard(path: Path, spec: FeatureSpec, identity: dict[str, str], *, verif
     """Map a shard's features into memory.
 
     Args:
-        path: Where it lies.
-        spec: The spec that `identity` was made from.
-        identity: From `shard_identity`.
-        verify: Read all of it and compare its digest too.
+        path: Path of the file.
+        spec: Feature spec that `identity` was made from.
+        identity: Metadata from `shard_identity`.
+        verify: Request to read all of it and to compare its digest too.
 
     Raises:
         DatasetError: It is missing, cut short, or not what its name and its header say.
@@ -141,12 +139,12 @@ def _shapes(spec: FeatureSpec, identity: dict[str, str]) -> Shapes:
     }
 
 
-def _bytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+def _bytes(dtype: np.dtype[np.float16 | np.uint8], shape: tuple[int, ...]) -> int:
     return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
 
 
 def _header(metadata: dict[str, str], arrays: Shapes) -> bytes:
-    """The header's length and the header, padded with spaces so that the arrays begin at a multiple of 64 bytes."""
+    """Return the header's length and the header, padded so that the arrays begin at a multiple of 64 bytes."""
     entries: dict[str, Any] = {"__metadata__": metadata}
     offset = 0
     for name, (dtype, shape) in arrays.items():
@@ -178,7 +176,7 @@ def _map(path: Path, shapes: Shapes, offset: int) -> list[npt.NDArray[Any]]:
     return arrays
 
 
-def _flat(array: npt.NDArray[Any]) -> Bytes:
+def _flat(array: StoredArray) -> Bytes:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 

@@ -1,4 +1,4 @@
-"""Whether the cache of a dataset is whole, byte for byte; and making again what is not."""
+"""The check of a dataset's cache, byte for byte; what is broken is made again."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from beatsight_core.dataset.index import dataset_key
 from beatsight_core.dataset.reader import open_dataset
 from beatsight_core.dataset.verify_export import CheckResult
 from beatsight_core.features.build import build_features
-from beatsight_core.features.cache_plan import is_whole, jobs_of
+from beatsight_core.features.cache_plan import feature_files, is_whole
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import storage_errors
 from beatsight_core.progress import Progress, SilentProgress
@@ -27,12 +27,12 @@ def check_features(
     """Read every byte of a dataset's features and compare it with the digest in its file.
 
     Args:
-        settings: Say which spec, taxonomy and folders.
-        ref: Manifest path, name or key.
-        heal: Make again what is broken or missing, and only that.
-        source_sets: Only these; all that the dataset has by default.
-        device: Where to make it.
-        progress: Hears of each shard.
+        settings: Settings with spec, taxonomy and folders.
+        ref: Path, name or key of the manifest.
+        heal: Request to make again what is broken or missing, and only that.
+        source_sets: Source sets to check; all that the dataset has by default.
+        device: Name of the device to make it on.
+        progress: Progress view that receives the number of shards checked.
 
     Raises:
         DatasetError: The dataset is not exported; or, to heal, a shard of it is itself broken.
@@ -41,25 +41,25 @@ def check_features(
     """
     dataset = open_dataset(settings, dataset_key(settings, ref), source_sets)
     spec = FeatureSpec.from_settings(settings)
-    jobs = jobs_of(settings, dataset, spec, taxonomy_named(settings.taxonomy))
+    files = feature_files(settings, dataset, spec, taxonomy_named(settings.taxonomy))
     broken, missing = [], []
-    with (progress or SilentProgress()).task(f"check features {dataset.key}", len(jobs), "shards") as task:
-        for job in jobs:
-            if not job.path.exists():
-                missing.append(job)
-            elif not is_whole(job, spec, verify=True):
-                broken.append(job)
+    with (progress or SilentProgress()).task(f"check features {dataset.key}", len(files), "shards") as task:
+        for file in files:
+            if not file.path.exists():
+                missing.append(file)
+            elif not is_whole(file, spec, verify=True):
+                broken.append(file)
             task.advance(1, broken=len(broken), missing=len(missing))
     lost = [*broken, *missing]
     if heal and lost:
-        for job in broken:
-            with storage_errors(job.path):
-                job.path.unlink(missing_ok=True)
+        for file in broken:
+            with storage_errors(file.path):
+                file.path.unlink(missing_ok=True)
         build_features(settings, dataset.key, source_sets=source_sets, device=device, progress=progress)
     return CheckResult(
         key=dataset.key,
-        checked=len(jobs),
-        broken=tuple(str(job.path) for job in broken),
-        missing=tuple(str(job.path) for job in missing),
-        healed=sum(is_whole(job, spec, verify=True) for job in lost) if heal else 0,
+        checked=len(files),
+        broken=tuple(str(file.path) for file in broken),
+        missing=tuple(str(file.path) for file in missing),
+        healed=sum(is_whole(file, spec, verify=True) for file in lost) if heal else 0,
     )

@@ -5,10 +5,12 @@ hits with a few deliberate faults: it lets those through and nothing much worse.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import fields, replace
 from typing import Any
 
-from beatsight_core.settings import GateSettings
+from beatsight_core.settings import GateSettings, Profile
+
+__all__ = ["PROFILES", "TECHNIQUES", "Profile", "profile_of"]
 
 TECHNIQUES: Mapping[str, str] = {
     "hihat_bark": "a stroke on the open hi-hat that the foot shuts at once",
@@ -25,54 +27,28 @@ _PRODUCTION_COUNTS = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The limits of a kind of corpus. Rates are shares of events, 0..1.
-
-    Attributes:
-        min_counts: Core component -> least hits that hold it.
-        required_techniques: Each in at least one event.
-        max_reject_rate: Lines of the manifest that are refused, of those read. Settings that only say how many events
-            may be without audio mean these, too: both are lost.
-        max_duplication_rate: Events that repeat another.
-        max_unknown_labels: Labels that the taxonomy lacks, rejected lines included.
-        max_missing_rate: Events whose audio is missing, unreadable, or ends before them.
-        max_missing_rate_per_source: The same of each source set.
-        max_class_drop: Share of its hits that a class may lose against the baseline.
-        max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits.
-        max_drift_linf: Change of one class's share in a source set since the baseline.
-        max_clipped_rate: Clips of a source set with a run of samples at full scale.
-        max_offset_rate: Clips of a source set whose median sample is not zero.
-        max_silent_rate: Clips of a source set that have a label and hardly sound.
-        max_misalignment_ms: Middle of attack minus onset in a source set, late or early; and the same of each session.
-        max_misaligned_share: Sessions of a source set beyond that, of those judged. No session of two recorded kits
-            was: 233 of 237 were judged, all within 4 ms. So one of up to 500 is one too many.
-    """
-
-    min_counts: Mapping[str, int] = field(default_factory=lambda: dict(_PRODUCTION_COUNTS))
-    required_techniques: tuple[str, ...] = tuple(TECHNIQUES)
-    max_reject_rate: float = 0.001
-    max_duplication_rate: float = 0.005
-    max_unknown_labels: int = 0
-    max_missing_rate: float = 0.001
-    max_missing_rate_per_source: float = 0.01
-    max_class_drop: float = 0.25
-    max_drift_js: float = 0.05
-    max_drift_linf: float = 0.10
-    max_clipped_rate: float = 0.05
-    max_offset_rate: float = 0.02
-    max_silent_rate: float = 0.02
-    max_misalignment_ms: float = 10.0
-    max_misaligned_share: float = 0.002
-
-    def to_json(self) -> dict[str, Any]:
-        """As a report holds them."""
-        return {**asdict(self), "required_techniques": list(self.required_techniques)}
-
+_PRODUCTION = Profile(
+    min_counts=_PRODUCTION_COUNTS,
+    required_techniques=tuple(TECHNIQUES),
+    max_reject_rate=0.001,
+    max_duplication_rate=0.005,
+    max_unknown_labels=0,
+    max_missing_rate=0.001,
+    max_missing_rate_per_source=0.01,
+    max_class_drop=0.25,
+    max_drift_js=0.05,
+    max_drift_linf=0.10,
+    max_clipped_rate=0.05,
+    max_offset_rate=0.02,
+    max_silent_rate=0.02,
+    max_misalignment_ms=10.0,
+    max_misaligned_share=0.002,
+)
 
 PROFILES = {
-    "production": Profile(),
-    "demo": Profile(
+    "production": _PRODUCTION,
+    "demo": replace(
+        _PRODUCTION,
         min_counts=dict.fromkeys(_PRODUCTION_COUNTS, 20),
         max_reject_rate=0.05,
         max_unknown_labels=2,
@@ -80,6 +56,7 @@ PROFILES = {
         max_missing_rate_per_source=0.06,
     ),
 }
+"""Profile -> its limits: the one place of their values. What each limit means stands in `settings.sections.Profile`."""
 
 
 def profile_of(settings: GateSettings) -> Profile:

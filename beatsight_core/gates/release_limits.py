@@ -1,56 +1,24 @@
 """What a probe and a candidate must reach: the limits of each profile, and what settings may set. Pure numbers."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.metrics import MIN_POSITIVES
+from beatsight_core.gates.gate import Limit, above, at_least, at_most
 from beatsight_core.settings import Settings
-
-PROTECTED = ("kick", "snare", "crash")
-"""The components that the runbook names: each has an F1 of its own to reach, and none may get worse than the
-champion's. The extended set's spellings of them (snare_center, crash_1) are found by its aliases."""
+from beatsight_core.settings.sections import PromotionFigure
+from beatsight_core.settings.validation import nearest
+from beatsight_core.taxonomy import MIN_POSITIVES, PROTECTED
 
 DEMO_NOTICE = "demo profile: not for production"
 
 
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """The limit of one figure.
-
-    Attributes:
-        value: The limit.
-        sign: "≥", ">" or "≤": how a figure must stand to it.
-    """
-
-    value: float
-    sign: str
-
-    def is_met_by(self, figure: float | None) -> bool:
-        """Whether a figure meets it; one that was not measured does not."""
-        if figure is None:
-            return False
-        return {"≥": figure >= self.value, ">": figure > self.value, "≤": figure <= self.value}[self.sign]
-
-    def margin(self, figure: float | None) -> float | None:
-        """Distance to the limit, positive on the good side."""
-        if figure is None:
-            return None
-        return self.value - figure if self.sign == "≤" else figure - self.value
-
-    def is_loosened_by(self, value: float) -> bool:
-        """Whether `value` as the limit would let more pass."""
-        return value > self.value if self.sign == "≤" else value < self.value
-
-
 def _profile(accuracy: float, f1: float, loss: float, exact_match: float) -> dict[str, Limit]:
     return {
-        "accuracy": Limit(accuracy, "≥"),
-        **{f"f1_{label}": Limit(f1, ">") for label in PROTECTED},
-        "loss": Limit(loss, "≤"),
-        "exact_match": Limit(exact_match, "≥"),
+        "accuracy": at_least(accuracy),
+        **{f"f1_{label}": above(f1) for label in PROTECTED},
+        "loss": at_most(loss),
+        "exact_match": at_least(exact_match),
     }
 
 
@@ -171,8 +139,7 @@ def _is_looser(name: str, value: float, than: float) -> bool:
 
 
 def _no_such(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), 1)
-    return f"there is no criterion {name}" + (f" (did you mean {close[0]}?)" if close else "")
+    return f"there is no criterion {name}{nearest(name, known)}"
 
 
 def _refuse(settings: Settings, table: str, problems: list[str]) -> None:
@@ -185,8 +152,8 @@ def _refuse(settings: Settings, table: str, problems: list[str]) -> None:
         )
 
 
-def _spelled_out(given: Mapping[str, float]) -> dict[str, float]:
-    whole: dict[str, Any] = {name: value for name, value in given.items() if name != "f1"}
+def _spelled_out(given: Mapping[PromotionFigure, float]) -> dict[str, float]:
+    whole: dict[str, float] = {name: value for name, value in given.items() if name != "f1"}
     if "f1" in given:
         whole = {**{f"f1_{label}": given["f1"] for label in PROTECTED}, **whole}
     return whole

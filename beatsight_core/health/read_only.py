@@ -15,14 +15,14 @@ logger = logging.getLogger("beatsight")
 
 
 def new_inventory(settings: Settings, catalog: Catalog, progress: Progress) -> Inventory:
-    """A new inventory of a catalog's audio, kept beside the catalog unless nothing may be written there."""
+    """Make a new inventory of a catalog's audio, kept beside the catalog unless nothing may be written there."""
     with unless_read_only():
         return build_inventory(settings, catalog, progress=progress)
     return survey_audio(settings, catalog, remember=False, progress=progress)
 
 
 def reports_folder(settings: Settings) -> Path:
-    """Where a report is written: where settings say, or in a new folder if nothing may be written there."""
+    """Return the folder of a report: where settings say, or in a new folder if nothing may be written there."""
     folder = settings.health_dir
     there = next(place for place in (folder, *folder.parents) if place.exists())
     if os.access(there, os.W_OK):

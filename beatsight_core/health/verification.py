@@ -2,14 +2,17 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from beatsight_core.audio.inventory_figures import LostFile
+from beatsight_core.audio.roots import RootStatus
 from beatsight_core.dataset.verify_export import VerifyResult
 from beatsight_core.gates.corpus_limits import profile_of
 from beatsight_core.gates.gate import Gate, at_least, at_most
 from beatsight_core.health.reject_gate import reject_gate
+from beatsight_core.manifest.refused import RefusedLines
 from beatsight_core.pages.formats import shown
 from beatsight_core.settings import GateSettings
+from beatsight_core.typed_json import JsonObject
 
 GROUP = "audio"
 NAMED = 3
@@ -18,11 +21,11 @@ NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was verified, and what is thought of it.
+    """What was verified, and its gates.
 
     Attributes:
-        result: What an export would hold and lack.
-        gates: Every gate with its verdict.
+        result: Figures of what an export would hold and lack.
+        gates: Gates with their verdicts.
     """
 
     result: VerifyResult
@@ -33,8 +36,8 @@ class Verification:
         """Whether every gate passed."""
         return all(gate.passed for gate in self.gates)
 
-    def to_json(self) -> dict[str, Any]:
-        """The result, its gates and the verdict."""
+    def to_json(self) -> JsonObject:
+        """Return the result, its gates and the verdict."""
         return {**self.result.to_json(), "passed": self.passed, "gates": [gate.to_json() for gate in self.gates]}
 
 
@@ -42,16 +45,12 @@ def judge_verification(result: VerifyResult, settings: GateSettings) -> Verifica
     """Hold what `verify_manifest` found against the limits that a health report would use.
 
     Args:
-        result: What was found.
-        settings: The profile, and what is set over it.
+        result: Figures of what was found.
+        settings: Profile, and what is set over it.
     """
-    refused = {
-        "read": result.read,
-        "rejected": result.rejected,
-        "by_reason": result.rejects_by_reason,
-        "first": result.first_refused,
-        "path": result.refused_path,
-    }
+    refused = RefusedLines(
+        result.read, result.rejected, result.rejects_by_reason, result.first_refused, result.refused_path
+    )
     gone = _unmounted(result)
     gates = [reject_gate(refused, profile_of(settings).max_reject_rate), _mounted_gate(gone)]
     if looked_for := [name for name in result.seconds_by_source if name not in gone]:
@@ -60,42 +59,42 @@ def judge_verification(result: VerifyResult, settings: GateSettings) -> Verifica
 
 
 def _unmounted(result: VerifyResult) -> dict[str, str]:
-    """Source sets of which no root is there -> where they were looked for."""
-    roots: dict[str, list[Mapping[str, Any]]] = {}
+    """Return source sets of which no root is there -> where they were looked for."""
+    roots: dict[str, list[RootStatus]] = {}
     for root in result.roots:
-        roots.setdefault(str(root["source_set"]), []).append(root)
-    gone = {name: mine for name, mine in roots.items() if not any(root["mounted"] for root in mine)}
-    return {name: ", ".join(str(root["root"]) for root in mine) for name, mine in gone.items()}
+        roots.setdefault(root.source_set, []).append(root)
+    gone = {name: mine for name, mine in roots.items() if not any(root.mounted for root in mine)}
+    return {name: ", ".join(str(root.root) for root in mine) for name, mine in gone.items()}
 
 
 def _mounted_gate(looked: Mapping[str, str]) -> Gate:
-    """Every source set has a root that is there."""
+    """Return the gate that every source set has a root that is there."""
     told = "; ".join(f"{name} (looked for in {places})" for name, places in looked.items())
-    return at_most(
-        "source sets without a mounted root", GROUP, len(looked), 0, setting=_roots_setting(looked),
+    return Gate(
+        "source sets without a mounted root", len(looked), at_most(0), group=GROUP, setting=_roots_setting(looked),
         found=f"No root is mounted of {told}" if looked else "Each source set has a mounted root",
         do="connect and mount the drive, or name the folders that hold the audio",
     )  # fmt: skip
 
 
 def _empty_gate(result: VerifyResult, looked_for: Sequence[str]) -> Gate:
-    """No source set that has a root loses all that it has."""
+    """Return the gate that no source set with a root loses all that it has."""
     empty = [name for name in looked_for if not result.seconds_by_source[name]]
-    lost = [file for file in result.lost_files if file["source_set"] in empty]
-    named = "; ".join(f"{file['audio_path']}: {file['status']}{_why(file)}" for file in lost[:NAMED])
+    lost = [file for file in result.lost_files if file.source_set in empty]
+    named = "; ".join(f"{file.audio_path}: {file.status}{_why(file)}" for file in lost[:NAMED])
     more = f"; and {shown(len(lost) - NAMED, 'count')} more listed" if len(lost) > NAMED else ""
-    return at_least(
-        "source sets with a clip", GROUP, len(looked_for) - len(empty), len(looked_for),
+    return Gate(
+        "source sets with a clip", len(looked_for) - len(empty), at_least(len(looked_for)), group=GROUP,
         setting=_roots_setting(empty),
         found=f"Not one clip could be made of {', '.join(empty)} ({named}{more})" if empty else "Each has some",
         do="put the audio where the manifest says it lies, or name the folders that hold it",
     )  # fmt: skip
 
 
-def _why(file: Mapping[str, Any]) -> str:
-    return f", {file['why']}" if file["why"] else ""
+def _why(file: LostFile) -> str:
+    return f", {file.why}" if file.why else ""
 
 
 def _roots_setting(names: Iterable[str]) -> str:
-    """The setting that names the folders of the first of some source sets."""
+    """Return the setting that names the folders of the first of some source sets."""
     return next((f"sources.{name}.roots" for name in names), "")

@@ -1,21 +1,21 @@
-"""What a model says about some clips, as arrays, and in words."""
+"""The answers of a model for some clips, as arrays and in words."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from beatsight_core.metrics import said_components
+from beatsight_core.metrics import predicted_components
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answers:
-    """Probabilities of n clips, and what they mean.
+    """The probabilities of n clips, and the components that they mean.
 
     Attributes:
         classes: Components in class order.
-        thresholds: (C,) a component is said from here on.
-        probabilities: (n, C) in 0..1.
+        thresholds: Array (C,) of the probabilities from which on a component is predicted.
+        probabilities: Array (n, C) of probabilities in 0..1.
     """
 
     classes: tuple[str, ...]
@@ -26,14 +26,14 @@ class Answers:
         return len(self.probabilities)
 
     @property
-    def said(self) -> NDArray[np.bool_]:
-        """(n, C) whether each component is said."""
-        return said_components(self.probabilities, self.thresholds)
+    def predicted(self) -> NDArray[np.bool_]:
+        """True (n, C) where a component is predicted."""
+        return predicted_components(self.probabilities, self.thresholds)
 
     @property
     def components(self) -> list[tuple[str, ...]]:
-        """The components said of each clip, in class order; of some clips none."""
-        said: list[list[int]] = [[] for _ in range(len(self))]
-        for clip, column in np.argwhere(self.said).tolist():
-            said[clip].append(column)
-        return [tuple(self.classes[column] for column in columns) for columns in said]
+        """The components predicted for each clip, in class order; none for some clips."""
+        columns_of: list[list[int]] = [[] for _ in range(len(self))]
+        for clip, column in np.argwhere(self.predicted).tolist():
+            columns_of[clip].append(column)
+        return [tuple(self.classes[column] for column in columns) for columns in columns_of]

@@ -1,4 +1,4 @@
-"""What a classifier asks of a backend: the probabilities of clips. `torch_backend` and `onnx_backend` are the two."""
+"""The interface between a classifier and its backends, `torch_backend` and `onnx_backend`: probabilities of clips."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -29,11 +29,11 @@ class Clips(Protocol):
 
 
 class Backend(Protocol):
-    """A model that can be asked."""
+    """A model that gives probabilities for clips."""
 
     @property
     def info(self) -> ModelInfo:
-        """What its answers mean."""
+        """The meaning of its answers."""
 
     def probabilities(self, clips: Clips) -> Probabilities:
-        """The probabilities (n, C) of clips that belong together, in their order."""
+        """Return the probabilities (n, C) of clips that belong together, in their order."""

@@ -1,11 +1,10 @@
-"""What was heard in a recording, as objects, as arrays, and as JSON, CSV or MIDI."""
+"""The drums named in a recording, as objects, as arrays, and as JSON, CSV or MIDI."""
 
 import csv
 import io
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from beatsight_core.files import json_bytes, write_bytes, write_text
 from beatsight_core.inference.answers import Answers
 from beatsight_core.safe_text import csv_row
 from beatsight_core.taxonomy import NOTE_OF_COMPONENT
+from beatsight_core.typed_json import JsonObject
 
 WRITTEN = (".json", ".csv", ".mid", ".midi")
 """What names of files that can be written end in."""
@@ -31,8 +31,8 @@ class ClassifiedHit:
 
     Attributes:
         onset_s: Seconds from the start of the recording.
-        components: Those said, in class order; may be empty.
-        probabilities: Of every component.
+        components: Components predicted, in class order; may be empty.
+        probabilities: Component -> its probability, for every component.
         velocity: MIDI velocity 1..127 from the hit's level.
     """
 
@@ -44,15 +44,15 @@ class ClassifiedHit:
 
 @dataclass(frozen=True, eq=False)
 class Classification:
-    """What was heard in a recording: n hits, as arrays and, in `hits`, one by one.
+    """The drums named in a recording: n hits, as arrays and, in `hits`, one by one.
 
     Attributes:
-        audio: The file, or "samples".
-        model: What named the drums.
-        onsets: "detected", "given", or the file they were read from.
-        onsets_s: (n,) seconds from the start of the recording; in order, unless they were given in another.
+        audio: Path of the file, or "samples".
+        model: Name of the model that named the drums.
+        onsets: Origin of the onsets: "detected", "given", or the file they were read from.
+        onsets_s: Array (n,) of seconds from the start of the recording; in order, unless given in another.
         answers: Probabilities (n, C), and what they mean.
-        velocities: (n,) MIDI velocities 1..127 from the hits' levels.
+        velocities: Array (n,) of MIDI velocities 1..127 from the hits' levels.
     """
 
     audio: str
@@ -64,7 +64,7 @@ class Classification:
 
     @property
     def thresholds(self) -> dict[str, float]:
-        """From which probability on each component is said."""
+        """The probability from which on each component is predicted."""
         return dict(zip(self.answers.classes, self.answers.thresholds.tolist(), strict=True))
 
     @cached_property
@@ -83,18 +83,18 @@ class Classification:
             for onset, components, shares, velocity in rows
         )
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-safe; onsets in seconds."""
+    def to_json(self) -> JsonObject:
+        """Return all of it, JSON-safe; onsets in seconds."""
         return {
             "audio": self.audio,
             "model": self.model,
             "onsets": self.onsets,
-            "thresholds": self.thresholds,
+            "thresholds": {**self.thresholds},
             "hits": [
                 {
                     "onset": hit.onset_s,
-                    "components": list(hit.components),
-                    "probabilities": hit.probabilities,
+                    "components": [*hit.components],
+                    "probabilities": {**hit.probabilities},
                     "velocity": hit.velocity,
                 }
                 for hit in self.hits
@@ -102,7 +102,7 @@ class Classification:
         }
 
     def to_csv(self) -> str:
-        """A table: onset_time (s), components joined by "+", velocity, then a probability per component."""
+        """Return a table: onset_time (s), components joined by "+", velocity, then a probability per component."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(csv_row(["onset_time", "components", "velocity", *self.answers.classes]))
@@ -133,7 +133,7 @@ class Classification:
         write_bytes(Path(path), buffer.getvalue())
 
     def write(self, path: str | Path) -> None:
-        """Write as what the name ends in: .json, .csv, .mid or .midi.
+        """Write a file of the kind that its name ends in: .json, .csv, .mid or .midi.
 
         Raises:
             UsageError: It ends in something else.
@@ -149,7 +149,7 @@ class Classification:
 
 
 def checked_suffix(path: Path) -> str:
-    """What a file's name ends in, in lower case.
+    """Return the ending of a file's name, in lower case.
 
     Raises:
         UsageError: It is not one of `WRITTEN`.

@@ -1,4 +1,4 @@
-"""A loaded model, asked about files, recordings and clips: onsets, the same clips as in training, and what it says."""
+"""A loaded model that names drums in files, recordings and clips: finds onsets, cuts clips as in training, predicts."""
 
 import logging
 from collections.abc import Sequence
@@ -38,8 +38,8 @@ class Classifier:
     """A model that names drums; `inference.load` makes one.
 
     Attributes:
-        backend: The model.
-        adapt: Changes the probabilities of a whole recording, if there is one (see `Adaptation`).
+        backend: Backend that runs the model.
+        adapt: Function that changes the probabilities of a whole recording, if there is one (see `Adaptation`).
     """
 
     backend: Backend
@@ -57,23 +57,23 @@ class Classifier:
 
     @property
     def thresholds(self) -> NDArray[np.float32]:
-        """(C,) a component is said from here on."""
+        """The probabilities (C,) from which on a component is predicted."""
         return self.backend.info.thresholds
 
     @property
     def spec(self) -> FeatureSpec:
-        """How its features are made: sample rate, audio before and after the onset, mel bands."""
+        """The spec of its features: sample rate, audio before and after the onset, mel bands."""
         return self.backend.info.spec
 
     def classify_file(
         self, audio: str | Path, onsets: str | Path | ArrayLike | None = None, channel: str = "mix"
     ) -> Classification:
-        """Name the drums struck in a recording.
+        """Name the drums in a recording.
 
         Args:
-            audio: Any file that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, …), at any rate, with any channels.
+            audio: Path of any file that libsndfile reads (WAV, FLAC, OGG, MP3, AIFF, …), of any rate and channels.
             onsets: Seconds from its start, or a file of them (see `read_onsets`); without any they are detected.
-            channel: What is listened to: "mix" (the mean of all channels), "left", "right", or "loudest".
+            channel: Source of the mono signal: "mix" (the mean of all channels), "left", "right", or "loudest".
 
         Raises:
             AudioError: The recording is missing or cannot be decoded.
@@ -94,13 +94,13 @@ class Classifier:
         onsets: str | Path | ArrayLike | None = None,
         channel: str = "mix",
     ) -> Classification:
-        """Name the drums struck in a recording that lies in memory.
+        """Name the drums in a recording that lies in memory.
 
         Args:
-            samples: (n,), or (n, channels) as soundfile gives them: floats, int16 or int32.
+            samples: Array (n,), or (n, channels) as soundfile gives them: floats, int16 or int32.
             rate_hz: Samples per second.
             onsets: Seconds from its start, or a file of them; without any they are detected.
-            channel: What is listened to: "mix" (the mean of all channels), "left", "right", or "loudest".
+            channel: Source of the mono signal: "mix" (the mean of all channels), "left", "right", or "loudest".
 
         Raises:
             AudioError: Samples are not finite, or of another shape or kind.
@@ -112,14 +112,14 @@ class Classifier:
     def classify_clips(
         self, clips: Sequence[ArrayLike] | NDArray[Any], rate_hz: int, onset_s: float | None = None
     ) -> Answers:
-        """Name the drums struck in clips that were cut elsewhere.
+        """Name the drums in clips that were cut elsewhere.
 
         Args:
-            clips: A list of arrays (n,) or (n, channels), or one array (clips, n) or (clips, n, channels): floats,
-                int16 or int32. What the model does not listen to is cut off, what is missing is silence.
+            clips: List of arrays (n,) or (n, channels), or one array (clips, n) or (clips, n, channels): floats, int16
+                or int32. What the model does not listen to is cut off, what is missing is silence.
             rate_hz: Samples per second.
-            onset_s: Where the onset lies in each clip, in seconds from its start; by default where the model's own
-                clips have it, `spec.pre_ms`.
+            onset_s: Position of the onset in each clip, in seconds from its start; by default that of the model's own
+                clips, `spec.pre_ms`.
 
         Raises:
             AudioError: Samples are not finite, or of another shape or kind.

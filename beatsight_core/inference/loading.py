@@ -1,4 +1,4 @@
-"""From a name or a folder to a classifier."""
+"""Loading a classifier from a name or a folder."""
 
 import os
 from pathlib import Path
@@ -28,13 +28,13 @@ def load(
     """Load a model that can name drums.
 
     Args:
-        model: A folder that holds a model (`models/versions/<n>`, what `beatsight models export` wrote, or a copy of
+        model: Folder that holds a model (`models/versions/<n>`, what `beatsight models export` wrote, or a copy of
             either); or a name: "3" for a version, a run's id, a beginning of one, "latest", "previous", "challenger",
             or "champion", the default; or what `find` gave.
-        backend: "torch", or "onnx": needs onnxruntime only, and a model's folder.
-        device: For torch: auto, cpu, cuda or cuda:<n>.
-        data_root: Where names are looked up; by default where the settings say. A folder needs none.
-        adapt: Changes the probabilities of a whole recording (see `Adaptation`).
+        backend: Name of the backend: "torch", or "onnx", which needs onnxruntime only, and a model's folder.
+        device: Device of the torch backend: auto, cpu, cuda or cuda:<n>.
+        data_root: Data root in which names are looked up; by default that of the settings. A folder needs none.
+        adapt: Function that changes the probabilities of a whole recording (see `Adaptation`).
 
     Raises:
         ModelError: There is no such model, or its files are missing, altered or broken.
@@ -48,7 +48,7 @@ def load(
 
 
 def find(model: str | Path | None, data_root: str | Path | None = None) -> Run | Path:
-    """The run, or the folder, that is meant (see `load`), its files whole.
+    """Return the run, or the folder, that is meant (see `load`), with its files verified.
 
     Raises:
         ModelError: There is no such model, or its files are missing, altered or broken.

@@ -17,11 +17,11 @@ _PCM16 = np.float32(1.0 / 32768.0)
 
 
 class OnnxBackend:
-    """Answers by onnxruntime, on the CPU.
+    """A backend that answers by onnxruntime, on the CPU.
 
     Args:
-        folder: Of a model.
-        device: auto or cpu.
+        folder: Folder of a model.
+        device: Name of the device, auto or cpu.
 
     Raises:
         ModelError: A file is missing or broken, or the graph is not one of this program.
@@ -58,7 +58,7 @@ class OnnxBackend:
             )
 
     def probabilities(self, clips: Clips) -> Probabilities:
-        """See `Backend`."""
+        """Return what `Backend.probabilities` returns."""
         parts = [np.zeros((0, len(self.info.classes)), dtype=np.float32)]
         for start in range(0, len(clips), BATCH):
             samples = clips[start : start + BATCH].astype(np.float32) * _PCM16

@@ -1,4 +1,4 @@
-"""Where the hits of a recording are, by spectral flux.
+"""Detection of the hits of a recording, by spectral flux.
 
 X is the magnitude of the Hann-windowed transform (`WINDOW_S` long, every `HOP_S`), summed into B bands that are equally
 wide on a logarithmic axis, so that a kick's few bins weigh as much as a cymbal's many, and divided by the recording's
@@ -15,7 +15,6 @@ of difference cancel out.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,12 +42,12 @@ _BLOCK = 4096
 
 
 def detect_onsets(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
-    """The onsets of a recording.
+    """Return the onsets of a recording.
 
     Beside the recording itself this takes about 40 kB of memory a second.
 
     Args:
-        audio: (n,) mono samples; how loud they are makes no difference.
+        audio: Array (n,) of mono samples; how loud they are makes no difference.
         rate_hz: Samples per second.
 
     Returns:
@@ -63,7 +62,7 @@ def detect_onsets(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int) 
 
 
 def spectral_flux(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int) -> NDArray[np.float64]:
-    """(frames,) how much louder the bands got; frame n is centred on sample n * round(HOP_S * rate_hz)."""
+    """Return how much louder the bands got, (frames,); frame n is centred on sample n * round(HOP_S * rate_hz)."""
     hop = max(1, round(HOP_S * rate_hz))
     levels = _levels(audio, rate_hz, hop)
     flux = np.zeros(levels.shape[1])
@@ -97,7 +96,7 @@ def _levels(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int, hop: i
     return levels
 
 
-def _against_own_past(levels: NDArray[np.floating[Any]], hop_s: float) -> NDArray[np.float64]:
+def _against_own_past(levels: NDArray[np.float32], hop_s: float) -> NDArray[np.float64]:
     """(frames,) in 0..1: a band over what remains of its loudest point so far.
 
     Before the recording its beginning is heard backwards, so that its first sound, noise perhaps, is not the loudest so

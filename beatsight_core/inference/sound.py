@@ -1,4 +1,4 @@
-"""Arrays of a program's own as the platform's recordings and clips: mono, at the spec's rate, 16 bit as in a dataset.
+"""Arrays of a program as the platform's recordings and clips: mono, at the spec's rate, 16 bit as in a dataset.
 
 An array gives what a file of the same samples gives, and what training heard of it: floats beyond full scale are
 clipped.
@@ -27,8 +27,8 @@ class OnsetClips:
     """The clips around onsets of a recording, cut when they are asked for.
 
     Attributes:
-        places: (m,) the sample of each onset.
-        window: The shape of a clip.
+        places: Array (m,) of the sample of each onset.
+        window: Shape of a clip.
     """
 
     places: NDArray[np.int64]
@@ -37,25 +37,25 @@ class OnsetClips:
 
     @classmethod
     def of(cls, samples: NDArray[np.int16], places: NDArray[np.int64], window: Window) -> "OnsetClips":
-        """The clips of mono samples at the window's rate."""
+        """Return the clips of mono samples at the window's rate."""
         return cls(places, window, pad(samples, window))
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, part: slice) -> NDArray[np.int16]:
-        """(m, samples) of a part."""
+        """Return the samples (m, samples) of a part."""
         return clip_matrix(self._padded, self.places[part], self.window)
 
 
 def as_recording(samples: ArrayLike, rate_hz: int, to_hz: int, channel: str = "mix") -> NDArray[np.int16]:
-    """A recording in mono at another rate.
+    """Return a recording in mono at another rate.
 
     Args:
-        samples: (n,), or (n, channels) as soundfile gives them: floats, int16 or int32.
-        rate_hz: Their rate.
-        to_hz: The rate wanted.
-        channel: What mono is made of, one of `settings.CHANNELS`.
+        samples: Array (n,), or (n, channels) as soundfile gives them: floats, int16 or int32.
+        rate_hz: Rate of the samples.
+        to_hz: Rate of the result.
+        channel: Source of the mono signal, one of `settings.CHANNELS`.
 
     Raises:
         AudioError: Samples are not finite, or of another shape or kind, or the rate is none of audio.
@@ -66,13 +66,13 @@ def as_recording(samples: ArrayLike, rate_hz: int, to_hz: int, channel: str = "m
 def as_clips(
     clips: Sequence[ArrayLike] | NDArray[Any], rate_hz: int, window: Window, onset_s: float
 ) -> NDArray[np.int16]:
-    """Clips in the shape of a window, each with its onset where the window has it.
+    """Return clips in the shape of a window, each with its onset where the window has it.
 
     Args:
-        clips: A list of arrays (n,) or (n, channels), or one array (clips, n) or (clips, n, channels).
-        rate_hz: Their rate.
-        window: The shape wanted: what lies outside is left out, what is missing is silence.
-        onset_s: Where the onset lies in each, in seconds from its start.
+        clips: List of arrays (n,) or (n, channels), or one array (clips, n) or (clips, n, channels).
+        rate_hz: Rate of the clips.
+        window: Shape of the result: what lies outside is left out, what is missing is silence.
+        onset_s: Position of the onset in each clip, in seconds from its start.
 
     Returns:
         (clips, window.frames).

@@ -2,11 +2,12 @@
 
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from beatsight_core.errors import DeviceError
+from beatsight_core.features.spec import StoredArray
 from beatsight_core.inference.backend import Clips, Probabilities
 from beatsight_core.runs.lookup import ModelInfo
 from beatsight_core.runs.records import Run
@@ -16,11 +17,11 @@ CHUNK_CLIPS = 1024
 
 
 class TorchBackend:
-    """Answers by torch.
+    """A backend that answers by torch.
 
     Args:
-        source: A run, or the folder of a model.
-        device: auto, cpu, cuda or cuda:<n>.
+        source: Run, or the folder of a model.
+        device: Name of the device: auto, cpu, cuda or cuda:<n>.
 
     Raises:
         ModelError: A file is missing or broken, or the weights do not fit the net.
@@ -41,17 +42,17 @@ class TorchBackend:
 
     @property
     def info(self) -> ModelInfo:
-        """See `Backend`."""
+        """The meaning of its answers."""
         return self.predictor.info
 
     def probabilities(self, clips: Clips) -> Probabilities:
-        """See `Backend`."""
+        """Return what `Backend.probabilities` returns."""
         parts = [np.zeros((0, len(self.info.classes)), dtype=np.float32)]
         for start in range(0, len(clips), CHUNK_CLIPS):
-            parts.append(self.predictor.predict(self._pictures(clips[start : start + CHUNK_CLIPS])))
+            parts.append(self.predictor.predict(self._features(clips[start : start + CHUNK_CLIPS])))
         return np.concatenate(parts)
 
-    def _pictures(self, clips: Any) -> Any:
+    def _features(self, clips: NDArray[np.int16]) -> StoredArray:
         from beatsight_core.features.logmel import features_of
 
         return features_of(self._logmel, clips, self.predictor.device)

@@ -12,8 +12,8 @@ from beatsight_core.manifest.catalog_counts import count_values, dictionary_part
 from beatsight_core.manifest.events import HIT_SCHEMA
 from beatsight_core.manifest.hits import HitRules, coalesce
 from beatsight_core.manifest.intake import Intake
-from beatsight_core.manifest.parsing.chunks import Job
-from beatsight_core.manifest.parsing.fields import dictionary_array
+from beatsight_core.manifest.parsing.arrays import dictionary_array
+from beatsight_core.manifest.parsing.chunks import CatalogJob
 from beatsight_core.manifest.parsing.spill import Slice, ranges
 from beatsight_core.manifest.parsing.tables import TableWriter
 from beatsight_core.manifest.splits import SPLITS, Splits, assign_splits
@@ -30,26 +30,26 @@ class HitsJob:
     """Hits to be made of a range of audio files.
 
     Attributes:
-        slices: Where their events were set aside.
-        rules: How events become hits.
+        slices: Slices of the files that their events were set aside in.
+        rules: Rules by which events become hits.
     """
 
     slices: list[Slice]
     rules: HitRules
 
     def run(self) -> tuple[int, pa.Table]:
-        """How many events there were, and the hits."""
+        """Return how many events there were, and the hits."""
         events = pa.Table.from_batches([batch for part in self.slices for batch in part.read()])
         return events.num_rows, coalesce(events, self.rules)
 
 
 class Assembly:
-    """Makes the hits of what an intake has read, and counts them.
+    """A maker of hits from what an intake has read; it counts them, too.
 
     Attributes:
-        splits: The split of every session.
-        count: Hits.
-        by: Hits by source set, by split and by label.
+        splits: Split of every session.
+        count: Number of hits.
+        by: Numbers of hits by source set, by split and by label.
     """
 
     def __init__(self, settings: Settings, intake: Intake):
@@ -65,7 +65,7 @@ class Assembly:
         self.count = 0
         self.by: dict[str, Counter[str]] = {name: Counter() for name in ("source_set", "split", "labels")}
 
-    def make(self, pool: WorkerPool[Job, Any], path: Path, progress: Progress) -> None:
+    def make(self, pool: WorkerPool[CatalogJob, Any], path: Path, progress: Progress) -> None:
         """Write `hits.parquet`."""
         intake = self._intake
         jobs = (HitsJob(slices, self._rules) for slices in ranges(intake.tally.files(), intake.spilled, intake.dropped))

@@ -1,6 +1,5 @@
-"""A manifest's catalog: what is in its folder, and what is known about it at a glance."""
+"""The catalog of a manifest: the files of its folder, and its summary."""
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ from beatsight_core.leftovers import is_temporary
 from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
+from beatsight_core.typed_json import JsonObject, to_json
 
 FORMAT = 3
 """Grows with any change of what a catalog holds or of how events become hits."""
@@ -25,15 +25,15 @@ class CatalogSummary:
     """The numbers of a catalog: `summary.json`, written last.
 
     Attributes:
-        key: The manifest's key.
+        key: Key of the manifest.
         manifest: Path of its file.
-        sha256: Of that file.
-        bytes: Of that file.
-        limit: Lines that were read at most, or None.
+        sha256: Checksum of that file.
+        bytes: Size of that file.
+        limit: Most lines that were read, or None.
         inputs: Digest of all that determines the catalog.
-        source_sets: Whose settings matter: those of events, and those that name unknown labels.
+        source_sets: Source sets whose settings matter: those of events, and those that name unknown labels.
         read: Lines that are not blank; `kept` + `rejected`.
-        kept: Events.
+        kept: Number of events.
         rejected: Lines that are not events.
         rejects_by_reason: Reason -> lines.
         hits: Hits made of the events.
@@ -41,16 +41,17 @@ class CatalogSummary:
         files: Different audio files.
         events_by_source: Source set -> events.
         hits_by_source: Source set -> hits.
-        hits_by_split: train, val, calibration -> hits.
+        hits_by_split: Split (train, val, calibration) -> hits.
         events_by_label: Component -> strokes in events, negative examples included.
         hits_by_label: Component -> hits.
         techniques: Technique -> events.
         split_notes: Source sets that could not be split as they ask for.
         duplicates: Events that repeat session, onset and components of another.
         unknown_labels: Label that the taxonomy lacks -> components, those of rejected lines too.
-        corrections: What onsets were moved, by source set (`shifts.Shifts.corrections`); left out where none were.
+        corrections: Source set -> correction of its onsets (`shifts.Shifts.corrections`); left out where there was
+            none.
         sizes: Bytes of each other file of the folder.
-        sha256s: And the SHA-256 of each.
+        sha256s: Checksum of each of these files.
     """
 
     key: str
@@ -80,16 +81,16 @@ class CatalogSummary:
     sha256s: dict[str, str]
     corrections: dict[str, dict[str, float]] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, for `--json`, metadata and `summary.json`; `seal` covers every other value."""
-        body = dataclasses.asdict(self) | {"source_sets": list(self.source_sets)}
+    def to_json(self) -> JsonObject:
+        """Return all of it, for `--json`, metadata and `summary.json`; `seal` covers every other value."""
+        body = to_json(self)
         if not self.corrections:
             del body["corrections"]
         return body | {"seal": digest_json(body)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "CatalogSummary":
-        """The reverse of `to_json`.
+        """Return the summary that a file holds: the reverse of `to_json`.
 
         Raises:
             TypeError, KeyError: Something is missing or too much.
@@ -106,9 +107,9 @@ class Catalog:
     """A catalog on disk.
 
     Attributes:
-        key: The manifest's key.
-        folder: Where its files are.
-        summary: Its numbers.
+        key: Key of the manifest.
+        folder: Folder of its files.
+        summary: Summary of what it holds.
     """
 
     key: str
@@ -132,7 +133,7 @@ class Catalog:
 
     @property
     def chunks_path(self) -> Path:
-        """What each chunk of the manifest held, for when it grows: see `growth`."""
+        """The record of what each chunk of the manifest held, for when it grows: see `growth`."""
         return self.folder / CHUNKS
 
     @property
@@ -195,7 +196,7 @@ def is_catalog(folder: Path) -> bool:
 
 
 def broken_files(folder: Path) -> list[Path]:
-    """The files of a catalog whose bytes are not those that were written; nothing if there is no catalog.
+    """Return the files of a catalog whose bytes are not those that were written; nothing if there is no catalog.
 
     Raises:
         StorageError: The drive failed.
@@ -240,7 +241,7 @@ def _not_whole(folder: Path) -> DatasetError:
 
 
 def catalog_inputs(settings: Settings, sha256: str, limit: int | None, source_sets: Iterable[str]) -> str:
-    """The digest of all that determines a catalog: the manifest's content, and the settings that bear on it.
+    """Return the digest of all that determines a catalog: the manifest's content, and the settings that bear on it.
 
     Raises:
         SettingsError: A file of shifts cannot be used.

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 
-class Performance(NamedTuple):
+class RecordedSession(NamedTuple):
     """A session as far as splits are concerned: what it was recorded into, and by whom, on what, and where."""
 
     source_set: str
@@ -23,7 +23,7 @@ class Performance(NamedTuple):
 
 
 @dataclass
-class Tally:
+class CatalogCounts:
     """Counts of events.
 
     Attributes:
@@ -32,12 +32,12 @@ class Tally:
         techniques: Events by technique.
     """
 
-    performances: Counter[Performance] = field(default_factory=Counter)
+    performances: Counter[RecordedSession] = field(default_factory=Counter)
     labels: Counter[str] = field(default_factory=Counter)
     techniques: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def of(cls, events: pa.RecordBatch) -> "Tally":
+    def of(cls, events: pa.RecordBatch) -> "CatalogCounts":
         """Count the events of a chunk."""
         tally = cls()
         if events.num_rows:
@@ -48,7 +48,7 @@ class Tally:
             tally.techniques = count_values(events.column("techniques"))
         return tally
 
-    def merge(self, other: "Tally") -> None:
+    def merge(self, other: "CatalogCounts") -> None:
         """Add another's counts."""
         self.performances.update(other.performances)
         self.labels.update(other.labels)
@@ -88,15 +88,15 @@ def count_values(column: pa.Array) -> Counter[str]:
     return Counter({value: count for value, count in zip(values, counts, strict=True) if count})
 
 
-def performance_runs(events: pa.RecordBatch) -> tuple[list[Performance], npt.NDArray[np.int64]]:
+def performance_runs(events: pa.RecordBatch) -> tuple[list[RecordedSession], npt.NDArray[np.int64]]:
     """The performances of events in their order, and how many follow one another: mostly they are neighbours."""
     if not events.num_rows:
         return [], np.zeros(0, np.int64)
-    parts = [dictionary_parts(events.column(name)) for name in Performance._fields]
+    parts = [dictionary_parts(events.column(name)) for name in RecordedSession._fields]
     table = np.stack([codes for codes, _ in parts])
     starts = np.flatnonzero(np.concatenate([[True], (table[:, 1:] != table[:, :-1]).any(axis=0)]))
     columns = [_named(codes[starts], values) for codes, values in parts]
-    return list(map(Performance._make, zip(*columns, strict=True))), np.diff(np.append(starts, events.num_rows))
+    return list(map(RecordedSession._make, zip(*columns, strict=True))), np.diff(np.append(starts, events.num_rows))
 
 
 def _named(codes: npt.NDArray[np.int64], values: Sequence[str]) -> list[str | None]:

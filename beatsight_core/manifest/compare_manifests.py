@@ -1,15 +1,13 @@
-"""What a new version of a manifest adds, drops and changes, by event id.
+"""A comparison of two versions of a manifest by event id: what the new one adds, drops and changes.
 
 Two passes over each catalog in memory that grows by 24 bytes an event: the first makes a key of every id and a digest
 of every event, the second counts the events that turned out to differ.
 """
 
-import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +16,7 @@ import pyarrow.parquet as pq
 
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.parsing.repeats import text_keys
+from beatsight_core.typed_json import JsonObject, to_json
 
 GROUPINGS = ("source_set", "session_id", "label", "technique")
 KINDS = ("added", "dropped", "changed")
@@ -30,19 +29,19 @@ Counts = dict[str, dict[str, int]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two catalogs differ.
+    """The differences of two catalogs.
 
     Attributes:
-        before: Key of the first.
-        after: Key of the second.
+        before: Key of the earlier catalog.
+        after: Key of the later catalog.
         added: Events that only the second has.
         dropped: Events that only the first has.
         changed: Events of both whose content differs in anything but the line.
         unchanged: Events of both that are the same.
         by_source: Source set -> {"added", "dropped", "changed"}; those of changed events as in the second.
-        by_session: The same by session id.
-        by_label: The same by component; an event counts once for each of its components.
-        by_technique: The same by technique.
+        by_session: Session id -> the same counts.
+        by_label: Component -> the same counts; an event counts once for each of its components.
+        by_technique: Technique -> the same counts.
     """
 
     before: str
@@ -61,9 +60,9 @@ class Comparison:
         """Whether nothing differs."""
         return not (self.added or self.dropped or self.changed)
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return dataclasses.asdict(self)
+    def to_json(self) -> JsonObject:
+        """Return the differences as `--json` prints them."""
+        return to_json(self)
 
 
 def compare_catalogs(a: Catalog, b: Catalog) -> Comparison:

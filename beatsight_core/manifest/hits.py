@@ -1,16 +1,18 @@
-"""Events of one file that are struck together become one hit, whose label is the SET of their components.
+"""From events to hits: events of one file close together become one hit, whose label is the SET of their components.
 
 Within a file events are taken in the order of onset and event id. A hit begins with the first event that is left and
 takes all that follow at most the window after that FIRST onset; then the next hit begins. Onsets are compared in whole
 microseconds. Nothing depends on the order of lines or on how events are cut into tables, as long as a file's events are
 in one table.
+
+A hit of negative examples has an empty label set: such an event says that its components are not played here. It
+teaches silence, and adds no label to a hit that it falls into.
 """
 
 import hashlib
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +22,8 @@ import pyarrow.compute as pc
 
 from beatsight_core.manifest.catalog_counts import dictionary_parts
 from beatsight_core.manifest.events import HIT_SCHEMA
-from beatsight_core.manifest.parsing.fields import compact_dictionary, dictionary_array, nullable_floats, offsets_of
+from beatsight_core.manifest.parsing.arrays import compact_dictionary, dictionary_array, nullable_floats, offsets_of
+from beatsight_core.settings import COALESCE_MS
 from beatsight_core.taxonomy import Taxonomy
 
 HIT_ID_HEX = 20
@@ -42,10 +45,10 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HitRules:
-    """What settings say about hits; picklable.
+    """The rules of settings by which events become hits; picklable.
 
     Attributes:
-        taxonomy: Gives the class order.
+        taxonomy: Taxonomy that gives the class order.
         windows_ms: Source set -> coalescing window.
         licences: Source set -> licence of events that state none.
         window_ms: Window of other source sets.
@@ -55,7 +58,7 @@ class HitRules:
     taxonomy: Taxonomy
     windows_ms: Mapping[str, float]
     licences: Mapping[str, str]
-    window_ms: float = 30.0
+    window_ms: float = COALESCE_MS
     licence: str = "unknown"
 
 
@@ -63,7 +66,8 @@ def coalesce(events: pa.Table, rules: HitRules) -> pa.Table:
     """Make hits of events.
 
     Args:
-        events: Columns `EVENT_COLUMNS`, in any order of rows; all events of each file that occurs.
+        events: Table with the columns `EVENT_COLUMNS`, in any order of rows; it has all events of each file that
+            occurs.
         rules: Windows, licences and class order.
 
     Returns:
@@ -88,12 +92,12 @@ def coalesce(events: pa.Table, rules: HitRules) -> pa.Table:
 
 
 def first_events(files: Ints, times_us: Ints, windows_us: Ints) -> Ints:
-    """Positions of the events that begin a hit.
+    """Return the positions of the events that begin a hit.
 
     Args:
-        files: A number per file, ascending, shape (n,).
-        times_us: Onsets, ascending within a file, shape (n,).
-        windows_us: The window that applies to each event, equal within a file, shape (n,).
+        files: Array (n,) of a number per file, ascending.
+        times_us: Array (n,) of onsets, ascending within a file.
+        windows_us: Array (n,) of the window that applies to each event, equal within a file.
     """
     count = len(files)
     begins = np.ones(count, bool)
@@ -283,9 +287,10 @@ def _single(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 
-def _microseconds(seconds: Any) -> Any:
+def _microseconds(seconds: float | Floats) -> Ints:
     """The nearest microsecond, half of one rounding up."""
-    return np.floor(np.asarray(seconds) * 1e6 + 0.5).astype(np.int64)
+    rounded: Ints = np.floor(np.asarray(seconds) * 1e6 + 0.5).astype(np.int64)
+    return rounded
 
 
 def _floats(column: pa.Array) -> Floats:

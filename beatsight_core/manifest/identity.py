@@ -10,10 +10,12 @@ from pathlib import Path
 from beatsight_core.errors import DatasetError, ManifestError
 from beatsight_core.files import read_json, storage_errors, unless_read_only, write_json
 from beatsight_core.leftovers import fits_temporary
-from beatsight_core.manifest.parsing.lines import SUFFIXES
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_core.settings.typed_paths import typed_path
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+"""How a manifest's name ends."""
 
 SETTLED_S = 2.0
 """A file modified less than this before it was read may change again without its time stamp showing it."""
@@ -24,7 +26,7 @@ _LIMITED = re.compile(r"^(?P<key>.+)-limit(?P<limit>[1-9][0-9]*)$")
 
 
 @dataclass(frozen=True, slots=True)
-class FileState:
+class ManifestState:
     """What shows that a file has not changed."""
 
     path: str
@@ -33,15 +35,15 @@ class FileState:
     inode: int
 
     @classmethod
-    def of(cls, path: Path) -> "FileState":
+    def of(cls, path: Path) -> "ManifestState":
         """The state of a file now."""
         with storage_errors(path):
             status = path.stat()
         return cls(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
 
 
-_REMEMBERED: dict[FileState, str] = {}
-_PREFIXES: dict[FileState, dict[int, str]] = {}
+_REMEMBERED: dict[ManifestState, str] = {}
+_PREFIXES: dict[ManifestState, dict[int, str]] = {}
 
 
 def manifest_key(path: Path) -> str:
@@ -114,7 +116,7 @@ def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = 
     """
     if not path.is_file():
         raise ManifestError("There is no such manifest", where=path, do="check the path")
-    state = FileState.of(path)
+    state = ManifestState.of(path)
     known = known_sha256(state, memory)
     if known is None:
         began = time.monotonic()
@@ -124,7 +126,7 @@ def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = 
         known = prefixes[state.size]
         # A time ahead of this clock is another machine's; then only what was seen unchanged for so long counts.
         still_s = max(time.time() - state.mtime_ns / 1e9, time.monotonic() - began)
-        settled = still_s > SETTLED_S and FileState.of(path) == state
+        settled = still_s > SETTLED_S and ManifestState.of(path) == state
         if settled:
             _REMEMBERED[state], _PREFIXES[state] = known, prefixes
         if settled and memory is not None and remember:
@@ -135,7 +137,7 @@ def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = 
 
 def prefix_sha256(path: Path, sizes: Iterable[int]) -> dict[int, str]:
     """The SHA-256 of a file's first so many bytes, for each size; none for a size beyond its own."""
-    state = FileState.of(path)
+    state = ManifestState.of(path)
     known = _PREFIXES.get(state, {})
     wanted = set(sizes)
     return known if wanted <= set(known) else _digests(path, wanted)
@@ -158,7 +160,7 @@ def _digests(path: Path, sizes: set[int]) -> dict[int, str]:
     return found
 
 
-def known_sha256(state: FileState, memory: Path | None) -> str | None:
+def known_sha256(state: ManifestState, memory: Path | None) -> str | None:
     """The digest of a file in this state, if it was ever computed."""
     if state not in _REMEMBERED and memory is not None:
         try:

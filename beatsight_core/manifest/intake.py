@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from beatsight_core.errors import ManifestError
 from beatsight_core.manifest.catalog import CHUNKS, EVENTS, REJECTED
-from beatsight_core.manifest.catalog_counts import Tally
+from beatsight_core.manifest.catalog_counts import CatalogCounts
 from beatsight_core.manifest.events import EVENT_SCHEMA
 from beatsight_core.manifest.parsing.checks import Rules, UnknownLabels
-from beatsight_core.manifest.parsing.chunks import Job, ParseJob, TakenChunk
+from beatsight_core.manifest.parsing.chunks import CatalogJob, ParseJob, TakenChunk
 from beatsight_core.manifest.parsing.growth import ChunkRecord, Growth
 from beatsight_core.manifest.parsing.lines import is_compressed, read_chunks
 from beatsight_core.manifest.parsing.parse import ChunkResult, Rejection
 from beatsight_core.manifest.parsing.repeats import SeenKeys
 from beatsight_core.manifest.parsing.spill import Spilled
 from beatsight_core.manifest.parsing.tables import TableWriter
+from beatsight_core.manifest.refused import with_suggestions
 from beatsight_core.manifest.sessions import SessionParts
 from beatsight_core.progress import Progress, Task
 from beatsight_core.workers import WorkerPool
@@ -38,25 +39,25 @@ SHOWN_REJECTIONS = 3
 
 
 class Intake:
-    """Reads a manifest into a folder and keeps the counts.
+    """A reader that turns a manifest into a catalog's events and rejections, and keeps the counts.
 
     Args:
-        path: The manifest.
-        rules: What settings allow.
-        folder: Where the catalog is made.
-        limit: Take so many lines that are not blank, at most.
-        growth: What an earlier catalog knows of the manifest.
+        path: Path of the manifest.
+        rules: Rules of settings for events.
+        folder: Folder in which the catalog is made.
+        limit: Most lines to take that are not blank.
+        growth: Knowledge of an earlier catalog about the manifest.
 
     Attributes:
-        lines: All lines, blank ones too.
-        read_lines: Those that are not blank.
-        kept: Events.
+        lines: Number of all lines, blank ones too.
+        read_lines: Number of lines that are not blank.
+        kept: Number of events.
         reasons: Rejected lines by reason.
         unknown: Labels that the taxonomy lacks.
-        tally: Counts of the events.
-        parts: The same for sampling.
-        spilled: By chunk, what hits need of its events.
-        dropped: By chunk, lines that were spilled and then found to repeat an event id.
+        tally: Totals of the events.
+        parts: Totals by session and file, for sampling.
+        spilled: Events that were set aside for hits, by chunk.
+        dropped: Lines that were spilled and then found to repeat an event id, by chunk.
     """
 
     def __init__(self, path: Path, rules: Rules, folder: Path, limit: int | None = None, growth: Growth | None = None):
@@ -66,12 +67,12 @@ class Intake:
         self.reasons: Counter[str] = Counter()
         self._shown: list[str] = []
         self.unknown = UnknownLabels()
-        self.tally = Tally()
+        self.tally = CatalogCounts()
         self.parts = SessionParts()
         self.spilled: list[Spilled | None] = []
         self.dropped: dict[int, npt.NDArray[np.int64]] = {}
 
-    def read(self, pool: WorkerPool[Job, Any], progress: Progress) -> None:
+    def read(self, pool: WorkerPool[CatalogJob, Any], progress: Progress) -> None:
         """Write `events.parquet`, `rejected.jsonl` and `chunks.jsonl`.
 
         Raises:
@@ -98,7 +99,7 @@ class Intake:
             if chunk is not None:
                 chunk.path.unlink()
 
-    def _jobs(self) -> Iterator[Job]:
+    def _jobs(self) -> Iterator[CatalogJob]:
         spill_paths = (self._folder / f"chunk-{number:06d}.arrow" for number in itertools.count())
         start = 0
         if self._growth is not None:
@@ -110,7 +111,7 @@ class Intake:
                 return
             yield ParseJob(self._path, chunk, self._rules, next(spill_paths), most)
 
-    def _take(self, taken: TakenChunk, table: TableWriter, write: Callable[[bytes], Any], task: Task) -> ChunkRecord:
+    def _take(self, taken: TakenChunk, table: TableWriter, write: Callable[[bytes], int], task: Task) -> ChunkRecord:
         result, events, tally = taken.result, taken.result.events, taken.tally
         rejections, bits = result.rejections, result.label_bits
         repeated = self._ids.add(*taken.ids)
@@ -118,7 +119,7 @@ class Intake:
             rejections = sorted([*rejections, *_repeats(result, repeated)], key=lambda rejection: rejection.line)
             self.dropped[len(self.spilled)] = events.column("line").to_numpy()[repeated]
             events, bits = events.filter(pa.array(~repeated)), bits[~repeated]
-            tally = Tally.of(events)
+            tally = CatalogCounts.of(events)
         if events.num_rows:
             self._write(table, events)
             self.parts.add(events, bits)
@@ -139,7 +140,7 @@ class Intake:
         lines = pa.array(events.column("line").to_numpy() + (self.lines + 1))
         table.write([lines, *events.columns[1:]], events.num_rows)
 
-    def _reject(self, rejections: list[Rejection], write: Callable[[bytes], Any]) -> None:
+    def _reject(self, rejections: list[Rejection], write: Callable[[bytes], int]) -> None:
         for rejection in rejections:
             row = {
                 "line": self.lines + rejection.line + 1,
@@ -150,7 +151,7 @@ class Intake:
             write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
             self.reasons[rejection.reason] += 1
             if len(self._shown) < SHOWN_REJECTIONS:
-                self._shown.append(f"line {row['line']}: {rejection.message}")
+                self._shown.append(f"line {row['line']}: {with_suggestions(rejection.message)}")
 
     @property
     def _hopeless(self) -> bool:

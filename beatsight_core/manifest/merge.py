@@ -4,12 +4,11 @@ Two passes. The first takes four keys of every line, 40 bytes, by several proces
 and of its stroke. They decide which lines stay. The second copies these.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,12 +17,13 @@ import pyarrow as pa
 
 from beatsight_core.errors import ManifestError, UsageError
 from beatsight_core.files import atomic_path
-from beatsight_core.manifest.identity import FileState
+from beatsight_core.manifest.identity import SUFFIXES, ManifestState
 from beatsight_core.manifest.parsing.chunks import run_job
-from beatsight_core.manifest.parsing.lines import SUFFIXES, Chunk, is_compressed, read_chunks, solid_lines
+from beatsight_core.manifest.parsing.lines import Chunk, is_compressed, read_chunks, solid_lines
 from beatsight_core.manifest.parsing.parse import BOM
 from beatsight_core.manifest.parsing.repeats import Keys, Mask, first_of_equal, text_keys
 from beatsight_core.progress import Progress, SilentProgress
+from beatsight_core.typed_json import JsonObject, JsonValue, to_json
 from beatsight_core.workers import WorkerPool
 
 POLICIES = ("error", "first", "last")
@@ -32,11 +32,12 @@ POLICIES = ("error", "first", "last")
 SHOWN_CONFLICTS = 10
 
 Bools = npt.NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 @dataclass(frozen=True)
 class MergeResult:
-    """What was merged.
+    """The result of a merge.
 
     Attributes:
         path: The manifest that was written.
@@ -45,7 +46,7 @@ class MergeResult:
         same: Lines left out because an earlier one has the same id and content.
         conflicts: Lines left out because another of the same id, with other content, was preferred.
         repeats: Events that repeat session, onset and components of an earlier one under another id.
-        repeats_dropped: Those of them that were left out.
+        repeats_dropped: Number of these that were left out.
         without_id: Lines that are no JSON object with an event id; they are kept for the catalog to reject.
     """
 
@@ -58,9 +59,9 @@ class MergeResult:
     repeats_dropped: int
     without_id: int
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return dataclasses.asdict(self)
+    def to_json(self) -> JsonObject:
+        """Return the result as `--json` prints it."""
+        return to_json(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class _Keys:
 
     @classmethod
     def joined(cls, parts: Sequence["_Keys"]) -> "_Keys":
-        def join(of: Callable[["_Keys"], npt.NDArray[Any]]) -> npt.NDArray[Any]:
+        def join(of: Callable[["_Keys"], npt.NDArray[Scalar]]) -> npt.NDArray[Scalar]:
             return np.concatenate([of(part) for part in parts])
 
         return cls(
@@ -119,13 +120,13 @@ def merge_manifests(
     """Write the union of manifests, in the order in which they are named.
 
     Args:
-        inputs: Plain or compressed manifests.
-        output: What to write; compressed if its name ends in .gz or .zst.
-        on_conflict: Of events with one id and different content: "error", or keep the "first" or the "last".
-        drop_repeats: Leave out events that repeat session, onset and components of an earlier one.
-        force: Replace `output` if it is there.
-        workers: Processes.
-        progress: Hears of bytes.
+        inputs: Manifests, plain or compressed.
+        output: File to write; compressed if its name ends in .gz or .zst.
+        on_conflict: Policy for events with one id and different content: "error", or keep the "first" or the "last".
+        drop_repeats: True to leave out events that repeat session, onset and components of an earlier one.
+        force: True to replace `output` if it is there.
+        workers: Number of processes.
+        progress: Receiver of the bytes compared and the lines merged.
 
     Raises:
         UsageError: `output` is there, is an input, or has no name of a manifest.
@@ -176,10 +177,10 @@ def _check_request(inputs: Sequence[Path], output: Path, on_conflict: str, force
         raise UsageError("The result is there already", where=output, do="name another file, or say --force")
 
 
-def _state(path: Path) -> FileState:
+def _state(path: Path) -> ManifestState:
     if not path.is_file():
         raise ManifestError("There is no such manifest", where=path, do="check the path")
-    return FileState.of(path)
+    return ManifestState.of(path)
 
 
 def _scan(inputs: Sequence[Path], workers: int, progress: Progress) -> tuple[_Keys, list[int]]:
@@ -258,19 +259,20 @@ def _line_keys(line: bytes) -> tuple[str | None, str | None, str | None]:
     return event_id, content, _stroke(value) if event_id is not None else None
 
 
-def _event_id(value: Any) -> str | None:
-    if type(value) is not dict:
+def _event_id(value: JsonValue) -> str | None:
+    if not isinstance(value, dict):
         return None
     found = value.get("event_id") if value.get("event_id") is not None else value.get("sample_id")
-    return found if type(found) is str else None
+    return found if isinstance(found, str) else None
 
 
-def _stroke(event: dict[str, Any]) -> str | None:
+def _stroke(event: JsonObject) -> str | None:
     session, onset, components = (event.get(name) for name in ("session_id", "onset_time", "components"))
-    if type(session) is not str or type(onset) not in (int, float) or type(components) is not list or not components:
+    if not isinstance(session, str) or not isinstance(onset, int | float) or isinstance(onset, bool):
         return None
-    labels = [component.get("label") if type(component) is dict else None for component in components]
-    if not all(type(label) is str for label in labels):
+    parts = components if isinstance(components, list) else []
+    labels = [label for part in parts if isinstance(part, dict) and isinstance(label := part.get("label"), str)]
+    if not labels or len(labels) < len(parts):
         return None
     return orjson.dumps([session, float(onset or 0), sorted(set(labels))]).decode()
 

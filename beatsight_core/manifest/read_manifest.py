@@ -29,7 +29,7 @@ from beatsight_core.manifest.catalog import (
     read_catalog,
 )
 from beatsight_core.manifest.identity import (
-    FileState,
+    ManifestState,
     digest_memory,
     key_of,
     known_sha256,
@@ -44,7 +44,7 @@ from beatsight_core.manifest.identity import (
 )
 from beatsight_core.manifest.intake import Intake
 from beatsight_core.manifest.parsing.checks import Rules
-from beatsight_core.manifest.parsing.chunks import Job, run_job
+from beatsight_core.manifest.parsing.chunks import CatalogJob, run_job
 from beatsight_core.manifest.parsing.growth import Growth, earlier_catalogs, grown_from
 from beatsight_core.manifest.parsing.lines import is_compressed
 from beatsight_core.manifest.sampling import profile_of, write_sampling
@@ -78,13 +78,13 @@ class _Request:
 
     settings: Settings
     path: Path
-    state: FileState
+    state: ManifestState
     sha256: str
     key: str
     limit: int | None
 
 
-_Pool = WorkerPool[Job, Any]
+_Pool = WorkerPool[CatalogJob, Any]
 
 
 def build_catalog(
@@ -102,11 +102,11 @@ def build_catalog(
     exchange there is no catalog until the next call, which makes it.
 
     Args:
-        settings: Where things are; taxonomy, source sets and split ratios.
-        ref: A path, a name in the inbox, or a known key.
-        limit: Take the first so many lines that are not blank, as a catalog of its own.
-        folder: Put the catalog here instead, and write nothing elsewhere.
-        progress: Shows the bytes that were read and the events that became hits.
+        settings: Layout of the data root, taxonomy, source sets and split ratios.
+        ref: Path, name in the inbox, or known key of the manifest.
+        limit: Number of lines, blank ones not counted, to take from the start, as a catalog of its own; all by default.
+        folder: Folder to put the catalog into instead; then nothing is written elsewhere.
+        progress: Receiver of the bytes read and the events that became hits.
 
     Raises:
         ManifestError: The manifest is not found, damaged, changes while it is read, or holds no valid event.
@@ -154,7 +154,7 @@ def _manifest_path(settings: Settings, ref: str | Path) -> Path:
 
 def _processes(settings: Settings, path: Path, limit: int | None) -> int:
     """How many processes a manifest is worth; one per core, as each has its own part of the text to parse."""
-    size = FileState.of(path).size * (COMPRESSION if is_compressed(path) else 1)
+    size = ManifestState.of(path).size * (COMPRESSION if is_compressed(path) else 1)
     if limit is not None or size < POOL_BYTES:
         return 1
     return worker_count(settings.dataset.workers)
@@ -165,7 +165,7 @@ def _request(
 ) -> _Request:
     if limit is None and manifest_stem(path) != str(ref):
         limit = split_limit(str(ref))[1]
-    state, memory = FileState.of(path), digest_memory(settings)
+    state, memory = ManifestState.of(path), digest_memory(settings)
     marks: list[int] = []
     if known_sha256(state, memory) is None:
         pool.start()  # the manifest is new, so there will be work; the processes get ready while it is digested
@@ -204,7 +204,7 @@ def _build(request: _Request, target: Path, pool: _Pool, progress: Progress, gro
     with atomic_folder(target, replace=True) as folder:
         intake = Intake(request.path, rules, folder, request.limit, growth)
         intake.read(pool, progress)
-        if FileState.of(request.path) != request.state:
+        if ManifestState.of(request.path) != request.state:
             raise ManifestError(
                 "The manifest changed while it was read", where=request.path, do="run again when it is complete"
             )

@@ -15,12 +15,12 @@ from beatsight_core.settings import Settings
 
 
 def catalog_to_look_at(settings: Settings, ref: str | Path, *, progress: Progress | None = None) -> Catalog:
-    """The catalog of a manifest, kept in the data root unless nothing may be written there.
+    """Return the catalog of a manifest, kept in the data root unless nothing may be written there.
 
     Args:
-        settings: Where things are.
-        ref: A path, a name in the inbox, or a known key.
-        progress: Shows what is read.
+        settings: Layout of the data root.
+        ref: Path, name in the inbox, or known key of the manifest.
+        progress: Receiver of the bytes read.
 
     Returns:
         The catalog; one that could not be kept lies in a folder for temporary files, as long as the catalog is in use.

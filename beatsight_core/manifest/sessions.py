@@ -1,4 +1,4 @@
-"""How many events and different strokes each session has in each audio file: what sampling weights are made from."""
+"""The number of events and different strokes of each session in each audio file, for sampling weights."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.catalog_counts import Performance, dictionary_parts, performance_runs
+from beatsight_core.manifest.catalog_counts import RecordedSession, dictionary_parts, performance_runs
 from beatsight_core.manifest.parsing.columns import label_bits
 from beatsight_core.manifest.parsing.repeats import Strokes, stroke_keys
 
@@ -22,12 +22,12 @@ class SessionPart:
     """A session in one audio file.
 
     Attributes:
-        source_set: Of its events.
+        source_set: Source set of its events.
         session_id: The session.
         audio_path: The file.
-        events: All of them.
-        different: Those that do not repeat session, onset and components of another; what several files of a session
-            hold counts for the first of them.
+        events: Number of events.
+        different: Number of events that do not repeat session, onset and components of another; what several files of a
+            session hold counts for the first of them.
     """
 
     source_set: str
@@ -38,7 +38,7 @@ class SessionPart:
 
 
 class SessionParts:
-    """Counts the parts of sessions while events go by; their order plays no part."""
+    """A counter of the parts of sessions while events go by; their order plays no part."""
 
     def __init__(self) -> None:
         self._numbers: dict[Place, int] = {}
@@ -46,7 +46,7 @@ class SessionParts:
         self._strokes = Strokes()
 
     def add(self, events: pa.RecordBatch, bits: npt.NDArray[np.uint64]) -> None:
-        """Take the events of a chunk; `bits` is the set of components of each."""
+        """Count the events of a chunk; `bits` is the set of components of each."""
         performances, lengths = performance_runs(events)
         numbers = []
         for performance, length in zip(performances, lengths.tolist(), strict=True):
@@ -60,7 +60,7 @@ class SessionParts:
         self._strokes.add(*keys, np.repeat(np.array(numbers, np.int32), lengths))
 
     def parts(self) -> list[SessionPart]:
-        """All parts, ordered by source set, session and file."""
+        """Return all parts, ordered by source set, session and file."""
         order = sorted(self._numbers)
         ranks = np.empty(len(order), np.int64)
         ranks[[self._numbers[place] for place in order]] = np.arange(len(order))
@@ -71,10 +71,10 @@ class SessionParts:
 
 
 def count_sessions(events_path: Path) -> list[SessionPart]:
-    """The parts of sessions in the events of a catalog, a row group at a time."""
+    """Return the parts of sessions in the events of a catalog, read a row group at a time."""
     parts = SessionParts()
     classes: dict[str, int] = {}
-    names = [*Performance._fields, "onset_time", "labels"]
+    names = [*RecordedSession._fields, "onset_time", "labels"]
     with storage_errors(events_path), pq.ParquetFile(events_path, read_dictionary=["session_id"]) as file:
         for number in range(file.num_row_groups):
             (events,) = file.read_row_group(number, columns=names).combine_chunks().to_batches()

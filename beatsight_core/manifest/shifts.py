@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -22,6 +21,7 @@ from beatsight_core.files import storage_errors
 from beatsight_core.manifest.catalog_counts import dictionary_parts
 from beatsight_core.settings import Settings
 from beatsight_core.settings.sections import MOST_SHIFT_MS
+from beatsight_core.typed_json import JsonObject
 
 SESSION, SHIFT = "session_id", "shift_ms"
 """Columns of a file of shifts."""
@@ -31,7 +31,7 @@ _FORMAT = f"a CSV with the heading {SESSION},{SHIFT}, or JSON lines with these f
 
 @dataclass(frozen=True)
 class Shifts:
-    """What settings say of onsets; picklable.
+    """The corrections of onsets that settings ask for; picklable.
 
     Attributes:
         of_source: Source set -> milliseconds.
@@ -58,21 +58,21 @@ class Shifts:
     def __bool__(self) -> bool:
         return bool(self.of_source or self.of_session)
 
-    def identity(self, source_set: str) -> list[Any] | None:
-        """What bears on the events of a source set, for a digest; None if nothing does."""
+    def identity(self, source_set: str) -> "tuple[float, list[tuple[str, float]]] | None":
+        """Return what bears on the events of a source set, for a digest; None if nothing does."""
         own = self.of_session.get(source_set, {})
         shift = self.of_source.get(source_set, 0.0)
-        return [shift, sorted(own.items())] if shift or own else None
+        return (shift, sorted(own.items())) if shift or own else None
 
     def ms(self, source_set: str, session: str) -> float:
-        """By how much a session's onsets are moved."""
+        """Return by how much a session's onsets are moved."""
         return self.of_session.get(source_set, {}).get(session, self.of_source.get(source_set, 0.0))
 
     def moved(self, events: pa.RecordBatch) -> pa.RecordBatch:
-        """Events with their onsets moved; one that would lie before the file begins lies at its beginning.
+        """Return events with their onsets moved; one that would lie before the file begins lies at its beginning.
 
         Args:
-            events: Columns of `EVENT_SCHEMA`, text as dictionaries or not.
+            events: Events with the columns of `EVENT_SCHEMA`, text as dictionaries or not.
         """
         if not self or not events.num_rows:
             return events
@@ -86,12 +86,12 @@ class Shifts:
         return events.set_column(place, events.schema.field(place), pa.array(np.maximum(onsets, 0.0)))
 
     def corrections(self, sessions: Iterable[tuple[str, str]]) -> dict[str, dict[str, float]]:
-        """What was moved, by source set: `shift_ms` of all, and how many `sessions` have a shift of their own.
+        """Return source set -> what was moved: `shift_ms` of all, and how many `sessions` have a shift of their own.
 
         `unknown` counts the sessions of its file that the catalog lacks, as misspelt ones are; left out where it is 0.
 
         Args:
-            sessions: (source set, session) of a catalog.
+            sessions: Pairs (source set, session) of a catalog.
         """
         of_source: dict[str, set[str]] = {}
         for source, session in sessions:
@@ -109,9 +109,9 @@ def read_shifts(path: Path, source_set: str) -> dict[str, float]:
     """Read a file of shifts: session -> milliseconds.
 
     Args:
-        path: A CSV with a heading, or JSON lines, such as a health report's `out_of_time.jsonl`. Lines of another
-            source set are passed over.
-        source_set: Whose sessions they are.
+        path: CSV with a heading, or JSON lines, such as a health report's `out_of_time.jsonl`. Lines of another source
+            set are passed over.
+        source_set: Source set of the sessions.
 
     Raises:
         SettingsError: The file is missing, of another form, or a line makes no sense.
@@ -133,22 +133,22 @@ def read_shifts(path: Path, source_set: str) -> dict[str, float]:
 
 
 def corrections_notice(corrections: Mapping[str, Mapping[str, float]]) -> str | None:
-    """What reports, records and cards say of onsets that were moved; None where none were.
+    """Return what reports, records and cards say of onsets that were moved; None where none were.
 
     Args:
-        corrections: As a catalog's summary has them.
+        corrections: Corrections of a catalog's summary.
     """
-    told = []
+    parts_of = []
     for name, entry in corrections.items():
         own = int(entry["sessions"])
         parts = [f"{entry[SHIFT]:+g} ms"] if entry[SHIFT] else []
         parts += [f"{own:,} session{'s' if own != 1 else ''} by a shift of their own"] if own else []
         parts += [f"{entry['unknown']:,} of its file not in the manifest"] if entry.get("unknown") else []
-        told.append(f"{name} ({', '.join(parts)})")
-    return f"onsets were moved as settings say: {'; '.join(told)}" if told else None
+        parts_of.append(f"{name} ({', '.join(parts)})")
+    return f"onsets were moved as settings say: {'; '.join(parts_of)}" if parts_of else None
 
 
-def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def _rows(text: str, path: Path) -> Iterator[tuple[int, JsonObject]]:
     """Number and fields of every line."""
     lines = text.splitlines()
     first = next((line for line in lines if line.strip()), "")
@@ -161,10 +161,10 @@ def _rows(text: str, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     if not {SESSION, SHIFT} <= set(reader.fieldnames or ()):
         raise SettingsError("A file of shifts has another form", where=path, do=f"write {_FORMAT}")
     for row in reader:
-        yield reader.line_num, row
+        yield reader.line_num, {**row}
 
 
-def _object(line: str, where: str) -> Mapping[str, Any]:
+def _object(line: str, where: str) -> JsonObject:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -174,7 +174,7 @@ def _object(line: str, where: str) -> Mapping[str, Any]:
     return row
 
 
-def _checked(row: Mapping[str, Any], where: str) -> tuple[str, float]:
+def _checked(row: JsonObject, where: str) -> tuple[str, float]:
     """Session and shift of a line."""
     session, given = row.get(SESSION), row.get(SHIFT)
     if not isinstance(session, str) or not session:
@@ -182,8 +182,9 @@ def _checked(row: Mapping[str, Any], where: str) -> tuple[str, float]:
     if row.get("drift_ms"):
         raise _wrong(where, f"{session} drifts: no constant shift mends it")
     try:
-        shift = math.nan if isinstance(given, bool) or given is None else float(given)
-    except (TypeError, ValueError):
+        is_stated = isinstance(given, int | float | str) and not isinstance(given, bool)
+        shift = float(str(given)) if is_stated else math.nan
+    except ValueError:
         shift = math.nan
     if not abs(shift) <= MOST_SHIFT_MS:
         raise _wrong(where, f"{SHIFT} of {session} must be a number within {MOST_SHIFT_MS:,.0f} ms, not {given!r}")

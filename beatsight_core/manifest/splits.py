@@ -1,4 +1,4 @@
-"""Which hits train, validate and calibrate: decided by ids alone, so that nothing depends on the order of lines.
+"""The split of hits into train, val and calibration: decided by ids alone, so that the order of lines does not matter.
 
 Sessions are joined into groups that must stay together: sessions of one audio file always, and those that share a
 drummer, kit or room where their source set asks for it. A group's key, hashed, says where the group goes.
@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from beatsight_core.manifest.catalog_counts import Performance
+from beatsight_core.manifest.catalog_counts import RecordedSession
 from beatsight_core.settings import DatasetSettings
 
 SPLITS = ("train", "val", "calibration")
@@ -31,15 +31,15 @@ class Splits:
 
 
 def assign_splits(
-    performances: Iterable[Performance], dataset: DatasetSettings, split_by: Mapping[str, tuple[str, ...]]
+    performances: Iterable[RecordedSession], dataset: DatasetSettings, split_by: Mapping[str, tuple[str, ...]]
 ) -> Splits:
     """Assign every session to a split.
 
     A source set whose groups do not give both train and val falls back to its sessions, and a note says so.
 
     Args:
-        performances: Every combination of session, file, drummer, kit and room; any order.
-        dataset: The ratios.
+        performances: Combinations of session, file, drummer, kit and room, in any order.
+        dataset: Settings with the ratios of the splits.
         split_by: Source set -> fields of which sessions must not share a value across splits.
     """
     known = list(set(performances))
@@ -59,7 +59,10 @@ def assign_splits(
 
 
 def split_of_group(key: str, dataset: DatasetSettings) -> str:
-    """The split of a group: the first 8 bytes of the SHA-1 of its key as a fraction, below `val_ratio` is val."""
+    """Return the split of a group.
+
+    The first 8 bytes of the SHA-1 of its key are a fraction; below `val_ratio` it is val.
+    """
     if _fraction(key) < dataset.val_ratio:
         return "val"
     return "calibration" if _fraction(f"calibration:{key}") < dataset.calibration_ratio else "train"
@@ -71,7 +74,7 @@ def _fraction(key: str) -> float:
 
 
 def _assign(
-    performances: list[Performance], dataset: DatasetSettings, split_by: Mapping[str, tuple[str, ...]]
+    performances: list[RecordedSession], dataset: DatasetSettings, split_by: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[str, str]]:
     sets = _DisjointSets()
     for performance in performances:
@@ -91,7 +94,7 @@ def _assign(
 
 
 def _one_sided(
-    performances: list[Performance], of: Mapping[str, tuple[str, str]], split_by: Mapping[str, tuple[str, ...]]
+    performances: list[RecordedSession], of: Mapping[str, tuple[str, str]], split_by: Mapping[str, tuple[str, ...]]
 ) -> dict[str, tuple[int, str]]:
     """Source sets split by fields that lack train or val: how many groups they have, and on which side."""
     groups: dict[str, set[tuple[str, str]]] = defaultdict(set)

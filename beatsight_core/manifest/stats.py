@@ -1,13 +1,37 @@
-"""What a manifest holds, counted by source set, label, technique, session and split, and what it was refused for."""
+"""The counts of a manifest by source set, label, technique, session and split, and of its refused lines."""
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.sampling import Sampling
+from beatsight_core.typed_json import JsonObject, to_json
+
+_SESSION = ("source_set", "session_id", "events", pl.col("hits").fill_null(0), "duplicates", "split", "weight")
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session in one row.
+
+    Attributes:
+        source_set: Name of its source set.
+        session_id: Id of the session.
+        events: Number of events.
+        hits: Number of hits.
+        duplicates: Number of events that repeat another.
+        split: Split of the session; None if it has no hit.
+        weight: Sampling weight of the session.
+    """
+
+    source_set: str
+    session_id: str
+    events: int
+    hits: int
+    duplicates: int
+    split: str | None
+    weight: float
 
 
 @dataclass(frozen=True)
@@ -15,7 +39,7 @@ class ManifestStats:
     """The counts of a catalog.
 
     Attributes:
-        key: Its key.
+        key: Key of the manifest.
         read: Lines that are not blank.
         kept: Events.
         rejects: Reason -> lines.
@@ -25,7 +49,7 @@ class ManifestStats:
         by_label: Component -> events and hits.
         by_technique: Technique -> events.
         by_split: Split -> hits and sessions.
-        by_session: Source set, session, events, hits, duplicates, split, weight.
+        by_session: Row of each session.
     """
 
     key: str
@@ -38,15 +62,15 @@ class ManifestStats:
     by_label: dict[str, dict[str, int]]
     by_technique: dict[str, int]
     by_split: dict[str, dict[str, int]]
-    by_session: list[dict[str, Any]]
+    by_session: tuple[SessionRow, ...]
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return dataclasses.asdict(self)
+    def to_json(self) -> JsonObject:
+        """Return the counts as `--json` prints them."""
+        return to_json(self)
 
 
 def manifest_stats(catalog: Catalog, sampling: Sampling) -> ManifestStats:
-    """Count what a catalog holds.
+    """Return the counts of a catalog.
 
     Raises:
         StorageError: It cannot be read.
@@ -87,7 +111,5 @@ def manifest_stats(catalog: Catalog, sampling: Sampling) -> ManifestStats:
         },
         by_technique=summary.techniques,
         by_split={split: by_split.get(split, {"hits": 0, "sessions": 0}) for split in summary.hits_by_split},
-        by_session=table.select(
-            "source_set", "session_id", "events", pl.col("hits").fill_null(0), "duplicates", "split", "weight"
-        ).to_dicts(),
+        by_session=tuple(SessionRow(*row) for row in table.select(_SESSION).iter_rows()),
     )

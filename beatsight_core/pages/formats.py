@@ -75,6 +75,21 @@ def duration(seconds: float) -> str:
     return _minus(f"{seconds * 1000:.3g} ms")
 
 
+def milliseconds(value: float) -> str:
+    """A time in milliseconds, three decimals at most: 12.5 ms."""
+    return _minus(f"{value:,.3f}".rstrip("0").rstrip(".") + " ms")
+
+
+def megabytes(value: float) -> str:
+    """An amount in millions of bytes, one decimal: 12.5 MB."""
+    return _minus(f"{value:,.1f} MB")
+
+
+def bits(value: float) -> str:
+    """An amount of information in bits: 0.05 bits."""
+    return f"{number(value)} bits"
+
+
 def size(value: float) -> str:
     """Bytes in decimal units, as drives are sold: 692 MB."""
     amount, unit = float(value), _SIZES[0]
@@ -102,7 +117,8 @@ def text(value: Any) -> str:
 FORMATS: dict[str, Callable[[Any], str]] = {
     "count": count, "share": share, "decimal": decimal, "number": number, "signed": signed, "tenths": tenths,
     "change": change, "duration": duration,
-    "size": size, "decibels": decibels, "text": text,
+    "size": size, "megabytes": megabytes, "milliseconds": milliseconds, "bits": bits, "decibels": decibels,
+    "text": text,
 }  # fmt: skip
 """Name in templates -> how it is written."""
 

@@ -16,7 +16,7 @@ Conventions: a share is 0..1; numbers go to templates as numbers and are written
 import functools
 import importlib.resources
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 import jinja2
 
@@ -26,6 +26,8 @@ ROOMS = ("pages", "dataset/page", "health/page", "evaluation/page")
 """Where templates are looked for: `beatsight_core/<room>/templates/`, the first that has the name."""
 
 
+Value = TypeVar("Value")
+
 _DIRECTIONS = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 """Characters that turn the direction of all text after them; in a name they would turn the page's own words round."""
 
@@ -34,9 +36,9 @@ def render_page(template: str, *, title: str, **context: Any) -> str:
     """Render a report.
 
     Args:
-        template: Its file name, such as "health.html".
+        template: File name, such as "health.html".
         title: Heading of the page.
-        context: What the template names. A name that it uses and is not given is an error, not an empty place.
+        context: Values that the template names. A name that it uses and is not given is an error, not an empty place.
 
     Returns:
         A whole HTML document, ready to be written as UTF-8.
@@ -69,8 +71,8 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-def _unturned(value: Any) -> Any:
-    """Text from data with U+FFFD for each character that would turn what follows it; anything else as it is.
+def _unturned(value: Value) -> Value | str:
+    """Return text from data with U+FFFD for each character that would turn what follows it; anything else as it is.
 
     Letters that are written from right to left need none of them.
     """

@@ -7,15 +7,21 @@ without pyplot, so that nothing is kept between pictures and any thread may draw
 import base64
 import io
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from beatsight_core.pages import charts, formats
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
 LIMIT_BYTES = 100_000
 """No picture is larger."""
+
+_COLOURS = 64
 
 TONES = ("#2f74b5", "#c4621a", "#7a5bbf", "#17806f", "#bd4670", "#65727f")
 _INK, _SOFT, _LINE, _TRACK, _PASS, _FAIL = "#16202b", "#556170", "#dce2e8", "#e8ecf1", "#14693d", "#ac211a"
@@ -47,20 +53,20 @@ def curves(
 
     Args:
         history: Rows as in `history.jsonl`.
-        keys: One line for each; a row without the key leaves a gap.
-        x: The key of the horizontal axis; the row's position where it is missing.
-        title: Above the picture.
+        keys: Keys with a line each; a row without the key leaves a gap.
+        x: Key of the horizontal axis; the row's position where it is missing.
+        title: Text above the picture.
         limits: Name -> a value marked by a level line, such as a gate.
     """
 
-    def draw(figure: Any) -> None:
+    def draw(figure: "Figure") -> None:
         axes = _axes(figure, title)
         for position, key in enumerate(keys):
             values = [_number(row.get(key)) for row in history]
             places = [_number(row.get(x, index)) for index, row in enumerate(history)]
-            single = {"marker": "o"} if np.isfinite(values).sum() == 1 else {}
+            marker = "o" if np.isfinite(values).sum() == 1 else "None"
             axes.plot(
-                places, values, _DASHES[position % 4], color=TONES[position % 6], linewidth=1.8, label=key, **single
+                places, values, _DASHES[position % 4], color=TONES[position % 6], marker=marker, lw=1.8, label=key
             )
         for name, value in (limits or {}).items():
             axes.axhline(value, color=_INK, linewidth=1, linestyle=(0, (1, 2)))
@@ -78,13 +84,13 @@ def bars(labels: Sequence[str], values: Sequence[float | None], *, title: str = 
     """Horizontal bars with their values written out, first on top.
 
     Args:
-        labels: One name a bar.
-        values: One number a bar; None leaves it empty.
-        title: Above the picture.
-        kind: How values are written, a name in `formats.FORMATS`.
+        labels: Names of the bars.
+        values: Numbers of the bars; None leaves one empty.
+        title: Text above the picture.
+        kind: Unit of the values, a name in `formats.FORMATS`.
     """
 
-    def draw(figure: Any) -> None:
+    def draw(figure: "Figure") -> None:
         axes = _axes(figure, title)
         top = charts.largest(values) or 1.0
         rows = np.arange(len(labels))
@@ -99,31 +105,49 @@ def bars(labels: Sequence[str], values: Sequence[float | None], *, title: str = 
     return _png(draw, width=6.4, height=_height(len(labels)))
 
 
-def gates(items: Sequence[Mapping[str, Any]], *, title: str = "") -> bytes:
+class DrawnGate(Protocol):
+    """What a picture shows of a gate; `gates.gate.WrittenGate` is one."""
+
+    @property
+    def name(self) -> str:
+        """Name for people."""
+
+    @property
+    def passed(self) -> bool:
+        """Verdict."""
+
+    @property
+    def value(self) -> str:
+        """Figure with its unit."""
+
+    @property
+    def limit(self) -> str:
+        """Sign and limit with its unit."""
+
+    @property
+    def shift(self) -> float | None:
+        """Margin from -1 to 1; None where nothing was measured."""
+
+
+def gates(items: Sequence[DrawnGate], *, title: str = "") -> bytes:
     """Gates as on the page: the limit in the middle, room to spare to the right, what is missing to the left.
 
     Args:
-        items: Each with name, value, limit, margin, passed; `format` and `sign` where they are known.
-        title: Above the picture.
+        items: Gates, as they are written.
+        title: Text above the picture.
     """
 
-    def draw(figure: Any) -> None:
+    def draw(figure: "Figure") -> None:
         axes = _axes(figure, title)
         rows = np.arange(len(items))
         axes.barh(rows, [2.0] * len(items), left=-1.0, color=_TRACK, height=0.5)
         for row, gate in zip(rows, items, strict=True):
-            shift = charts.reach(gate["value"], gate["limit"], gate["margin"])
-            color = _PASS if gate["passed"] else _FAIL
-            axes.barh(row, shift or 0.0, color=color, height=0.5)
-            kind = gate.get("format", "number")
-            figures = (
-                f"{formats.shown(gate['value'], kind)} {gate.get('sign', '/')} {formats.shown(gate['limit'], kind)}"
-            )
-            axes.annotate(
-                ("✓  " if gate["passed"] else "✗  ") + figures, (1.06, row), va="center", fontsize=8, color=color
-            )
+            color = _PASS if gate.passed else _FAIL
+            axes.barh(row, gate.shift or 0.0, color=color, height=0.5)
+            figures = f"{'✓' if gate.passed else '✗'}  {gate.value} {gate.limit}"
+            axes.annotate(figures, (1.06, row), va="center", fontsize=8, color=color)
         axes.axvline(0, color=_INK, linewidth=1.4)
-        _name_rows(axes, [gate["name"] for gate in items])
+        _name_rows(axes, [gate.name for gate in items])
         axes.set_xlim(-1, 1.9)
         axes.set_xticks([])
 
@@ -144,14 +168,14 @@ def heatmap(
         values: Array (rows, columns), not negative; NaN leaves a cell empty.
         rows: Names from the top.
         columns: Names from the left.
-        title: Above the picture.
-        axes_names: What the rows and the columns are, such as ("struck", "heard").
+        title: Text above the picture.
+        axes_names: Names of the rows' and the columns' axes, such as ("struck", "said").
     """
     matrix = np.asarray(values, dtype=np.float64)
     if matrix.shape != (len(rows), len(columns)):
         raise ValueError(f"values are {matrix.shape}, names are {(len(rows), len(columns))}")
 
-    def draw(figure: Any) -> None:
+    def draw(figure: "Figure") -> None:
         axes = _axes(figure, title)
         top = charts.largest(matrix.ravel().tolist()) or 1.0
         axes.imshow(matrix / top, cmap="Blues", vmin=0, vmax=1.1, aspect="auto")
@@ -178,28 +202,32 @@ def heatmap(
 
 
 confusion = heatmap
-"""A confusion matrix is a heat map whose rows are what was struck and whose columns are what was said."""
+"""A confusion matrix is a heat map with the reference in rows and the predictions in columns."""
 
 
-def _png(draw: Callable[[Any], None], *, width: float, height: float) -> bytes:
+def _png(draw: Callable[["Figure"], None], *, width: float, height: float) -> bytes:
     """Draw at falling resolutions until the picture is small enough."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from PIL import Image
 
     data = b""
     for dots in (110, 80, 55, 35):
         figure = Figure(figsize=(width, height), dpi=dots, facecolor="white", layout="constrained")
-        FigureCanvasAgg(figure)
+        canvas = FigureCanvasAgg(figure)
         draw(figure)
+        canvas.draw()  # type: ignore[no-untyped-call]
+        # With few colours the first resolution is nearly always small enough; each drawing takes a second or two.
+        pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", pil_kwargs={"optimize": True}, metadata={"Software": None})
+        Image.fromarray(pixels).convert("RGB").quantize(_COLOURS).save(buffer, format="png", optimize=True)
         data = buffer.getvalue()
         if len(data) <= LIMIT_BYTES:
             break
     return data
 
 
-def _axes(figure: Any, title: str) -> Any:
+def _axes(figure: "Figure", title: str) -> "Axes":
     axes = figure.add_subplot()
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
@@ -209,7 +237,7 @@ def _axes(figure: Any, title: str) -> Any:
     return axes
 
 
-def _name_rows(axes: Any, labels: Sequence[str]) -> None:
+def _name_rows(axes: "Axes", labels: Sequence[str]) -> None:
     axes.set_yticks(range(len(labels)), [_plain(label) for label in labels], color=_INK)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.spines["bottom"].set_visible(False)

@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +14,11 @@ _STOPS = (
 """From black over violet and red to pale yellow: the eye sees it grow evenly, and so does one that lacks a colour."""
 
 
-def raster(values: npt.NDArray[Any]) -> bytes:
-    """An array as a PNG, its first row below; its own range is spread over the colours.
+def raster(values: npt.ArrayLike) -> bytes:
+    """Return an array as a PNG, its first row below; its own range is spread over the colours.
 
     Args:
-        values: (rows, columns) of any real type. What is not finite counts as the least (NaN as 0).
+        values: Array (rows, columns) of any real type. What is not finite counts as the least (NaN as 0).
 
     Raises:
         ValueError: It has no two dimensions, or nothing in it.

@@ -1,4 +1,7 @@
-"""What a sound looks like, for people: bands of equal musical width over time. Not what a model is given."""
+"""What a sound looks like, for people: bands of equal musical width over time. Not what a model is given.
+
+It needs no torch, so that pages of datasets can be made without it, and the one log-mel stays the model's.
+"""
 
 import numpy as np
 import numpy.typing as npt

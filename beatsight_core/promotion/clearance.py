@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.promotion.health_record import require_health
 from beatsight_core.promotion.probe_record import require_probe
-from beatsight_core.runs.overrides import Waiver
+from beatsight_core.runs.overrides import GateOverride
 from beatsight_core.runs.presets import TrainingConfig, preset_values
 from beatsight_core.settings import Settings
 
@@ -35,7 +35,7 @@ def require_clearance(
     *,
     despite: Mapping[str, str | None] | None = None,
     probe: str | None = None,
-) -> dict[str, Waiver]:
+) -> dict[str, GateOverride]:
     """Let a preset train on a manifest only if its records on disk say that it is worth it.
 
     Args:
@@ -47,7 +47,7 @@ def require_clearance(
 
     Returns:
         What is gone on despite of, by "health" or "probe"; empty as a rule. Each is to be kept with the run
-        (`training.run.Terms`). A reason for a gate that does not refuse is not used.
+        (`training.run.RunOptions`). A reason for a gate that does not refuse is not used.
 
     Raises:
         GateError: The data are not healthy, or the probe is not.
@@ -58,7 +58,7 @@ def require_clearance(
     reasons = {name: reason for name, reason in (despite or {}).items() if reason is not None}
     if any(not reason.strip() for reason in reasons.values()):
         raise UsageError("A blank reason was given for going on", do="say why, in words")
-    waived: dict[str, Waiver] = {}
+    waived: dict[str, GateOverride] = {}
     asked = required(preset, epochs)
     if beyond := [name for name in asked if name not in REQUIRED.get(preset, ())]:
         logger.info("%s with %s epochs is no small run any more: it needs %s", preset, epochs, " and ".join(beyond))
@@ -71,6 +71,6 @@ def require_clearance(
         except GateError as refusal:
             if name not in reasons:
                 raise
-            waived[name] = Waiver(name, reasons[name].strip(), str(refusal))
+            waived[name] = GateOverride(name, reasons[name].strip(), str(refusal))
             logger.warning("%s goes on despite %s: %s", preset, name, waived[name])
     return waived

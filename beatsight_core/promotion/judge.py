@@ -1,4 +1,4 @@
-"""Judging a candidate: find or make its evaluation, hold every criterion against it, write the gate record.
+"""JudgingContext a candidate: find or make its evaluation, hold every criterion against it, write the gate record.
 
 `judge` writes a record. `judged` gives the one that is there, if all of it is still so: what it rests on, by digest,
 and every row of it, measured once more. A record that is altered, forged or stale is refused, with what differs;
@@ -6,27 +6,19 @@ judging again is another command (`beatsight judge`), so that nobody does it by 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from beatsight_core.errors import DatasetError, GateError
+from beatsight_core.errors import DatasetError
 from beatsight_core.evaluation.evaluate import METRICS, evaluate, features_for, find_evaluation, require_finished
 from beatsight_core.files import read_json, sha256_file
-from beatsight_core.gates.record import (
-    FORMAT,
-    RECORD,
-    differences,
-    judging_environment,
-    read_record,
-    row_differences,
-    seal,
-    write_record,
-)
+from beatsight_core.gates.gate import Gate
+from beatsight_core.gates.record import PROMOTION_RECORD, SealedRecord, judging_environment, write_record
 from beatsight_core.gates.release_limits import limits_for, probe_limits
-from beatsight_core.progress import Progress, SilentProgress
-from beatsight_core.promotion.criteria import CRITERIA, UNFORCEABLE, Criterion
-from beatsight_core.promotion.evidence import STEPS, first_grounds, gather, grounds, measure
+from beatsight_core.progress import Progress, SilentProgress, Task
+from beatsight_core.promotion.criteria import ALL, CRITERIA, UNFORCEABLE, JudgingContext
+from beatsight_core.promotion.evidence import first_inputs, gather, inputs
 from beatsight_core.promotion.health_record import health_named
 from beatsight_core.provenance import who_and_when
 from beatsight_core.runs.lookup import VERSION, champion_version, version_folder
@@ -34,7 +26,7 @@ from beatsight_core.runs.records import Run, open_run
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 
-__all__ = ["CRITERIA", "Judgement", "is_version_of", "judge", "judged", "require_same_grounds"]
+__all__ = ["CRITERIA", "Judgement", "is_version_of", "judge", "judged", "read_promotion_record", "require_same_inputs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,21 +109,19 @@ def judge(
     folder = find_evaluation(settings, trained) or evaluate(settings, run, device=device, progress=progress).folder
     standing = champion_version(settings)
     found = gather(settings, trained, folder, device, progress)
-    with progress.task("judge", STEPS, "steps") as task:
-        rows = measure(settings, found, standing, device, task)
-    record = seal(
-        {
-            "format": FORMAT,
-            "criteria": [row.to_json() for row in rows],
-            "passed": all(row.passed for row in rows),
-            "compared_with": standing,
-            "made": {**who_and_when(), "dagster_run": dagster_run},
-            "environment": judging_environment(device),
-            "health": health_named(settings, trained.key),
-            **grounds(settings, found),
-        }
-    )
-    return Judgement(trained.run_id, record, write_record(trained, record), notice=record["notice"])
+    with progress.task("judge", len(ALL), "criteria") as task:
+        gates = _measure(JudgingContext(settings, found, standing, device), task)
+    found_inputs = inputs(settings, found)
+    content = {
+        "compared_with": standing,
+        "made": {**who_and_when(), "dagster_run": dagster_run},
+        "environment": judging_environment(device),
+        "health": health_named(settings, trained.key),
+        **found_inputs,
+    }
+    path = trained.folder / PROMOTION_RECORD.file
+    record = write_record(path, PROMOTION_RECORD, content, gates)
+    return Judgement(trained.run_id, record, path, notice=found_inputs["notice"])
 
 
 def judged(
@@ -159,29 +149,44 @@ def judged(
     """
     limits_for(settings), probe_limits(settings)
     trained = require_finished(open_run(settings, run))
-    record, reason = read_record(trained)
-    if record is None and reason is None:
-        return judge(settings, run, device=device, progress=progress, dagster_run=dagster_run)
+    record = read_promotion_record(trained)
     if record is None:
-        raise _does_not_count(trained, str(reason))
+        return judge(settings, run, device=device, progress=progress, dagster_run=dagster_run)
     if changed := _no_longer_so(settings, trained, record, device, progress or SilentProgress()):
-        raise _does_not_count(trained, "; ".join(changed))
-    return Judgement(trained.run_id, record, trained.folder / RECORD, reused=True, notice=record["notice"])
+        raise record.refusal("; ".join(changed))
+    return Judgement(trained.run_id, record.content, record.path, reused=True, notice=record.content["notice"])
 
 
-def require_same_grounds(settings: Settings, trained: Run, record: Mapping[str, Any]) -> None:
+def read_promotion_record(trained: Run) -> SealedRecord | None:
+    """Return the gate record of a run; None where it was not judged.
+
+    Raises:
+        GateError: The record is broken, has another format, or was altered.
+    """
+    path, subject, do = _about(trained)
+    return SealedRecord.read(path, PROMOTION_RECORD, subject=subject, do=do)
+
+
+def require_same_inputs(settings: Settings, trained: Run, judgement: Judgement) -> None:
     """Look once more, by digests alone, whether what was judged a moment ago is still what is there.
 
     Raises:
         GateError: Something changed in between.
     """
-    folder = _evaluation_of(settings, trained, record)
-    changed = ["its evaluation is gone"] if folder is None else []
-    if folder is not None:
-        found = gather(settings, trained, folder, "cpu", SilentProgress())
-        changed = differences(record, grounds(settings, found))
-    if changed:
-        raise _does_not_count(trained, "; ".join(changed))
+    path, subject, do = _about(trained)
+    record = SealedRecord(PROMOTION_RECORD, path, judgement.record, subject, do)
+    folder = _evaluation_of(settings, trained, judgement.record)
+    if folder is None:
+        raise record.refusal("its evaluation is gone")
+    found = gather(settings, trained, folder, "cpu", SilentProgress())
+    if changed := record.changed_inputs(inputs(settings, found)):
+        raise record.refusal("; ".join(changed))
+
+
+def _about(trained: Run) -> tuple[Path, str, str]:
+    """File of a run's record, its name in messages, and the remedy where it does not hold."""
+    do = f"find out why; then judge the run again: beatsight judge {for_shell(trained.run_id)}"
+    return trained.folder / PROMOTION_RECORD.file, f"gate record of {trained.run_id}", do
 
 
 def is_version_of(settings: Settings, version: int, trained: Run) -> bool:
@@ -191,39 +196,44 @@ def is_version_of(settings: Settings, version: int, trained: Run) -> bool:
     return bool(same_run and about["digests"]["checkpoint"] == sha256_file(trained.checkpoint))
 
 
-def _no_longer_so(
-    settings: Settings, trained: Run, record: Mapping[str, Any], device: str, progress: Progress
-) -> list[str]:
+def _no_longer_so(settings: Settings, trained: Run, record: SealedRecord, device: str, progress: Progress) -> list[str]:
     """What the record rests on that is now different; if nothing, what it says that is not so."""
-    folder = _evaluation_of(settings, trained, record)
+    folder = _evaluation_of(settings, trained, record.content)
     if folder is None:
         return ["the evaluation that it names is gone"]
     try:
-        first = first_grounds(settings, trained, features_for(settings, trained, trained.key))
-        if changed := differences(_only(record, first), first):  # before a slice or an export is made for nothing
+        first = first_inputs(settings, trained, features_for(settings, trained, trained.key))
+        if changed := _only(record, first).changed_inputs(first):  # before a slice or an export is made for nothing
             return changed
         found = gather(settings, trained, folder, device, progress)
-        changed = differences(record, grounds(settings, found)) + _other_champion(settings, trained, record)
+        changed = record.changed_inputs(inputs(settings, found)) + _other_champion(settings, trained, record.content)
         if changed:
             return changed
-        with progress.task("look at the gate record", STEPS, "steps") as task:
-            rows = measure(settings, found, record["compared_with"], device, task)
+        with progress.task("look at the gate record", len(ALL), "criteria") as task:
+            gates = _measure(JudgingContext(settings, found, record.content["compared_with"], device), task)
     except DatasetError as error:
         return [error.what]
-    return _rows_that_differ(record, rows)
+    return record.changed_gates(gates)
 
 
-def _only(record: Mapping[str, Any], first: Mapping[str, Any]) -> dict[str, Any]:
-    """The record with no other digests than the first grounds have."""
-    digests = record["digests"] if isinstance(record["digests"], Mapping) else {}
-    return {**record, "digests": {name: digests.get(name) for name in first["digests"]}}
+def _measure(asked: JudgingContext, task: Task) -> list[Gate]:
+    """Every criterion, in order.
+
+    Raises:
+        ModelError: The champion's version is broken.
+    """
+    gates = []
+    for criterion in ALL:
+        gates.append(criterion.judge(asked))
+        task.advance()
+    return gates
 
 
-def _rows_that_differ(record: Mapping[str, Any], rows: list[Criterion]) -> list[str]:
-    changed = row_differences(record["criteria"], [row.to_json() for row in rows])
-    if record["passed"] != all(row.passed for row in rows):
-        changed.append(f"the verdict: the record says passed {record['passed']}")
-    return changed
+def _only(record: SealedRecord, first: Mapping[str, Any]) -> SealedRecord:
+    """The record with no other digests than the first inputs have."""
+    digests = record.content["digests"] if isinstance(record.content["digests"], Mapping) else {}
+    named = {name: digests.get(name) for name in first["digests"]}
+    return replace(record, content={**record.content, "digests": named})
 
 
 def _other_champion(settings: Settings, trained: Run, record: Mapping[str, Any]) -> list[str]:
@@ -242,11 +252,3 @@ def _evaluation_of(settings: Settings, trained: Run, record: Mapping[str, Any]) 
         return None
     folder = settings.metrics_dir / trained.run_id / name
     return folder if (folder / METRICS).is_file() else None
-
-
-def _does_not_count(trained: Run, why: str) -> GateError:
-    return GateError(
-        f"The gate record of {trained.run_id} does not hold: {why}",
-        where=trained.folder / RECORD,
-        do=f"find out why; then judge the run again: beatsight judge {for_shell(trained.run_id)}",
-    )

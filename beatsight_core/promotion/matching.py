@@ -5,18 +5,21 @@ pass them, so everything that can be made again is: the labels, the thresholds, 
 hits that no record names and nobody can foresee.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
-from beatsight_core.evaluation.evaluate import current_digests
-from beatsight_core.evaluation.predictions import Predictions
+from beatsight_core.evaluation.evaluate import PREDICTIONS, current_digests, read_evaluation
+from beatsight_core.evaluation.evaluation_content import Evaluation
+from beatsight_core.evaluation.predictions import Predictions, load_predictions
 from beatsight_core.evaluation.slices import chosen_rows
 from beatsight_core.features.cache import Features
-from beatsight_core.files import json_bytes
+from beatsight_core.files import sha256_file
+from beatsight_core.gates.gate import DetailRow
+from beatsight_core.metrics import Metrics
 from beatsight_core.runs.records import Run
 from beatsight_core.safe_text import for_shell
 
@@ -27,11 +30,40 @@ SPOT_CHECK_HITS = 512
 SPOT_CHECK_TOLERANCE = 0.02
 """Evaluations may be made on another device, with shorter mantissas, than the check; other weights differ by more."""
 
-Named = tuple[Mapping[str, Any], Predictions, str]
-"""An evaluation's content, its predictions, and the digest of their file."""
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation as it lies on disk.
+
+    Attributes:
+        folder: Folder of the evaluation.
+        content: Content of its `metrics.json`.
+        predictions: Predictions that the figures were made of.
+        digest: SHA-256 of the file of predictions.
+    """
+
+    folder: Path
+    content: Evaluation
+    predictions: Predictions
+    digest: str
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Figures of the predictions, made again."""
+        return self.predictions.metrics()
+
+    @classmethod
+    def read(cls, folder: Path) -> "Evaluated":
+        """Read the evaluation of a folder.
+
+        Raises:
+            DatasetError: A file is missing or broken.
+        """
+        path = folder / PREDICTIONS
+        return cls(folder, read_evaluation(folder), load_predictions(path), sha256_file(path))
 
 
-def mismatches(trained: Run, features: Features, whole: Named, part: Named) -> list[str]:
+def mismatches(trained: Run, features: Features, whole: Evaluated, part: Evaluated) -> list[str]:
     """Sentences on what in the two evaluations does not belong to the candidate as it is now.
 
     Args:
@@ -45,13 +77,13 @@ def mismatches(trained: Run, features: Features, whole: Named, part: Named) -> l
     if features.dataset_digest != trained.dataset_digest:
         found.append("the dataset on disk is another than the run learned from")
     if not found:
-        found += _answers(trained, features, whole[1], part[1])
+        found += _answers(trained, features, whole.predictions, part.predictions)
     return [f"{sentence} (beatsight evaluate {for_shell(trained.run_id)})" for sentence in found]
 
 
-def compared_digests(trained: Run, features: Features, content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What an evaluation says that it is of, beside what is there now; for a table."""
-    then = content["digests"]
+def compared_digests(trained: Run, features: Features, content: Evaluation) -> list[DetailRow]:
+    """Return what an evaluation says that it is of, beside what is there now; for a table."""
+    then = content.digests
     return [
         {"of": name, "now": digest[:12], "evaluated": str(then.get(name))[:12], "same": digest == then.get(name)}
         for name, digest in current_digests(trained, features).items()
@@ -64,7 +96,7 @@ def are_of_val(predictions: Predictions, features: Features) -> bool:
 
 
 def not_of_candidate(
-    trained: Run, features: Features, evaluation: Named, name: str, fraction: float | None
+    trained: Run, features: Features, evaluation: Evaluated, name: str, fraction: float | None
 ) -> list[str]:
     """Sentences on what in one evaluation is not the run's as it is now, without asking the checkpoint.
 
@@ -75,12 +107,12 @@ def not_of_candidate(
         name: What to call it.
         fraction: Of the validation hits that it must be of; None is all.
     """
-    content, predictions, digest = evaluation
-    now, then = current_digests(trained, features), content["digests"]
+    content, predictions = evaluation.content, evaluation.predictions
+    now, then = current_digests(trained, features), content.digests
     found = [f"{name} is of another {part}" for part in now if then.get(part) != now[part]]
-    if (content["on"], content["split"], content["fraction"]) != (trained.key, "val", fraction):
+    if (content.on, content.split, content.fraction) != (trained.key, "val", fraction):
         found.append(f"{name} is of other hits than the validation split's")
-    if then.get("predictions") != digest:
+    if then.get("predictions") != evaluation.digest:
         found.append("its predictions were altered")
     if found:
         return found
@@ -92,7 +124,7 @@ def not_of_candidate(
     own = trained.thresholds.astype(np.float32)
     if predictions.classes != trained.classes or not np.array_equal(predictions.thresholds, own):
         found.append(f"{name} holds other components or thresholds than the run")
-    if content["metrics"] != orjson.loads(json_bytes(predictions.metrics())):
+    if content.metrics != evaluation.metrics:
         found.append(f"the figures of {name} are not those of its predictions")
     return found
 

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from beatsight_core.errors import DatasetError, GateError, UsageError
-from beatsight_core.evaluation.confusion import WATCHED_PAIRS, confusion, watched_pair
+from beatsight_core.errors import GateError, UsageError
+from beatsight_core.evaluation.confusion import WATCHED_PAIRS, WatchedPair, confusion, watched_pair
 from beatsight_core.evaluation.evaluate import (
     METRICS,
-    PREDICTIONS,
     current_digests,
     evaluate,
     features_for,
@@ -24,13 +23,12 @@ from beatsight_core.evaluation.evaluate import (
     read_evaluation,
     require_finished,
 )
-from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.files import read_json, sha256_file, write_json
-from beatsight_core.gates.record import DIGEST, differences, judging_environment, row_differences, seal
+from beatsight_core.files import read_json, sha256_file
+from beatsight_core.gates.gate import Gate
+from beatsight_core.gates.record import PROBE_RECORD, SealedRecord, judging_environment, write_record
 from beatsight_core.gates.release_limits import DEMO_NOTICE, probe_limits, probe_notice
-from beatsight_core.gates.seal import is_sealed
 from beatsight_core.progress import Progress
-from beatsight_core.promotion.matching import not_of_candidate
+from beatsight_core.promotion.matching import Evaluated, not_of_candidate
 from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates, too_rare
 from beatsight_core.promotion.probe_recipe import PROBE_PRESET, Wanted, is_of_manifest
 from beatsight_core.provenance import who_and_when
@@ -44,15 +42,10 @@ __all__ = ["PROBE_PRESET", "judge_probe", "previous_probe", "require_probe"]
 
 logger = logging.getLogger("beatsight")
 
-FORMAT = 3
-"""2: sealed as health reports are. 3: gates say how they are held against their limit, and which setting that is."""
-EARLIER_FORMATS = (2,)
-"""A record of these is judged anew without being asked for: it may have held, and lacks only what is shown."""
-PROBE_RECORD = Path("gates") / "probe.json"
 NAMED = 3
 """Probes that do not count, named with the reason."""
 
-Pairs = Mapping[str, Mapping[str, Any]]
+Pairs = Mapping[str, WatchedPair]
 
 
 def judge_probe(
@@ -86,18 +79,12 @@ def judge_probe(
         said = f"Run {trained.run_id} is of preset {trained.preset}, and only a {PROBE_PRESET} is judged as a probe"
         raise UsageError(said, do=f"judge it as a candidate: beatsight judge {for_shell(trained.run_id)}")
     present, gates = _measured(settings, trained, device, progress)
-    record = seal(
-        {
-            "format": FORMAT,
-            **present,
-            "gates": gates,
-            "passed": all(gate["passed"] for gate in gates),
-            "made": {**who_and_when(), "dagster_run": dagster_run},
-            "environment": judging_environment(device),
-        }
-    )
-    write_json(trained.folder / PROBE_RECORD, record)
-    return record
+    content = {
+        **present,
+        "made": {**who_and_when(), "dagster_run": dagster_run},
+        "environment": judging_environment(device),
+    }
+    return write_record(trained.folder / PROBE_RECORD.file, PROBE_RECORD, content, gates)
 
 
 def require_probe(
@@ -196,47 +183,43 @@ def previous_probe(settings: Settings, trained: Run) -> Run | None:
 
 
 def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
-    path = run.folder / PROBE_RECORD
-    if not path.is_file():
+    """The record of a probe, measured again; made if there is none, or only one of an earlier version.
+
+    Raises:
+        GateError: The record does not hold.
+    """
+    record = SealedRecord.read(
+        run.folder / PROBE_RECORD.file,
+        PROBE_RECORD,
+        subject=f"gate record of the probe {run.run_id}",
+        do=f"find out why; then judge it again: beatsight judge --probe {for_shell(run.run_id)}",
+    )
+    if record is None or record.content["format"] in PROBE_RECORD.earlier:
         return judge_probe(settings, run.run_id)
-    try:
-        record = read_json(path)
-    except DatasetError as error:
-        raise _does_not_count(run, error.what) from error
-    if isinstance(record, dict) and record.get("format") in EARLIER_FORMATS:
-        return judge_probe(settings, run.run_id)
-    needed = {"format", "gates", "passed", "digests", "limits"}
-    if not isinstance(record, dict) or not set(record) >= needed or record["format"] != FORMAT:
-        raise _does_not_count(run, "it has another format")
-    if not is_sealed(record, DIGEST):
-        raise _does_not_count(run, "it was altered after it was written")
     present, gates = _measured(settings, run, "cpu", None)
-    changed = differences(record, present) or row_differences(record["gates"], gates)
-    if not changed and record["passed"] != all(gate["passed"] for gate in gates):
-        changed = [f"the verdict: the record says passed {record['passed']}"]
-    if changed:
-        raise _does_not_count(run, "; ".join(changed))
-    return record
+    if changed := record.changed_inputs(present) or record.changed_gates(gates):
+        raise record.refusal("; ".join(changed))
+    return record.content
 
 
 def _measured(
     settings: Settings, trained: Run, device: str, progress: Progress | None
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], list[Gate]]:
     """What the verdict rests on, and every gate, as they are now."""
     limits = probe_limits(settings)
     features = features_for(settings, trained, trained.key)
     folder = evaluate(settings, trained.run_id, device=device, progress=progress).folder
-    predictions, digest = load_predictions(folder / PREDICTIONS), sha256_file(folder / PREDICTIONS)
-    if wrong := not_of_candidate(trained, features, (read_evaluation(folder), predictions, digest), "evaluation", None):
+    found = Evaluated.read(folder)
+    if wrong := not_of_candidate(trained, features, found, "evaluation", None):
         do = f"remove {folder} and evaluate again: beatsight evaluate {for_shell(trained.run_id)}"
         raise GateError("The probe's evaluation is not its own: " + "; ".join(wrong), where=folder, do=do)
     earlier = previous_probe(settings, trained)
     before, source = _pairs_of(settings, earlier) if earlier else (None, None)
-    figures = predictions.metrics()
+    figures = found.predictions.metrics()
     gates = [
-        *(gate.to_json() for gate in figure_gates(figures, limits)),
-        *(gate.to_json() for gate in confusion_gates(before, confusion(predictions)["pairs"], limits)),
-        *(check.to_json() for check in check_curves(trained.history, trained.config.warmup_epochs)),
+        *figure_gates(figures, limits),
+        *confusion_gates(before, confusion(found.predictions).pairs, limits),
+        *check_curves(trained.history, trained.config.warmup_epochs),
     ]
     notices = [DEMO_NOTICE] if settings.gates.profile == "demo" else []
     present = {
@@ -251,7 +234,7 @@ def _measured(
         "too_rare": too_rare(figures, limits),
         "digests": {
             **current_digests(trained, features),
-            "predictions": digest,
+            "predictions": found.digest,
             "history": sha256_file(trained.folder / HISTORY),
             "previous": sha256_file(source) if source else None,
         },
@@ -263,7 +246,7 @@ def _pairs_of(settings: Settings, run: Run) -> tuple[Pairs | None, Path | None]:
     """The watched confusions of an earlier probe and the file that tells them: its evaluation, or its own curves."""
     folder = find_evaluation(settings, run)
     if folder is not None:
-        return read_evaluation(folder)["pairs"], folder / METRICS
+        return read_evaluation(folder).pairs, folder / METRICS
     path = run.folder / CURVES
     if not path.is_file():
         return None, None
@@ -272,11 +255,3 @@ def _pairs_of(settings: Settings, run: Run) -> tuple[Pairs | None, Path | None]:
     struck = np.array([figures[label]["positives"] for label in kept["classes"]], dtype=np.int64)
     named = {name: watched_pair(matrix, struck, kept["classes"], one, other) for name, one, other in WATCHED_PAIRS}
     return named, path
-
-
-def _does_not_count(run: Run, why: str) -> GateError:
-    return GateError(
-        f"The gate record of the probe {run.run_id} does not hold: {why}",
-        where=run.folder / PROBE_RECORD,
-        do=f"find out why; then judge it again: beatsight judge --probe {for_shell(run.run_id)}",
-    )

@@ -6,8 +6,9 @@ from typing import Any
 
 from beatsight_core.errors import GateError, ModelError, UsageError
 from beatsight_core.files import exclusive_lock, read_json
+from beatsight_core.gates.gate import Gate, GateRow, written
 from beatsight_core.progress import Progress
-from beatsight_core.promotion.criteria import UNFORCEABLE, setting_of
+from beatsight_core.promotion.criteria import UNFORCEABLE
 from beatsight_core.promotion.external.announce import (
     announce,
     announce_if_possible,
@@ -18,7 +19,7 @@ from beatsight_core.promotion.external.announce import (
 )
 from beatsight_core.promotion.external.edit_file import FileChange
 from beatsight_core.promotion.external.external_files import external_places
-from beatsight_core.promotion.judge import Judgement, is_version_of, judged, require_same_grounds
+from beatsight_core.promotion.judge import Judgement, is_version_of, judged, require_same_inputs
 from beatsight_core.promotion.results import AppliedUpdates, PromotionResult, RollbackResult
 from beatsight_core.promotion.version.model_notices import joined_notices, version_notice
 from beatsight_core.promotion.version.pointer import LOCK, Champion, align, move_pointer, read_pointer
@@ -48,12 +49,12 @@ def promote(
     """Make a run the champion if its gate record says that it may be; judge it first if it has no record that counts.
 
     Args:
-        settings: Paths, gates and their profile.
-        run: A run's id, a beginning of one, or "latest".
-        force: A reason for promoting although a criterion fails; kept in the card, the list and the history for ever.
-        device: For the judgement.
-        progress: Hears of clips and steps.
-        judgement: Its judgement, if the caller has just had it from `judge` or `judged`.
+        settings: Settings with paths, gates and their profile.
+        run: Id of a run, a beginning of one, or "latest".
+        force: Reason for promoting although a criterion fails; kept in the card, the list and the history for ever.
+        device: Device of the judgement.
+        progress: Receives the number of clips and steps.
+        judgement: Judgement of the run, if the caller has just had it from `judge` or `judged`.
 
     Raises:
         GateError: A criterion is not met, and no reason is given or none would do; names each with its value and limit.
@@ -76,7 +77,7 @@ def promote(
         with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
             before = read_pointer(settings)
             if (before.version if before else None) == judgement.record["compared_with"]:
-                require_same_grounds(settings, trained, judgement.record)
+                require_same_inputs(settings, trained, judgement)
                 return _publish(settings, trained, judgement, reason, before)
         judgement = None  # another was promoted meanwhile
 
@@ -87,10 +88,10 @@ def rollback(
     """Make an earlier version the champion again.
 
     Args:
-        settings: Paths.
-        version: Which one; by default the champion before the present one was promoted.
-        why: For the history.
-        dry_run: Change nothing; the result tells what would be.
+        settings: Settings with paths.
+        version: Version to go back to; by default the champion before the present one was promoted.
+        why: Reason, for the history.
+        dry_run: Whether to change nothing; the result tells what would be.
 
     Raises:
         ModelError: There is no champion, no earlier one, or no such version, or its files are broken. Or no version was
@@ -113,27 +114,27 @@ def rollback(
         about = read_json(verified_version(settings, target) / VERSION)
         entry = _entry("rollback", about, why or f"rolled back from version {now.version}")
         after = now if target == now.version else now.succeeded_by(target, entry)
-        changes, untold = _planned(settings, now, after), None
+        changes, pending = _planned(settings, now, after), None
         if not dry_run:
             if after is now:
                 align(settings, now)
             else:
                 move_pointer(settings, after)
-            changes, untold = announce_if_possible(settings, after)
+            changes, pending = announce_if_possible(settings, after)
     return RollbackResult(
         version=target,
         previous=now.version,
         run_id=about["run_id"],
         current=settings.models_dir / CURRENT_WEIGHTS,
         notice=version_notice(about),
-        changes=tuple(change.to_json() for change in changes if change.diff),
+        changes=tuple(change.told for change in changes if change.diff),
         dry_run=dry_run,
-        untold=untold,
+        untold=pending,
     )
 
 
 def champion(settings: Settings) -> Champion | None:
-    """Who is champion, with the platform's own files that derive from the pointer in line; None before the first.
+    """Return the champion, with the platform's own files that derive from the pointer in line; None before the first.
 
     External files are left as they are: promote, rollback and `apply_pending` write them, and nothing else does.
 
@@ -166,7 +167,7 @@ def apply_pending(settings: Settings) -> AppliedUpdates:
         assert now is not None  # the pointer is only ever replaced
         align(settings, now)
         changes = announce(settings, now, everything=True)
-    return AppliedUpdates(now.version, tuple(change.to_json() for change in changes))
+    return AppliedUpdates(now.version, tuple(change.told for change in changes))
 
 
 def _publish(
@@ -181,19 +182,21 @@ def _publish(
     after = (before or Champion(version)).succeeded_by(version, _entry("promote", about, why))
     plan_announcement(settings, after)  # what cannot be told stops it here
     move_pointer(settings, after)
-    changes, untold = announce_if_possible(settings, after)
+    changes, pending = announce_if_possible(settings, after)
     return PromotionResult(
         run_id=trained.run_id,
         version=version,
         previous=before.version if before else None,
-        judgement=judgement.record,
+        passed=judgement.passed,
+        criteria=tuple(judgement.record["criteria"]),
+        record=judgement.record["digest"],
         infrastructure=_infrastructure(version_folder(settings, version)),
         forced=forced,
         folder=version_folder(settings, version),
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=False,
-        changes=tuple(change.to_json() for change in changes),
-        untold=untold,
+        changes=tuple(change.told for change in changes),
+        untold=pending,
         notice=joined_notices(version_notice(about), judgement.notice if judgement.notice != about["notice"] else None),
     )
 
@@ -203,34 +206,36 @@ def _already(settings: Settings, trained: Run) -> PromotionResult:
     with exclusive_lock(settings.models_dir / LOCK, _WAITED_FOR):
         standing = read_pointer(settings)
         assert standing is not None  # the pointer is only ever replaced
-        changes, untold = announce_if_possible(settings, standing)
+        changes, pending = announce_if_possible(settings, standing)
     folder = version_folder(settings, standing.version)
-    about = read_json(folder / VERSION)
+    about, record = read_json(folder / VERSION), read_json(folder / GATE)
     return PromotionResult(
         run_id=trained.run_id,
         version=standing.version,
         previous=standing.previous,
-        judgement=read_json(folder / GATE),
+        passed=record["passed"],
+        criteria=tuple(record["criteria"]),
+        record=record["digest"],
         infrastructure=_infrastructure(folder),
         forced=about["forced"],
         folder=folder,
         current=settings.models_dir / CURRENT_WEIGHTS,
         already=True,
-        changes=tuple(change.to_json() for change in changes),
-        untold=untold,
+        changes=tuple(change.told for change in changes),
+        untold=pending,
         notice=joined_notices("it is the champion already", version_notice(about)),
     )
 
 
 def _planned(settings: Settings, now: Champion, after: Champion) -> list[FileChange]:
-    """What external files become: all of them when the champion changes, else those with pending updates."""
+    """Return what external files become: all of them when the champion changes, else those with pending updates."""
     if after is not now:
         return plan_announcement(settings, after)
     return plan_announcement(settings, now, to_be_written(external_places(settings, now)))
 
 
 def _target(settings: Settings, now: Champion, wanted: int | None) -> int:
-    """The version that a rollback is to."""
+    """Return the version that a rollback is to."""
     target = now.previous if wanted is None else wanted
     if target is None:
         raise ModelError(
@@ -252,7 +257,7 @@ def _meanwhile(asked_of: Champion, now: Champion) -> ModelError:
     )
 
 
-def _infrastructure(folder: Path) -> tuple[dict[str, Any], ...]:
+def _infrastructure(folder: Path) -> tuple[GateRow, ...]:
     path = folder / INFRASTRUCTURE
     return tuple(read_json(path)["checks"]) if path.is_file() else ()
 
@@ -272,11 +277,11 @@ def _refusal(judgement: Judgement) -> GateError:
     )
 
 
-def _told(row: dict[str, Any]) -> str:
-    value = "not measured" if row["value"] is None else f"{row['value']:.4g}"
-    setting = setting_of(row["name"])
-    by = f", set by {setting}" if setting else ""
-    return f"{row['name']} {value}, limit {row['sign']} {row['limit']:g}{by} ({row['message']})"
+def _told(row: GateRow) -> str:
+    gate = Gate.from_json(row)
+    said, by = written(gate), f", set by {gate.setting}" if gate.setting else ""
+    limit = f"{gate.limit.sign} {gate.limit.value:g}"  # as it is set: rounded it might not say why the gate failed
+    return f"{gate.name} {said.value}, limit {limit}{by} ({gate.message})"
 
 
 def _entry(action: str, about: dict[str, Any], why: str) -> dict[str, Any]:
@@ -293,7 +298,7 @@ def _entry(action: str, about: dict[str, Any], why: str) -> dict[str, Any]:
 
 
 def reason_given(force: str | None) -> str | None:
-    """The reason for a promotion by force, without blanks around it.
+    """Return the reason for a promotion by force, without blanks around it.
 
     Raises:
         UsageError: It is empty.

@@ -1,7 +1,7 @@
-"""Which components a recast session plays instead of the written ones, so that each of them occurs, and in any company.
+"""The components that a recast session plays instead of the written ones, so that each occurs, in any company.
 
 A manifest lacks what its kits lack: one has no foot splash, another no cross-stick. Some sessions therefore play
-related components instead, beat time with the foot, or strike something by chance. The label is always what is struck.
+related components instead, beat time with the foot, or strike something by chance. The label is always what is played.
 """
 
 from collections.abc import Sequence
@@ -36,13 +36,13 @@ _TREADING, _CROSSING, _CROSSED, _STRAYS = 0.15, 0.2, 0.7, 0.04
 
 
 @dataclass(frozen=True, slots=True)
-class Struck:
+class HitComponent:
     """A component of a hit.
 
     Attributes:
         component: Canonical label of the core taxonomy.
-        velocity: 0..1.
-        openness: Of hats, if it is known.
+        velocity: Strength of the stroke, 0..1.
+        openness: Openness of hats, if it is known.
     """
 
     component: str
@@ -52,15 +52,15 @@ class Struck:
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What a session plays otherwise than written.
+    """The components that a session plays instead of those that are written.
 
     Attributes:
-        playable: Components that may be struck.
+        playable: Components that may be played.
         instead: Component -> the one that is played for it.
-        chance: How often it is.
+        chance: Probability with which the other one is played.
         treading: Chance that the foot closes the hats where they are not played, or in place of a closed stroke.
-        crossing: Whether most snare strokes are cross-sticks.
-        added_velocity: Of components that are not written.
+        crossing: True if most snare strokes are cross-sticks.
+        added_velocity: Velocity of components that are not written.
     """
 
     playable: tuple[str, ...]
@@ -87,33 +87,33 @@ class Exchange:
             added_velocity=float(rng.uniform(0.3, 0.8)),
         )
 
-    def play(self, written: Sequence[Struck], rng: np.random.Generator) -> tuple[Struck, ...]:
-        """What is struck where `written` stands; each component once, at least one."""
-        struck: dict[str, Struck] = {}
+    def play(self, written: Sequence[HitComponent], rng: np.random.Generator) -> tuple[HitComponent, ...]:
+        """Return what is played where `written` stands; each component once, at least one."""
+        played: dict[str, HitComponent] = {}
         for stroke in written:
-            played = self._exchanged(stroke, rng)
-            struck.setdefault(played.component, played)
-        self._tread(struck, rng)
+            component = self._exchanged(stroke, rng)
+            played.setdefault(component.component, component)
+        self._tread(played, rng)
         if rng.random() < _STRAYS:
-            self._add(struck, self.playable[int(rng.integers(len(self.playable)))])
-        return tuple(struck.values())
+            self._add(played, self.playable[int(rng.integers(len(self.playable)))])
+        return tuple(played.values())
 
-    def _exchanged(self, stroke: Struck, rng: np.random.Generator) -> Struck:
+    def _exchanged(self, stroke: HitComponent, rng: np.random.Generator) -> HitComponent:
         component = stroke.component
         if component in self.instead and rng.random() < self.chance:
             component = self.instead[component]
         if self.crossing and component == "snare" and rng.random() < _CROSSED:
             component = "cross_stick"
-        return stroke if component == stroke.component else Struck(component, stroke.velocity)
+        return stroke if component == stroke.component else HitComponent(component, stroke.velocity)
 
-    def _tread(self, struck: dict[str, Struck], rng: np.random.Generator) -> None:
+    def _tread(self, played: dict[str, HitComponent], rng: np.random.Generator) -> None:
         if rng.random() >= self.treading:
             return
-        if struck.keys() == {"hihat_closed"}:
-            shut = struck.pop("hihat_closed")
-            struck["hihat_pedal"] = replace(shut, component="hihat_pedal")
-        elif not any(component.startswith("hihat") for component in struck):
-            self._add(struck, "hihat_pedal")
+        if played.keys() == {"hihat_closed"}:
+            shut = played.pop("hihat_closed")
+            played["hihat_pedal"] = replace(shut, component="hihat_pedal")
+        elif not any(component.startswith("hihat") for component in played):
+            self._add(played, "hihat_pedal")
 
-    def _add(self, struck: dict[str, Struck], component: str) -> None:
-        struck.setdefault(component, Struck(component, round(self.added_velocity, 3)))
+    def _add(self, played: dict[str, HitComponent], component: str) -> None:
+        played.setdefault(component, HitComponent(component, round(self.added_velocity, 3)))

@@ -1,7 +1,7 @@
-"""The training sessions of a manifest as pieces to be played again: what is struck, when, how hard, and what it is of.
+"""The training sessions of a manifest as pieces to be played again: components, times, strengths, and origin.
 
 A piece is a minute at most of one session in one audio file, and gets a kit and a file of its own. A round ends with a
-roll call, in which every component is struck alone.
+roll call, in which every component is played alone.
 """
 
 import hashlib
@@ -18,9 +18,10 @@ from beatsight_core.errors import ManifestError
 from beatsight_core.manifest.catalog import Catalog
 from beatsight_core.manifest.splits import split_of_group
 from beatsight_core.names import distinct_name, file_name
-from beatsight_core.recast.exchange import Struck
+from beatsight_core.recast.exchange import HitComponent
 from beatsight_core.settings import DatasetSettings
 from beatsight_core.taxonomy import CORE, Taxonomy
+from beatsight_core.typed_json import JsonObject
 from beatsight_core.units import seconds_to_samples
 
 RATE_HZ = 44100
@@ -47,28 +48,28 @@ class Hit:
     """Strokes that belong together.
 
     Attributes:
-        sample: Where it begins in the piece's file.
-        written: What the manifest says is struck.
+        sample: Sample of the piece's file that it begins at.
+        written: Components that the manifest states.
         about: Fields of the event that are carried over.
     """
 
     sample: int
-    written: tuple[Struck, ...]
-    about: dict[str, Any] = field(default_factory=dict)
+    written: tuple[HitComponent, ...]
+    about: JsonObject = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one file holds.
+    """The content of one file to be played.
 
     Attributes:
-        session_id: Of the recast session; the platform's own rule puts it into train.
-        source_set: Of the recast sessions.
-        audio_path: The file, relative to the source set's root.
-        seed: Of all that is drawn for it.
+        session_id: Id of the recast session; the platform's own rule puts it into train.
+        source_set: Source set of the recast sessions.
+        audio_path: Path of the file, relative to the source set's root.
+        seed: Seed of all that is drawn for it.
         spelling: Playable component -> the label that events give it.
-        hits: In order of time.
-        as_written: Play exactly what is written.
+        hits: Hits in order of time.
+        as_written: True to play exactly what is written.
     """
 
     session_id: str
@@ -87,14 +88,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Casting:
-    """What pieces are given beside their hits.
+    """The properties that pieces get beside their hits.
 
     Attributes:
-        stem: Of the manifest's name.
-        source_set: Of the recast sessions.
-        seed: Of everything.
-        rounds: How often each session is played.
-        dataset: The ratios of splits.
+        stem: Stem of the manifest's name.
+        source_set: Source set of the recast sessions.
+        seed: Seed of everything.
+        rounds: Number of times that each session is played.
+        dataset: Ratios of the splits.
         spelling: Playable component -> its label in the taxonomy.
     """
 
@@ -106,7 +107,7 @@ class Casting:
     spelling: Mapping[str, str]
 
     def piece(self, session: str, part: int, number: int, hits: tuple[Hit, ...], *, as_written: bool = False) -> Piece:
-        """A part of a session, in one of the rounds."""
+        """Return a part of a session, in one of the rounds."""
         session_id = self._session_id(f"{session}_{self.source_set}{number + 1}_{part + 1:02d}")
         place = hashlib.sha256(f"{session}\n{part}".encode()).digest()[:8]
         seed = (self.seed, number, int.from_bytes(place, "big"))
@@ -114,10 +115,10 @@ class Casting:
         return Piece(session_id, self.source_set, audio_path, seed, self.spelling, hits, as_written)
 
     def roll_call(self, number: int) -> Piece:
-        """Every playable component alone, soft to loud."""
+        """Return a piece with every playable component alone, soft to loud."""
         calls = itertools.product(_CALL_VELOCITIES, self.spelling)
         hits = tuple(
-            Hit(_sample(place * _CALL_S), (Struck(component, velocity),))
+            Hit(_sample(place * _CALL_S), (HitComponent(component, velocity),))
             for place, (velocity, component) in enumerate(calls)
         )
         return self.piece(f"{self.stem}_{_CALLED}", 0, number, hits, as_written=True)
@@ -128,7 +129,7 @@ class Casting:
 
 
 def spelling_in(taxonomy: Taxonomy) -> dict[str, str]:
-    """Component of the core set, of which kits have the bodies -> its label in a taxonomy, where that has one."""
+    """Return component -> its label in a taxonomy, for components that kits have bodies for and that it has."""
     return {name: label for name in CORE.components if (label := taxonomy.resolve(name)) is not None}
 
 
@@ -136,13 +137,13 @@ class Score:
     """The training hits of a catalog, cut into pieces; each is made when it is asked for.
 
     Args:
-        catalog: Of the manifest.
+        catalog: Catalog of the manifest.
         spelling: Playable component -> its label in the taxonomy.
 
     Attributes:
         left_out: Label that no kit can play -> its strokes.
-        hits: How many there are to play.
-        sessions: Of how many sessions they are.
+        hits: Number of hits to play.
+        sessions: Number of sessions that they are of.
         seconds: Length of all pieces together.
 
     Raises:
@@ -151,12 +152,12 @@ class Score:
 
     def __init__(self, catalog: Catalog, spelling: Mapping[str, str]):
         self._played_as = {label: component for component, label in spelling.items()}
-        struck = _training_hits(catalog)
-        counts = struck["labels"].explode().value_counts()
+        training = _training_hits(catalog)
+        counts = training["labels"].explode().value_counts()
         totals = dict(zip(counts["labels"].to_list(), counts["count"].to_list(), strict=True))
         self.left_out = {label: totals[label] for label in sorted(totals.keys() - self._played_as.keys())}
         playable = pl.element().is_in(list(self._played_as))
-        self._rows = struck.filter(pl.col("labels").list.eval(playable).list.any())
+        self._rows = training.filter(pl.col("labels").list.eval(playable).list.any())
         if self._rows.is_empty():
             raise ManifestError(
                 "The manifest holds no training hit that a kit can play",
@@ -175,16 +176,16 @@ class Score:
         return len(self._parts)
 
     def part(self, number: int) -> tuple[str, int, tuple[Hit, ...]]:
-        """A piece's session, its place in that, and its hits."""
+        """Return a piece's session, its number in that, and its hits."""
         start, end = int(self._bounds[number]), int(self._bounds[number + 1])
         rows = self._rows[start:end].to_dicts()
         first_s = rows[0]["onset_time"]
         hits = tuple(Hit(_sample(row["onset_time"] - first_s), self._written(row), _about(row)) for row in rows)
         return rows[0]["session_id"], int(self._parts[number]), hits
 
-    def _written(self, row: dict[str, Any]) -> tuple[Struck, ...]:
+    def _written(self, row: dict[str, Any]) -> tuple[HitComponent, ...]:
         return tuple(
-            Struck(self._played_as[label], _KNOWN_VELOCITY if velocity is None else round(velocity, 4), openness)
+            HitComponent(self._played_as[label], _KNOWN_VELOCITY if velocity is None else round(velocity, 4), openness)
             for label, velocity, openness in zip(row["labels"], row["velocities"], row["openness"], strict=True)
             if label in self._played_as
         )
@@ -225,9 +226,9 @@ def _sample(seconds: float) -> int:
     return seconds_to_samples(LEAD_S + seconds, RATE_HZ)
 
 
-def _about(row: dict[str, Any]) -> dict[str, Any]:
+def _about(row: dict[str, Any]) -> JsonObject:
     stated = orjson.loads(row["extra"]) if row["extra"] else {}
-    about = {name: stated[name] for name in _CARRIED if stated.get(name) is not None}
+    about: JsonObject = {name: stated[name] for name in _CARRIED if stated.get(name) is not None}
     if row["drummer_id"] is not None:
         about["drummer_id"] = row["drummer_id"]
     pre_ms, post_ms = row["context_pre_ms"], row["context_post_ms"]

@@ -2,21 +2,20 @@
 
 As in the theatre, the play stays the same and the cast is new: onsets, hits and strengths are the manifest's, every
 session is played on a kit, in a room and through a chain of its own. What a piece is, what it plays and how it sounds
-is told in `pieces`, `exchange`, `rendition` and `variety`.
+is described in `pieces`, `exchange`, `rendition` and `variety`.
 """
 
 import io
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import soundfile
 
 from beatsight_core.dataset.space import free_bytes
-from beatsight_core.demo.manifest_lines import LICENCE, line
+from beatsight_core.demo.manifest_lines import LICENCE, labels_of, line
 from beatsight_core.demo.own_place import require_no_link, require_own_manifest
 from beatsight_core.demo.receipt import program_digest, read_receipt, write_receipt
 from beatsight_core.errors import SettingsError, StorageError, UsageError
@@ -28,9 +27,10 @@ from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.names import file_name
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.recast.pieces import RATE_HZ, Casting, Piece, Score, spelling_in
-from beatsight_core.recast.rendition import Pcm, Performance
+from beatsight_core.recast.rendition import Pcm, Rendition
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
+from beatsight_core.typed_json import JsonObject, from_json, to_json
 from beatsight_core.workers import WorkerPool, worker_count
 
 ROUNDS, SEED, SOURCE_SET = 3, 7, "recast"
@@ -41,17 +41,17 @@ _EVENT_BYTES = 800
 
 @dataclass(frozen=True, slots=True)
 class Recast:
-    """What was played.
+    """The result of a recast: what was played, and where it lies.
 
     Attributes:
         manifest: The manifest that was written.
-        folder: Where the audio lies.
+        folder: Folder of the audio.
         source: Key of the manifest that was played.
-        source_set: Of the new sessions.
-        rounds: How often each session was played.
-        seed: That kits and all else were drawn from.
+        source_set: Source set of the new sessions.
+        rounds: Number of times that each session was played.
+        seed: Seed that kits and all else were drawn from.
         played_sessions: Training sessions that were played.
-        sessions: New ones, each on a kit of its own.
+        sessions: Number of new sessions, each on a kit of its own.
         events: Lines of the manifest.
         seconds: Length of the audio.
         bytes: Size of the audio.
@@ -75,9 +75,9 @@ class Recast:
     events_by_component: dict[str, int]
     left_out: dict[str, int]
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return asdict(self)
+    def to_json(self) -> JsonObject:
+        """Return the result as its receipt and `--json` hold it."""
+        return to_json(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class _Played:
     """A piece that lies on the disk."""
 
     path: Path
-    events: list[dict[str, Any]]
+    events: list[JsonObject]
     samples: int
     bytes: int
     kept: bool
@@ -132,13 +132,13 @@ def recast_manifest(
     bytes, whatever the number of processes. All new sessions fall into train.
 
     Args:
-        settings: Where things are; the taxonomy and the rule of splits.
-        ref: The manifest: a path, a name in the inbox, or a known key.
-        rounds: How often each session is played, on another kit every time.
-        seed: Of everything that is drawn at random.
-        source_set: What the new sessions are filed under.
-        workers: Processes; `dataset.workers` of the settings if None, where 0 means one per core.
-        progress: Shows how far it is.
+        settings: Layout of the data root, taxonomy, and rule of splits.
+        ref: Manifest: a path, a name in the inbox, or a known key.
+        rounds: Number of times that each session is played, on another kit every time.
+        seed: Seed of everything that is drawn at random.
+        source_set: Source set that the new sessions are filed under.
+        workers: Number of processes; `dataset.workers` of the settings if None, where 0 means one per core.
+        progress: Receiver of the number of sessions played.
 
     Raises:
         UsageError: Rounds, seed or source set cannot be; a link leads out of the data root, or a manifest of the new
@@ -157,12 +157,12 @@ def recast_manifest(
             do="name the manifest that they were made from, or another source set with --source-set",
         )
     places = _Places.of(settings, catalog, source_set)
-    made_from = {"inputs": catalog.summary.inputs, "rounds": rounds, "seed": seed, "source_set": source_set}
+    made_from: JsonObject = {"inputs": catalog.summary.inputs, "rounds": rounds, "seed": seed, "source_set": source_set}
     with exclusive_lock(settings.catalog_dir / ".locks" / file_name(places.manifest.name)):
         found = read_receipt(places.root, made_from, places.manifest, places.receipt)
         if found is not None:
             here = {"manifest": str(places.manifest), "folder": str(places.folder), "files_kept": found["sessions"]}
-            return Recast(**{**found, **here})
+            return from_json(Recast, {**found, **here})
         casting = Casting(
             places.stem, source_set, seed, rounds, settings.dataset, spelling_in(taxonomy_named(settings.taxonomy))
         )
@@ -222,7 +222,7 @@ def _play_all(
     ):
         for played in pool.map(_pieces(score, casting), count):
             lines.write(b"".join(map(line, played.events)))
-            labels.update(part["label"] for event in played.events for part in event["components"])
+            labels.update(label for event in played.events for label in labels_of(event))
             audio.append(played.path)
             events, kept = events + len(played.events), kept + played.kept
             samples, size = samples + played.samples, size + played.bytes
@@ -256,7 +256,7 @@ def _pieces(score: Score, casting: Casting) -> Iterator[Piece]:
 
 def _play(root: Path, program: str, piece: Piece) -> _Played:
     """Play a piece into its file, unless it is there whole and made of the same: what one process does at a time."""
-    performance, path = Performance.draw(piece), root / piece.audio_path
+    performance, path = Rendition.draw(piece), root / piece.audio_path
     made_from = digest_json([program, piece])
     sound = _kept(path, made_from)
     kept = sound is not None

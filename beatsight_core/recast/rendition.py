@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from beatsight_core.demo.manifest_lines import LICENCE, event_id
 from beatsight_core.demo.mixing import choke
-from beatsight_core.recast.exchange import Exchange, Struck
+from beatsight_core.recast.exchange import Exchange, HitComponent
 from beatsight_core.recast.pieces import RATE_HZ, Hit, Piece
 from beatsight_core.synthesis.cymbals import OPEN_STEPS
 from beatsight_core.synthesis.kit import TAKES, Kit
@@ -17,6 +16,7 @@ from beatsight_core.synthesis.loudness import integrated_loudness, peak_dbfs
 from beatsight_core.synthesis.room import Room, convolve, echoes
 from beatsight_core.synthesis.synth import Signal, gain
 from beatsight_core.taxonomy import CORE, velocity_bucket
+from beatsight_core.typed_json import JsonObject
 
 Pcm = npt.NDArray[np.int16]
 
@@ -38,26 +38,26 @@ class Blow:
 
     Attributes:
         sample: Moment of contact.
-        struck: What is struck, and how hard.
-        variant: Which of its bodies.
+        played: Component that is played, and how hard.
+        variant: Index of the component's body.
     """
 
     sample: int
-    struck: Struck
+    played: HitComponent
     variant: int
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What is between the kit and the file.
+    """The recording chain between the kit and the file.
 
     Attributes:
-        room: None for a dry recording.
-        power: By which power of the velocity strokes grow louder.
+        room: Room that is recorded; None for a dry recording.
+        power: Power of the velocity by which strokes grow louder.
         levels: Component -> factor, faders and microphones together.
         drive: Saturation of what is 15 dB over the mean; None for none.
         hiss_db: Noise relative to the peak.
-        peak_dbfs: Of the file.
+        peak_dbfs: Peak level of the file.
     """
 
     room: Room | None
@@ -87,14 +87,14 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True)
-class Performance:
+class Rendition:
     """A piece as it is played, before it sounds.
 
     Attributes:
-        piece: The piece.
-        kit: What it is played on.
-        chain: What it is recorded with.
-        hits: The blows of each hit, the first of them at the hit's sample.
+        piece: Piece that is played.
+        kit: Kit that it is played on.
+        chain: Chain that it is recorded with.
+        hits: Blows of each hit, the first of them at the hit's sample.
     """
 
     piece: Piece
@@ -103,7 +103,7 @@ class Performance:
     hits: tuple[tuple[Blow, ...], ...]
 
     @classmethod
-    def draw(cls, piece: Piece) -> "Performance":
+    def draw(cls, piece: Piece) -> "Rendition":
         """Cast a piece and play it."""
         rng = np.random.default_rng([*piece.seed, 0])
         auxiliary = ("cowbell", "tambourine")[int(rng.integers(2))]
@@ -114,7 +114,7 @@ class Performance:
         return cls(piece, kit, chain, hits)
 
     def sound(self) -> Pcm:
-        """Samples (n,) of its file."""
+        """Return the samples (n,) of its file."""
         piece, chain = self.piece, self.chain
         rng = np.random.default_rng([*piece.seed, 3])
         out = np.zeros(piece.samples, dtype=np.float32)
@@ -130,14 +130,14 @@ class Performance:
         scale = _FULL_SCALE * float(gain(chain.peak_dbfs)) / max(float(np.abs(out).max()), 1e-6)
         return np.asarray(np.rint(out * np.float32(scale)), dtype=np.int16)
 
-    def events(self, sound: Pcm) -> list[dict[str, Any]]:
-        """The events of the manifest, one a hit.
+    def events(self, sound: Pcm) -> list[JsonObject]:
+        """Return the events of the manifest, one a hit.
 
         Args:
-            sound: What `sound` returned, for its loudness.
+            sound: Samples from `sound`, for their loudness.
         """
         heard = (sound.astype(np.float32) / np.float32(_FULL_SCALE))[None]
-        loudness = {
+        loudness: JsonObject = {
             "LUFS_i": round(integrated_loudness(heard, RATE_HZ), 1),
             "peak_dbfs": round(peak_dbfs(heard), 1),
         }
@@ -147,14 +147,14 @@ class Performance:
         ]
 
     def _add(self, out: Signal, blow: Blow, shut: int | None, take: int) -> None:
-        component, velocity = blow.struck.component, max(blow.struck.velocity, _SOFTEST)
+        component, velocity = blow.played.component, max(blow.played.velocity, _SOFTEST)
         level = self.chain.levels[component] * velocity ** (self.chain.power - _KIT_POWER)
         sound = self.kit.stroke(component, blow.variant, velocity, take)[: out.size - blow.sample] * np.float32(level)
         if shut is not None:
             choke(sound, shut - blow.sample, _CHOKE_S * RATE_HZ)
         out[blow.sample : blow.sample + sound.size] += sound
 
-    def _event(self, number: int, hit: Hit, blows: Sequence[Blow], loudness: dict[str, float]) -> dict[str, Any]:
+    def _event(self, number: int, hit: Hit, blows: Sequence[Blow], loudness: JsonObject) -> JsonObject:
         piece, room = self.piece, self.chain.room
         return {
             "event_id": event_id(piece.session_id, number),
@@ -173,35 +173,35 @@ class Performance:
             **hit.about,
         }
 
-    def _component(self, blow: Blow) -> dict[str, Any]:
-        struck = blow.struck
-        component: dict[str, Any] = {
-            "label": self.piece.spelling[struck.component],
-            "velocity": struck.velocity,
-            "dynamic_bucket": velocity_bucket(struck.velocity),
+    def _component(self, blow: Blow) -> JsonObject:
+        played = blow.played
+        component: JsonObject = {
+            "label": self.piece.spelling[played.component],
+            "velocity": played.velocity,
+            "dynamic_bucket": velocity_bucket(played.velocity),
         }
-        if struck.component in ("hihat_closed", "hihat_pedal"):
+        if played.component in ("hihat_closed", "hihat_pedal"):
             component["openness"] = 0.0
-        elif struck.component == "hihat_open":
+        elif played.component == "hihat_open":
             component["openness"] = OPEN_STEPS[blow.variant]
-        elif struck.component == "aux_percussion":
+        elif played.component == "aux_percussion":
             component["instrument_variant"] = self.kit.auxiliary
         return component
 
 
 def _blows(piece: Piece, hit: Hit, exchange: Exchange, kit: Kit, rng: np.random.Generator) -> tuple[Blow, ...]:
-    struck = hit.written if piece.as_written else exchange.play(hit.written, rng)
-    late = np.abs(rng.normal(0.0, _LOOSENESS_S, len(struck)))
+    played = hit.written if piece.as_written else exchange.play(hit.written, rng)
+    late = np.abs(rng.normal(0.0, _LOOSENESS_S, len(played)))
     delays = ((late - late.min()) * RATE_HZ).astype(int).tolist()
     return tuple(
         Blow(hit.sample + delay, stroke, _variant(stroke, len(kit.bodies[stroke.component]), rng))
-        for stroke, delay in zip(struck, delays, strict=True)
+        for stroke, delay in zip(played, delays, strict=True)
     )
 
 
-def _variant(struck: Struck, count: int, rng: np.random.Generator) -> int:
-    if struck.component == "hihat_open" and struck.openness is not None:
-        return int(struck.openness > _HALF_OPEN) + int(struck.openness > _WIDE_OPEN)
+def _variant(played: HitComponent, count: int, rng: np.random.Generator) -> int:
+    if played.component == "hihat_open" and played.openness is not None:
+        return int(played.openness > _HALF_OPEN) + int(played.openness > _WIDE_OPEN)
     return int(rng.integers(count))
 
 
@@ -211,7 +211,7 @@ def _with_choke(hits: Sequence[Sequence[Blow]]) -> Iterator[tuple[Blow, int | No
     stops: list[int | None] = []
     for blows in reversed(hits):
         stops.append(shut)
-        shut = min((blow.sample for blow in blows if blow.struck.component in _SHUTS), default=shut)
+        shut = min((blow.sample for blow in blows if blow.played.component in _SHUTS), default=shut)
     for blows, stop in zip(hits, reversed(stops), strict=True):
         for blow in blows:
-            yield blow, stop if blow.struck.component == "hihat_open" else None
+            yield blow, stop if blow.played.component == "hihat_open" else None

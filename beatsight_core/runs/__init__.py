@@ -1,1 +1,1 @@
-"""What a run is on disk: its configuration, records, curves and environment. Imports no torch."""
+"""A run on disk: its configuration, records, curves and environment. Imports no torch."""

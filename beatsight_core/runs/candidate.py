@@ -1,4 +1,4 @@
-"""Which run is meant: the one named, else the newest finished one of a manifest."""
+"""The run that is meant: the one named, else the newest finished one of a manifest."""
 
 from beatsight_core.errors import ModelError
 from beatsight_core.runs.records import Run, list_runs, open_run
@@ -7,24 +7,24 @@ from beatsight_core.settings import Settings
 
 
 def newest_run(settings: Settings, key: str, *, preset: str | None = None) -> Run | None:
-    """The finished run of a manifest that was worked on last.
+    """Return the finished run of a manifest that was worked on last.
 
     Args:
-        settings: Where runs lie.
-        key: The manifest's key.
-        preset: Only runs of this preset.
+        settings: Settings with the folder of the runs.
+        key: Key of the manifest.
+        preset: Name of a preset to which the search is limited.
     """
     mine = (run for run in list_runs(settings) if run.key == key and preset in (None, run.preset))
     return next((run for run in mine if run.status == "finished"), None)
 
 
 def candidate(settings: Settings, key: str, run_id: str | None = None) -> Run:
-    """The run that is meant: the one named, else the newest finished one of the manifest.
+    """Return the run that is meant: the one named, else the newest finished one of the manifest.
 
     Args:
-        settings: Where runs lie.
-        key: The manifest's key.
-        run_id: A run's id, or a beginning of one.
+        settings: Settings with the folder of the runs.
+        key: Key of the manifest.
+        run_id: Id of a run, or a beginning of one.
 
     Raises:
         ModelError: There is no such run, or none of this manifest is finished.

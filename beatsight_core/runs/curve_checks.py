@@ -1,4 +1,4 @@
-"""Do a run's loss curves look like learning? What a person looks for in them, as checks with a figure and a limit each.
+"""Do a run's loss curves look like learning? What a person looks for in them, as gates.
 
 Rules (losses by epoch; the first epoch is 1):
 
@@ -20,9 +20,10 @@ A run shorter than `EARLY_EPOCHS` is judged by the same rules over the epochs th
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
+
+from beatsight_core.gates.gate import Gate, Limit, above, at_least, at_most
 
 EARLY_EPOCHS = 15
 """Until this epoch the validation loss is expected to fall."""
@@ -36,37 +37,7 @@ LEARNED = 1e-3
 """A validation loss below this has nowhere left to fall to: it is neither flat nor rising."""
 
 
-@dataclass(frozen=True, slots=True)
-class CurveCheck:
-    """One check of a run's curves.
-
-    Attributes:
-        name: Which; see the rules above.
-        value: What was found.
-        limit: What it is held against.
-        passed: The verdict.
-        margin: Distance to the limit, positive on the good side.
-        says: The finding in words.
-        sign: How the value must stand to the limit.
-        format: How both are written, a name in `pages.formats.FORMATS`.
-    """
-
-    name: str
-    value: float
-    limit: float
-    passed: bool
-    margin: float
-    says: str
-    sign: str = "≤"
-    format: str = "share"
-
-    def to_json(self) -> dict[str, Any]:
-        """As gates are shown: `says` is their `message`."""
-        values = asdict(self)
-        return {**values, "message": values.pop("says")}
-
-
-def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> list[CurveCheck]:
+def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> list[Gate]:
     """Judge the epochs of a run.
 
     Args:
@@ -81,7 +52,7 @@ def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> 
     broken = sum(not math.isfinite(loss) for loss in [*train, *val])
     said = f"{broken} losses are not numbers" if history else "there is no epoch"
     wrong = broken + (not history)
-    finite = replace(_at_most("finite", wrong, 0.0, said if wrong else "every loss is a number"), format="count")
+    finite = Gate("finite", wrong, at_most(0), said if wrong else "every loss is a number")
     if not finite.passed:
         return [finite]
     early = [loss for epoch, loss in zip(epochs, val, strict=True) if epoch <= EARLY_EPOCHS]
@@ -90,13 +61,13 @@ def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> 
     return [finite, *_training(train), _flat(early), _rising(early), _end(val), _oscillation(after)]
 
 
-def _training(train: Sequence[float]) -> list[CurveCheck]:
+def _training(train: Sequence[float]) -> list[Gate]:
     if len(train) == 1:
         said = "one epoch alone shows no course"
-        return [_falls(0.0, said, told=False), _untold("training_smooth", MAX_RELAPSE, said)]
-    fall = train[0] - train[-1]
+        falls = Gate("training_falls", 0.0, at_least(0.0), said, format="decimal")
+        return [falls, _too_short("training_smooth", at_most(MAX_RELAPSE), said)]
     went = f"training loss went from {train[0]:.4f} to {train[-1]:.4f}"
-    falls = _falls(fall, went)
+    falls = Gate("training_falls", train[0] - train[-1], above(0.0), went, format="decimal")
     best, climb = train[0], 0.0
     for loss in train[1:]:
         climb, best = max(climb, loss - best), min(best, loss)
@@ -106,33 +77,29 @@ def _training(train: Sequence[float]) -> list[CurveCheck]:
     return [falls, _at_most("training_smooth", min(climb / whole, 99.0), MAX_RELAPSE, said)]
 
 
-def _falls(fall: float, says: str, *, told: bool = True) -> CurveCheck:
-    return CurveCheck("training_falls", fall, 0.0, fall > 0 or not told, fall, says, ">", "decimal")
-
-
-def _flat(early: Sequence[float]) -> CurveCheck:
+def _flat(early: Sequence[float]) -> Gate:
     if len(early) < FEWEST_EPOCHS:
-        return replace(_untold("validation_flat", LEAST_FALL, _too_few(len(early))), sign="≥")
+        return _too_short("validation_flat", at_least(LEAST_FALL), _too_few(len(early)))
     middle = len(early) // 2
     before, later = min(early[:middle]), statistics.median(early[middle:])
     if before < LEARNED:
         said = f"validation loss was {before:.2g} already: nothing left to fall"
-        return replace(_untold("validation_flat", LEAST_FALL, said), sign="≥")
+        return _too_short("validation_flat", at_least(LEAST_FALL), said)
     fall = 1.0 - later / before
     said = f"validation loss {_moved(fall)} from the earlier to the later half of the first {len(early)} epochs"
-    return CurveCheck("validation_flat", fall, LEAST_FALL, fall >= LEAST_FALL, fall - LEAST_FALL, said, "≥")
+    return Gate("validation_flat", fall, at_least(LEAST_FALL), said, format="share")
 
 
-def _rising(early: Sequence[float]) -> CurveCheck:
+def _rising(early: Sequence[float]) -> Gate:
     if len(early) < FEWEST_EPOCHS:
-        return _untold("validation_rising", MAX_EARLY_RISE, _too_few(len(early)))
+        return _too_short("validation_rising", at_most(MAX_EARLY_RISE), _too_few(len(early)))
     best = max(min(early[:-3]), LEARNED)
     rise = max(statistics.median(early[-3:]), LEARNED) / best - 1.0
     said = f"at the end of the first {len(early)} epochs the validation loss {_moved(-rise)} against the best before"
     return _at_most("validation_rising", rise, MAX_EARLY_RISE, said)
 
 
-def _end(val: Sequence[float]) -> CurveCheck:
+def _end(val: Sequence[float]) -> Gate:
     best = max(min(val), LEARNED)
     rise = max(val[-1], LEARNED) / best - 1.0
     above = f"{rise:.1%} above its best" if rise >= 0.0005 else "at its best"
@@ -140,9 +107,9 @@ def _end(val: Sequence[float]) -> CurveCheck:
     return _at_most("validation_end", rise, MAX_END_RISE, said)
 
 
-def _oscillation(after: Sequence[float]) -> CurveCheck:
+def _oscillation(after: Sequence[float]) -> Gate:
     if len(after) < FEWEST_EPOCHS:
-        return _untold("oscillation", MAX_SWING, _too_few(len(after), "after the warm-up "))
+        return _too_short("oscillation", at_most(MAX_SWING), _too_few(len(after), "after the warm-up "))
     moves = [later - earlier for earlier, later in pairwise(after)]
     pairs = list(pairwise(moves))
     swings = [min(abs(one), abs(other)) if one * other < 0 else 0.0 for one, other in pairs]
@@ -157,13 +124,13 @@ def _losses(history: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     return [math.nan if record.get(name) is None else float(record[name]) for record in history]
 
 
-def _at_most(name: str, value: float, limit: float, says: str) -> CurveCheck:
-    return CurveCheck(name, float(value), limit, value <= limit, limit - value, says)
+def _at_most(name: str, value: float, limit: float, found: str) -> Gate:
+    return Gate(name, value, at_most(limit), found, format="share")
 
 
-def _untold(name: str, limit: float, says: str) -> CurveCheck:
-    """A check that has nothing to tell: at its limit, passed."""
-    return CurveCheck(name, limit, limit, True, 0.0, says)
+def _too_short(name: str, limit: Limit, found: str) -> Gate:
+    """A gate over too few epochs: its value is its limit, so it passes."""
+    return Gate(name, limit.value, limit, found, format="share")
 
 
 def _too_few(epochs: int, which: str = "") -> str:

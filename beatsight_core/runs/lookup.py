@@ -1,4 +1,4 @@
-"""Which model is meant: one by its role, a promoted version by its number, or a run by its id.
+"""The model that is meant: one by its role, a promoted version by its number, or a run by its id.
 
 Roles are champion, previous and challenger (`roles`). A version's folder is
 verified by its `checksums.json` each time it is found, which costs a few milliseconds. What a model's folder says of
@@ -43,14 +43,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModelInfo:
-    """What a model is, and what its answers mean.
+    """A model and the meaning of its answers.
 
     Attributes:
-        name: The run or version it came from.
-        architecture: Of its net (see `training.net.build_net.build_model`).
-        spec: How its features are made.
+        name: Name of the run or version that it came from.
+        architecture: Architecture of its net (see `training.net.build_net.build_model`).
+        spec: Recipe of its features.
         classes: Labels in class order.
-        thresholds: (C,) a component is said from here on.
+        thresholds: Thresholds (C,) from which on a component is predicted.
     """
 
     name: str
@@ -61,12 +61,12 @@ class ModelInfo:
 
 
 def find_model(settings: Settings, name: str | None = None) -> Run | Path:
-    """The run, or the folder of the version, that a name means.
+    """Return the run, or the folder of the version, that a name means.
 
     Args:
-        settings: Say where models and runs lie.
-        name: None or "champion"; "previous", the champion before; "challenger", the run that was judged last and is no
-            version; "3" or "v3" for a version; else a run's id, a beginning of one, or "latest".
+        settings: Settings with the folders of models and runs.
+        name: Name of the model: None or "champion"; "previous", the champion before; "challenger", the run that was
+            judged last and is no version; "3" or "v3" for a version; else a run's id, a beginning of one, or "latest".
 
     Raises:
         ModelError: There is no such model, or its files are broken.
@@ -102,7 +102,7 @@ def _by_role(settings: Settings, role: str) -> Run | Path:
 
 
 def champion_version(settings: Settings) -> int | None:
-    """The number of the champion's version, or None before the first promotion.
+    """Return the number of the champion's version, or None before the first promotion.
 
     Raises:
         ModelError: The pointer is broken.
@@ -112,12 +112,12 @@ def champion_version(settings: Settings) -> int | None:
 
 
 def version_folder(settings: Settings, version: int) -> Path:
-    """Where a version lies."""
+    """Return the folder of a version."""
     return settings.models_dir / "versions" / str(version)
 
 
 def verified_version(settings: Settings, version: int) -> Path:
-    """The folder of a version, after all its files were found whole.
+    """Return the folder of a version, after all its files were found whole.
 
     Raises:
         ModelError: There is no such version, or a file of it is missing or altered.
@@ -136,7 +136,7 @@ def verified_version(settings: Settings, version: int) -> Path:
 
 
 def verified_folder(folder: Path) -> Path:
-    """A model's folder that lies anywhere, after the files in it were found as they were written.
+    """Return a model's folder that lies anywhere, after the files in it were found as they were written.
 
     A copy may leave files out; without its `checksums.json` it is taken as it is.
 
@@ -169,7 +169,7 @@ def listed_digests(folder: Path) -> dict[str, str]:
 
 
 def read_info(folder: Path) -> ModelInfo:
-    """What a model's folder says of itself.
+    """Return what a model's folder says of itself.
 
     Raises:
         ModelError: A file is missing or broken.

@@ -1,16 +1,16 @@
 """A run's folder: what it is, how it went, where its best weights are.
 
     runs/<run id>/config.json        identity: preset, values, dataset, spec, classes
-                 environment.json    of the last sitting, and of earlier ones that differ
+                 environment.json    of the last attempt, and of earlier ones that differ
                  history.jsonl       one line per epoch: the truth that tracking mirrors
                  tracking.json       where W&B shows the run, if it does
                  thresholds.json     per class, from the calibration split
                  curves.json         confusions, precision and recall of the finished run on val
                  metrics.json        of the finished run on val; its presence means finished
-                 failure.json        why the last sitting gave up, if it did
+                 failure.json        why the last attempt gave up, if it did
                  launch              who began it afresh, if anybody did
                  waived.jsonl        gates that refused it, and why somebody went on; `overrides.py`
-                 checkpoints/        a ring of three, best.pt, and the name of the latest
+                 checkpoints/        the last three, best.pt, and the name of the latest
     runs/<run id>-earlier-<n>/       the same of a run that was put aside when its id was begun afresh; `afresh.py`
 
 Training writes it, and all that comes after reads it by `open_run`.
@@ -19,9 +19,10 @@ Training writes it, and all that comes after reads it by `open_run`.
 import logging
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -45,20 +46,137 @@ _PUT_ASIDE = re.compile(rf"(.+-[0-9a-f]{{8}}){EARLIER}(\d+)")
 logger = logging.getLogger("beatsight")
 
 
+class Extension(TypedDict, total=False):
+    """The extension of another run; before it has begun, only the other's id is known.
+
+    Attributes:
+        run_id: Id of the other run.
+        checkpoint: Digest of the other's checkpoint.
+        epochs: Epochs of the other's schedule.
+        epoch: Epochs that the other had completed.
+        step: Steps that the other had done.
+        rate_there: Learning rate of the checkpoint's last step.
+        rate_here: Learning rate of the next step in the longer schedule.
+    """
+
+    run_id: str
+    checkpoint: str
+    epochs: int
+    epoch: int
+    step: int
+    rate_there: float
+    rate_here: float
+
+
+class RunIdentity(TypedDict, total=False):
+    """The identity of a run, as its `config.json` and each of its checkpoints say.
+
+    Attributes:
+        run_id: Id of the run, which ends with a digest of the rest.
+        preset: Name of the preset.
+        key: Key of the manifest.
+        source_sets: Source sets of the dataset.
+        config: Values of the configuration that make the run another run.
+        classes: Labels in class order.
+        spec: Feature spec.
+        digests: Digests of the dataset and the spec.
+        extends: Run that this one extends; absent if there is none.
+        draws: Digest of the weights by which an epoch draws its clips; absent if each is taken once.
+    """
+
+    run_id: str
+    preset: str
+    key: str
+    source_sets: list[str]
+    config: dict[str, str | int | float | bool]
+    classes: list[str]
+    spec: dict[str, str | int | float]
+    digests: dict[str, str]
+    extends: Extension
+    draws: str
+
+
+class MachineUse(TypedDict, total=False):
+    """The use that an attempt made of its machine while an epoch ran.
+
+    Attributes:
+        cpu_share: Share of all processors that this process used, 0 to 1.
+        memory_bytes: Memory of this process.
+        device_utilisation: Share of time in which the devices were busy, 0 to 1, the mean over all of them; None where
+            unknown.
+        device_memory_bytes: Most memory in use on a device by anybody; None where unknown.
+    """
+
+    cpu_share: float
+    memory_bytes: int
+    device_utilisation: float | None
+    device_memory_bytes: int | None
+
+
+class EpochRecord(MachineUse, total=False):
+    """A line of `history.jsonl`: the figures of an epoch. Older runs have lines that lack some of these.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        step: Steps of the optimizer since the run began.
+        lr: Learning rate of the last step.
+        train_loss: Mean loss over the epoch's training clips.
+        val_loss: Mean loss over the validation clips looked at.
+        val_accuracy: Micro-F1 over the components; None where nothing was struck or predicted.
+        val_exact_match: Share of hits of which every component is right.
+        val_top1_in_set: Share of labelled hits whose most probable component was struck.
+        val_macro_f1: Mean F1 over the classes that have one.
+        val_macro_ap: Mean average precision over the classes that have one.
+        val_hits: Number of validation clips looked at.
+        f1: F1 of each class, by its label.
+        recall: Recall of each class, by its label.
+        clips: Number of clips trained on in this attempt.
+        clips_per_second: Rate of training.
+        train_seconds: Seconds of training.
+        data_wait_seconds: Seconds in which training stood still for data.
+        batch: Clips of a forward pass.
+        accumulation: Forward passes of a step.
+        device_peak_bytes: Most memory that torch held on the device; None on the CPU.
+        seconds: Seconds of training and validation.
+    """
+
+    epoch: int
+    step: int
+    lr: float
+    train_loss: float
+    val_loss: float
+    val_accuracy: float | None
+    val_exact_match: float | None
+    val_top1_in_set: float | None
+    val_macro_f1: float | None
+    val_macro_ap: float | None
+    val_hits: int
+    f1: dict[str, float | None]
+    recall: dict[str, float | None]
+    clips: int
+    clips_per_second: float
+    train_seconds: float
+    data_wait_seconds: float
+    batch: int
+    accumulation: int
+    device_peak_bytes: int | None
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Run:
     """One training run on disk.
 
     Attributes:
-        run_id: Its name, which is that of its folder.
-        folder: Where it lies.
+        run_id: Name of the run, which is that of its folder.
+        folder: Folder of the run.
         preset: Name of the preset.
-        key: Of the manifest it learned from.
-        config: Its values.
+        key: Key of the manifest that it learned from.
+        config: Training configuration.
         classes: Labels in class order.
-        spec: How its features were made.
-        dataset_digest: Of the dataset it learned from.
-        source_sets: Of that dataset.
+        spec: Recipe of its features.
+        dataset_digest: Digest of the dataset that it learned from.
+        source_sets: Source sets of that dataset.
     """
 
     run_id: str
@@ -73,7 +191,7 @@ class Run:
 
     @property
     def trained_as(self) -> str:
-        """The id that it was trained under: its own, unless it was put aside since."""
+        """The id that the run was trained under: its own, unless it was put aside since."""
         put_aside = _PUT_ASIDE.fullmatch(self.run_id)
         return put_aside[1] if put_aside else self.run_id
 
@@ -91,17 +209,17 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, Any] | None:
-        """What `metrics.json` says, if the run is finished."""
+        """The content of `metrics.json`, if the run is finished."""
         return read_json(self.folder / METRICS) if self.status == "finished" else None
 
     @property
-    def history(self) -> list[dict[str, Any]]:
+    def history(self) -> list[EpochRecord]:
         """A record per complete epoch."""
         return read_history(self.folder)
 
     @property
     def thresholds(self) -> npt.NDArray[np.float64]:
-        """(classes,) in class order.
+        """The thresholds (classes,) in class order.
 
         Raises:
             ModelError: The run is not finished, so none were tuned.
@@ -112,8 +230,8 @@ class Run:
         values = read_json(path)["thresholds"]
         return np.array([values[label] for label in self.classes], dtype=np.float64)
 
-    def to_json(self) -> dict[str, Any]:
-        """A summary, JSON-safe."""
+    def to_json(self) -> dict[str, str | int]:
+        """Return a summary, JSON-safe."""
         return {
             "run_id": self.run_id,
             "folder": str(self.folder),
@@ -127,7 +245,7 @@ class Run:
 
 
 def open_run(settings: Settings, run_id: str) -> Run:
-    """A run by its id, by a beginning of it that fits no other, or "latest".
+    """Return a run by its id, by a beginning of it that fits no other, or "latest".
 
     Raises:
         ModelError: None fits, or several do, or its folder is broken.
@@ -147,7 +265,7 @@ def open_run(settings: Settings, run_id: str) -> Run:
 
 
 def list_runs(settings: Settings) -> list[Run]:
-    """All runs, the one worked on last first; a folder that cannot be read is left out with a warning."""
+    """Return all runs, the one worked on last first; a folder that cannot be read is left out with a warning."""
     if not settings.run_root.is_dir():
         return []
     with storage_errors(settings.run_root):
@@ -164,7 +282,7 @@ def list_runs(settings: Settings) -> list[Run]:
 
 
 def read_run(folder: Path) -> Run:
-    """The run that lies in a folder.
+    """Return the run that lies in a folder.
 
     Raises:
         ModelError: Its `config.json` is not one of this program.
@@ -189,13 +307,13 @@ def read_run(folder: Path) -> Run:
 
 
 def earlier_runs(folder: Path) -> list[int]:
-    """The numbers of runs that were put aside when the run of a folder was begun afresh."""
+    """Return the numbers of runs that were put aside when the run of a folder was begun afresh."""
     found = (_PUT_ASIDE.fullmatch(path.name) for path in folder.parent.glob(f"*{EARLIER}*"))
     return sorted(int(name[2]) for name in found if name and name[1] == folder.name)
 
 
-def read_history(folder: Path) -> list[dict[str, Any]]:
-    """The records of `history.jsonl`; a last line that was cut off does not count.
+def read_history(folder: Path) -> list[EpochRecord]:
+    """Return the records of `history.jsonl`; a last line that was cut off does not count.
 
     Raises:
         ModelError: A line is none of this program.
@@ -205,7 +323,7 @@ def read_history(folder: Path) -> list[dict[str, Any]]:
         lines = path.read_bytes().split(b"\n")[:-1]
     except FileNotFoundError:
         return []
-    records = []
+    records: list[EpochRecord] = []
     for number, line in enumerate(lines, 1):
         try:
             record = orjson.loads(line)
@@ -223,7 +341,7 @@ def _broken_history(path: Path, line: int, why: str) -> ModelError:
     )
 
 
-def write_history(folder: Path, records: list[dict[str, Any]]) -> None:
+def write_history(folder: Path, records: Sequence[EpochRecord]) -> None:
     """Replace `history.jsonl`, atomically."""
     lines = [orjson.dumps(record, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n" for record in records]
     write_bytes(folder / HISTORY, b"".join(lines))
@@ -235,7 +353,7 @@ def _last_change(folder: Path) -> int:
 
 
 def how_to_finish(run: Run) -> str:
-    """The command that goes on with a run: its preset and whatever differs from that."""
+    """Return the command that goes on with a run: its preset and whatever differs from that."""
     if run.trained_as != run.run_id:
         return f"it was put aside; it goes on once its folder is {run.trained_as} again"
     said = read_json(run.folder / CONFIG)
@@ -246,6 +364,6 @@ def how_to_finish(run: Run) -> str:
     return " ".join(["finish it: beatsight train", shlex.quote(run.key), "--preset", run.preset, *words])
 
 
-def _typed(value: Any) -> str:
-    """A value as it is typed after `--set`."""
+def _typed(value: str | int | float | bool) -> str:
+    """Return a value as it is typed after `--set`."""
     return str(value).lower() if isinstance(value, bool) else shlex.quote(str(value))

@@ -1,4 +1,4 @@
-"""Who is champion, who was before, and who stands for it: read from the pointer, the versions and the gate records.
+"""The roles of models (champion, previous and challenger), read from the pointer, the versions and the gate records.
 
 `models/champion.json` is the one pointer; the room `promotion` writes it. Nobody writes down who the challenger is: it
 is the run that was judged last and has not become a version yet, whatever the verdict.
@@ -6,55 +6,82 @@ is the run that was judged last and has not become a version yet, whatever the v
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.files import read_json
+from beatsight_core.gates.record import PROMOTION_RECORD
 from beatsight_core.runs.records import Run, list_runs
 from beatsight_core.settings import Settings
 
 POINTER = "champion.json"
 VERSION = "version.json"
-JUDGED = Path("gates") / "promotion.json"
-"""A run's gate record, in its folder."""
-
-_OF_A_CHANGE = ("version", "action", "run_id", "at", "by", "why", "forced", "notice")
-"""What each change of champion is kept with."""
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 ROLES = (CHAMPION, PREVIOUS, CHALLENGER)
 """Names that mean a model by what it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Champion:
-    """What the pointer says.
+class ChampionChange(TypedDict):
+    """A change of champion, as a line of the pointer's history.
 
     Attributes:
-        version: The champion's version.
-        history: Every change of champion, oldest first: version, run_id, action, at, by, why, forced, notice.
+        version: Version that became champion.
+        run_id: Id of the run that the version came of.
+        action: Kind of change, "promote" or "rollback".
+        at: Time in UTC.
+        by: Person who changed it.
+        why: Reason in that person's words.
+        forced: Reason for promoting although a criterion failed; None if none did.
+        notice: Text that every reader of the model must see; None without any.
     """
 
     version: int
-    history: tuple[dict[str, Any], ...] = field(default=())
+    run_id: str
+    action: str
+    at: str
+    by: str
+    why: str
+    forced: str | None
+    notice: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Champion:
+    """The champion and all changes before it, as the pointer has them.
+
+    Attributes:
+        version: Version of the champion.
+        history: Changes of champion, oldest first.
+    """
+
+    version: int
+    history: tuple[ChampionChange, ...] = field(default=())
 
     @property
-    def since(self) -> dict[str, Any]:
-        """The change that made it champion."""
+    def since(self) -> ChampionChange:
+        """The change that made this version champion."""
         return self.history[-1]
 
     @property
     def previous(self) -> int | None:
         """The version that was champion before this one was promoted, by which a rollback goes back."""
-        for place in range(len(self.history) - 1, 0, -1):
-            if self.history[place]["version"] == self.version and self.history[place]["action"] == "promote":
-                return int(self.history[place - 1]["version"])
+        for before, change in reversed(list(pairwise(self.history))):
+            if change["version"] == self.version and change["action"] == "promote":
+                return int(before["version"])
         return None
 
-    def succeeded_by(self, version: int, entry: Mapping[str, Any]) -> "Champion":
-        """The champion after a change, with the change in its history."""
-        return Champion(version, (*self.history, {"version": version, **entry}))
+    def succeeded_by(self, version: int, entry: Mapping[str, str | None]) -> "Champion":
+        """Return the champion after a change, with the change in its history.
+
+        Args:
+            version: Version that becomes champion.
+            entry: Values of the change beside its version.
+        """
+        change = cast(ChampionChange, {"version": version, **entry})
+        return Champion(version, (*self.history, change))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +89,15 @@ class Challenger:
     """The run that was judged last and is no version.
 
     Attributes:
-        run: The run.
-        record: Its gate record, as written; `promote` looks whether it still counts.
+        run: Run that was judged.
+        record: Gate record of the run, as written; `promote` looks whether it still counts.
     """
 
     run: Run
     record: dict[str, Any]
 
-    def to_json(self) -> dict[str, Any]:
-        """Who it is, and what it was told."""
+    def to_json(self) -> dict[str, str | bool | list[str] | dict[str, float]]:
+        """Return the run and its verdict, JSON-safe."""
         rows = self.record["criteria"]
         return {
             "run_id": self.run.run_id,
@@ -82,7 +109,7 @@ class Challenger:
 
 
 def read_pointer(settings: Settings) -> Champion | None:
-    """The pointer as it is on disk; None before the first promotion.
+    """Return the pointer as it is on disk; None before the first promotion.
 
     Raises:
         ModelError: It is broken.
@@ -104,7 +131,7 @@ def read_pointer(settings: Settings) -> Champion | None:
         ) from error
 
 
-def _check_entry(number: int, entry: Any) -> None:
+def _check_entry(number: int, entry: ChampionChange) -> None:
     """Refuse a change of champion that lacks what everybody who reads the history asks it for.
 
     Raises:
@@ -112,15 +139,15 @@ def _check_entry(number: int, entry: Any) -> None:
     """
     if not isinstance(entry, dict):
         raise ValueError(f"entry {number} of its history is not a table")
-    if lacking := [name for name in _OF_A_CHANGE if name not in entry]:
+    if lacking := [name for name in ChampionChange.__annotations__ if name not in entry]:
         raise ValueError(f"entry {number} of its history lacks {', '.join(lacking)}")
-    wrong = [name for name in ("action", "at", "by", "why", "run_id") if not isinstance(entry[name], str)]
+    wrong = [name for name in ("action", "at", "by", "why", "run_id") if not isinstance(entry.get(name), str)]
     if wrong or not isinstance(entry["version"], int):
         raise ValueError(f"in entry {number} of its history {', '.join(wrong) or 'version'} is of a wrong kind")
 
 
 def find_challenger(settings: Settings) -> Challenger | None:
-    """The finished run that was judged last and whose weights no version holds; None if there is none."""
+    """Return the finished run that was judged last and whose weights no version holds; None if there is none."""
     folders = [path for path in settings.models_dir.glob("versions/*") if path.name.isdecimal()]
     versions = {_came_of(path / VERSION) for path in folders}
     found = []
@@ -135,7 +162,7 @@ def find_challenger(settings: Settings) -> Challenger | None:
 
 
 def _came_of(path: Path) -> tuple[str, str] | None:
-    """The run and the checkpoint that a version came of; None if it does not say so any more."""
+    """Return the run and the checkpoint that a version came of; None if it does not say so any more."""
     try:
         about = read_json(path)
         return str(about["run_id"]), str(about["digests"]["checkpoint"])
@@ -144,11 +171,11 @@ def _came_of(path: Path) -> tuple[str, str] | None:
 
 
 def _record(run: Run) -> dict[str, Any] | None:
-    """A finished run's gate record; one that cannot be read names no challenger."""
-    if run.status != "finished" or not (run.folder / JUDGED).is_file():
+    """Return a finished run's gate record; one that cannot be read names no challenger."""
+    if run.status != "finished" or not (run.folder / PROMOTION_RECORD.file).is_file():
         return None
     try:
-        record = read_json(run.folder / JUDGED)
+        record = read_json(run.folder / PROMOTION_RECORD.file)
     except DatasetError:
         return None
     needed = {"criteria", "passed", "digests", "made"}

@@ -4,10 +4,11 @@ Environment beats file; the command line, which passes its own `data_root` and o
 `beatsight.toml` in the data root. All problems of a file are collected and reported at once.
 """
 
-from beatsight_core.settings.layout import LAYOUT_VARIABLES, SETTINGS_FILE, Settings, resolve_path
+from beatsight_core.settings.layout import LAYOUT_VARIABLES, SETTINGS_FILE, Settings
 from beatsight_core.settings.reading import load_settings
 from beatsight_core.settings.sections import (
     CHANNELS,
+    COALESCE_MS,
     PRESETS,
     PROBE_FIGURES,
     PROMOTION_FIGURES,
@@ -15,14 +16,17 @@ from beatsight_core.settings.sections import (
     DatasetSettings,
     FeatureSettings,
     GateSettings,
+    Profile,
     ReleaseSettings,
     SourceSet,
     TrackingSettings,
     WebSettings,
 )
+from beatsight_core.settings.typed_paths import resolve_path
 
 __all__ = [
     "CHANNELS",
+    "COALESCE_MS",
     "LAYOUT_VARIABLES",
     "PRESETS",
     "PROBE_FIGURES",
@@ -32,6 +36,7 @@ __all__ = [
     "DatasetSettings",
     "FeatureSettings",
     "GateSettings",
+    "Profile",
     "ReleaseSettings",
     "Settings",
     "SourceSet",

@@ -1,23 +1,12 @@
-"""Where everything lies: `Settings`, whose every path derives from the data root, and how paths are typed."""
+"""Where everything lies: `Settings`, whose every path derives from the data root."""
 
 import dataclasses
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.names import file_name
-from beatsight_core.settings.sections import (
-    DatasetSettings,
-    FeatureSettings,
-    GateSettings,
-    ReleaseSettings,
-    SourceSet,
-    TrackingSettings,
-    WebSettings,
-)
-from beatsight_core.settings.typed_paths import typed_path
+from beatsight_core.settings.sections import SettingsTables, SourceSet
 
 SETTINGS_FILE = "beatsight.toml"
 
@@ -40,28 +29,18 @@ LAYOUT_VARIABLES = (
 """All variables that say where things are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Everything configured, resolved and checked.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(SettingsTables):
+    """Everything configured, resolved and checked: the tables of the settings file, and where everything lies.
 
     Attributes:
         data_root: Absolute folder that all else is derived from.
-        secondary_root: A second drive whose `raw/` is searched after the first's.
         dataset_dir: Shards and indexes.
         cache_dir: Feature caches, by spec digest.
         health_dir: Health reports.
         metrics_dir: Evaluation reports.
         run_root: Training runs.
         wandb_root: Tracking files.
-        taxonomy: Name of the component set.
-        sources: Configured source sets by name; `source()` gives any.
-        dataset: `[dataset]`.
-        features: `[features]`.
-        gates: `[gates]`.
-        tracking: `[tracking]`.
-        training: `[training.<preset>]`: overrides of a preset's values.
-        release: `[release]`.
-        web: `[web]`.
         file: The settings file that was read, if there is one.
     """
 
@@ -72,16 +51,6 @@ class Settings:
     metrics_dir: Path
     run_root: Path
     wandb_root: Path
-    secondary_root: Path | None = None
-    taxonomy: str = "core"
-    sources: Mapping[str, SourceSet] = field(default_factory=dict)
-    dataset: DatasetSettings = field(default_factory=DatasetSettings)
-    features: FeatureSettings = field(default_factory=FeatureSettings)
-    gates: GateSettings = field(default_factory=GateSettings)
-    tracking: TrackingSettings = field(default_factory=TrackingSettings)
-    training: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    release: ReleaseSettings = field(default_factory=ReleaseSettings)
-    web: WebSettings = field(default_factory=WebSettings)
     file: Path | None = None
 
     @property
@@ -154,17 +123,3 @@ def _can_be_a_folder(name: str) -> bool:
     except UnicodeEncodeError:
         return False
     return Path(name).name == name and name != ".." and "\0" not in name and length <= NAME_BYTES
-
-
-def resolve_path(text: str, base: Path, *, written: bool = False) -> Path:
-    r"""An absolute path from what a person typed: `~`, `C:\folder` and `/mnt/c/folder` work on Windows and in WSL.
-
-    Args:
-        text: The path as typed.
-        base: What a relative path is relative to.
-        written: Whether something is to be written there, so that its drive must be mounted.
-
-    Raises:
-        UsageError: It means nothing on this system, or is to be written where no drive is.
-    """
-    return Path(os.path.abspath(base / typed_path(text, written=written)))  # noqa: PTH100 - keeps symbolic links as typed

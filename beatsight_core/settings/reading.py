@@ -2,37 +2,44 @@
 
 import dataclasses
 import os
+import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.settings.contradictions import contradictions, unknown_names
-from beatsight_core.settings.layout import ENVIRONMENT_FOLDERS, SETTINGS_FILE, Settings, resolve_path
+from beatsight_core.settings.layout import ENVIRONMENT_FOLDERS, SETTINGS_FILE, Settings
 from beatsight_core.settings.paths import path_problem
-from beatsight_core.settings.sections import (
-    LOOSENED,
-    ConfigTarget,
-    DatasetSettings,
-    FeatureSettings,
-    GateSettings,
-    ReleaseSettings,
-    SourceSet,
-    TrackingSettings,
-    WebSettings,
-)
-from beatsight_core.toml import parsed, section, unknown, values_of
+from beatsight_core.settings.sections import LOOSENED, SettingsTables
+from beatsight_core.settings.typed_paths import resolve_path
+from beatsight_core.settings.validation import Place, checked, dotted, hidden_key
 
 MOST_BYTES = 2**20
 """Of a settings file."""
+
+MOST_PARTS = 100
+"""Of a dotted key."""
+
+_KEY = r'(?:[A-Za-z0-9_-]+|"[^"\n]*"|\'[^\'\n]*\')'
+LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_\-\"']){_KEY}(?:[ \t]*\.[ \t]*{_KEY}){{{MOST_PARTS},}}")
+"""A key of more parts than that, wherever it stands."""
+
+_VARIABLES: Mapping[Place, str] = {
+    ("secondary_root",): "BEATSIGHT_SECONDARY_ROOT",
+    ("tracking", "mode"): "WANDB_MODE",
+    ("tracking", "group"): "WANDB_RUN_GROUP",
+    ("web", "hosts"): "BEATSIGHT_WEB_HOSTS",
+}
+"""Value of the file -> environment variable that beats it."""
 
 
 def load_settings(data_root: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read environment and `beatsight.toml` into `Settings`. Creates nothing.
 
     Args:
-        data_root: Beats `BEATSIGHT_DATA_ROOT`; default `./data`.
-        environment: Instead of `os.environ`.
+        data_root: Folder that beats `BEATSIGHT_DATA_ROOT`; default `./data`.
+        environment: Variables instead of those of `os.environ`.
 
     Raises:
         SettingsError: The file or a variable is wrong; all problems in one message.
@@ -43,35 +50,18 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
     if problem := path_problem(root):
         raise SettingsError("A data root cannot lie there", where=ascii(str(root)), why=problem, do="choose another")
     file = root / SETTINGS_FILE
-    table = _read_toml(file)
-    problems: list[str] = []
-    written = table.pop("secondary_root", None)  # taken out also where the environment beats it
-    secondary = env.get("BEATSIGHT_SECONDARY_ROOT") or written
-    folders = {
+    table = _with_variables(_read_toml(file), env)
+    folders: dict[str, Any] = {
         name: resolve_path(env.get(variable) or str(root / place), root, written=True)
         for name, (variable, place) in ENVIRONMENT_FOLDERS.items()
     }
-    settings = Settings(
-        data_root=root,
-        secondary_root=resolve_path(str(secondary), root) if secondary else None,
-        taxonomy=_taxonomy(table.pop("taxonomy", "core"), problems),
-        sources=_sources(table.pop("sources", {}), root, problems),
-        dataset=section(DatasetSettings, table.pop("dataset", {}), "dataset", problems),
-        features=section(FeatureSettings, table.pop("features", {}), "features", problems),
-        gates=_gates(table.pop("gates", {}), problems),
-        tracking=_tracking(table.pop("tracking", {}), env, problems),
-        training=_training(table.pop("training", {}), problems),
-        release=_release(table.pop("release", {}), root, problems),
-        web=_web(table.pop("web", {}), env, problems),
-        file=file if file.exists() else None,
-        **folders,
-    )
-    known = [f.name for f in dataclasses.fields(Settings)]
-    problems += [unknown(key, "", known) for key in table]
-    problems += unknown_names(settings) + contradictions(settings)
-    if problems:
+    problems: list[str] = []
+    table["gates"] = _reasons_apart(table.get("gates", {}), problems)
+    tables = checked(SettingsTables, table, problems, data_root=root, shown=_shown)
+    if tables is None or problems:
         raise SettingsError("Settings are wrong: " + "; ".join(problems), where=file, do="mend these values")
-    return settings
+    values = {field.name: getattr(tables, field.name) for field in dataclasses.fields(SettingsTables)}
+    return Settings(**values, data_root=root, file=file if file.exists() else None, **folders)
 
 
 def _read_toml(file: Path) -> dict[str, Any]:
@@ -79,7 +69,7 @@ def _read_toml(file: Path) -> dict[str, Any]:
         if file.exists() and (not file.is_file() or file.stat().st_size > MOST_BYTES):
             why = f"that is no plain file, or one of more than {MOST_BYTES:,} bytes"
             raise SettingsError("The settings file cannot be read", where=file, why=why, do="move it away")
-        return parsed(file.read_text(encoding="utf-8-sig"))
+        return _parsed(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return {}
     except NotADirectoryError as error:
@@ -95,96 +85,56 @@ def _read_toml(file: Path) -> dict[str, Any]:
         raise SettingsError("The settings file cannot be read", where=file, why=str(error)) from error
 
 
-def _taxonomy(value: Any, problems: list[str]) -> str:
-    if value not in ("core", "extended"):
-        problems.append(f"taxonomy must be 'core' or 'extended', not {value!r}")
-        return "core"
-    return str(value)
+def _parsed(text: str) -> dict[str, Any]:
+    """What a text of TOML says.
+
+    Raises:
+        ValueError: It is none, or its tables lie deeper inside each other than any program's do.
+    """
+    if LONG_KEY.search(text):  # for a key of thousands of parts the standard library takes minutes
+        raise ValueError(f"a key has more than {MOST_PARTS} parts")
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise ValueError("tables and lists lie too deep inside each other") from error
 
 
-def _sources(table: Any, root: Path, problems: list[str]) -> dict[str, SourceSet]:
-    if not isinstance(table, dict):
-        problems.append("[sources] must hold one table per source set")
-        return {}
-    sources = {}
-    for name, entry in table.items():
-        source = section(SourceSet, entry, f"sources.{name}", problems, name=name)
-        roots = tuple(resolve_path(str(path), root) for path in source.roots)
-        shifts = resolve_path(str(source.session_shifts), root) if source.session_shifts else None
-        sources[name] = dataclasses.replace(source, roots=roots, session_shifts=shifts)
-    return sources
+def _with_variables(table: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
+    """The tables of the file with what variables say over them. One that is empty says nothing, save that of hosts."""
+    if not table.get("secondary_root", True):
+        del table["secondary_root"]
+    for (*parents, name), variable in _VARIABLES.items():
+        value: Any = env.get(variable)
+        if name == "hosts" and value is not None:
+            value = [host for host in map(str.strip, value.split(",")) if host]
+        elif not value:
+            continue
+        below: Any = table
+        for parent in parents:
+            below = below.setdefault(parent, {})
+        if isinstance(below, dict):
+            below[name] = value
+    return table
 
 
-def _gates(table: Any, problems: list[str]) -> GateSettings:
-    """`[gates]`, in which the tables of numbers may also hold a reason in words."""
+def _reasons_apart(gates: Any, problems: list[str]) -> Any:
+    """`[gates]`, whose tables of numbers may also hold a reason in words, with the reasons in a table of their own."""
+    if not isinstance(gates, dict):
+        return gates
     reasons: dict[str, str] = {}
-    plain = dict(table) if isinstance(table, dict) else table
     for name in ("promotion", "probe"):
-        limits = plain.get(name) if isinstance(plain, dict) else None
+        limits = gates.get(name)
         if not isinstance(limits, dict) or LOOSENED not in limits:
             continue
-        plain[name] = {figure: limit for figure, limit in limits.items() if figure != LOOSENED}
+        gates = {**gates, name: {figure: limit for figure, limit in limits.items() if figure != LOOSENED}}
         reason = limits[LOOSENED]
         if isinstance(reason, str) and reason.strip():
             reasons[name] = " ".join(reason.split())
         else:
             problems.append(f"gates.{name}.{LOOSENED} must be a reason in words, not {reason!r}")
-    gates: GateSettings = section(GateSettings, plain, "gates", problems, loosened=reasons)
-    return gates
+    return {**gates, hidden_key(LOOSENED): reasons}
 
 
-def _tracking(table: Any, env: Mapping[str, str], problems: list[str]) -> TrackingSettings:
-    tracking: TrackingSettings = section(TrackingSettings, table, "tracking", problems)
-    return dataclasses.replace(
-        tracking,
-        mode=env.get("WANDB_MODE") or tracking.mode,
-        group=env.get("WANDB_RUN_GROUP") or tracking.group,
-    )
-
-
-def _web(table: Any, env: Mapping[str, str], problems: list[str]) -> WebSettings:
-    """`[web]`, whose `hosts` the variable BEATSIGHT_WEB_HOSTS replaces: names with commas between."""
-    web: WebSettings = section(WebSettings, table, "web", problems)
-    named = env.get("BEATSIGHT_WEB_HOSTS")
-    return web if named is None else WebSettings(tuple(filter(None, map(str.strip, named.split(",")))))
-
-
-def _training(table: Any, problems: list[str]) -> dict[str, dict[str, Any]]:
-    if isinstance(table, dict) and all(isinstance(entry, dict) for entry in table.values()):
-        return {name: dict(entry) for name, entry in table.items()}
-    problems.append("[training] must hold one table per preset, as [training.warmup]")
-    return {}
-
-
-def _release(table: Any, root: Path, problems: list[str]) -> ReleaseSettings:
-    """`[release]` and its list of configurations, all paths absolute."""
-    table = dict(table) if isinstance(table, dict) else table
-    listed = table.pop("configs", []) if isinstance(table, dict) else []
-    release: ReleaseSettings = section(ReleaseSettings, table, "release", problems, configs=())
-    return dataclasses.replace(
-        release,
-        roots=tuple(resolve_path(str(path), root) for path in release.roots),
-        current_status=resolve_path(str(release.current_status), root) if release.current_status else None,
-        next_steps=resolve_path(str(release.next_steps), root) if release.next_steps else None,
-        configs=_configs(listed, root, problems),
-    )
-
-
-def _configs(listed: Any, root: Path, problems: list[str]) -> tuple[ConfigTarget, ...]:
-    if not isinstance(listed, list):
-        problems.append("[[release.configs]] must be a list of tables")
-        return ()
-    targets: list[ConfigTarget] = []
-    for number, entry in enumerate(listed):
-        where = f"release.configs[{number}]"
-        values = entry if isinstance(entry, dict) else {}
-        if missing := [name for name in ("file", "key") if not values.get(name)]:
-            problems.append(f"{where} lacks {' and '.join(missing)}")
-            continue
-        known = values_of(ConfigTarget, values, f"{where}.", problems)
-        if {"file", "key"} <= set(known):
-            target = ConfigTarget(**{**known, "file": resolve_path(str(known["file"]), root)})
-            if any((each.file, each.key) == (target.file, target.key) for each in targets):
-                problems.append(f"{where} names {target.key} of {target.file} once more")
-            targets.append(target)
-    return tuple(targets)
+def _shown(place: Place) -> str:
+    """A place as it is written, with the variable that may have set it."""
+    return f"{dotted(place)}, or the variable {_VARIABLES[place]}," if place in _VARIABLES else dotted(place)

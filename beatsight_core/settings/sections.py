@@ -1,16 +1,35 @@
-"""The tables of `beatsight.toml`, each a dataclass with its defaults: what can be set, and what it means."""
+"""The tables of `beatsight.toml`: what can be set, what it means, its default, and what it must be."""
 
+import re
+import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
 
-PRESETS = ("warmup", "baseline", "long_run")
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+
+from beatsight_core.settings.validation import (
+    Number,
+    RootedPath,
+    SettingsTable,
+    Switch,
+    Whole,
+    hidden,
+    hidden_key,
+    overrides_of,
+)
+from beatsight_core.units import GREATEST_RATE_HZ
+
+Preset = Literal["warmup", "baseline", "long_run"]
+PRESETS: tuple[Preset, ...] = typing.get_args(Preset)
 """The presets of training, each of which may have a `[training.<preset>]`."""
 
-PROMOTION_FIGURES = ("accuracy", "f1", "f1_kick", "f1_snare", "f1_crash", "loss", "exact_match")
+PromotionFigure = Literal["accuracy", "f1", "f1_kick", "f1_snare", "f1_crash", "loss", "exact_match"]
+PROMOTION_FIGURES: tuple[PromotionFigure, ...] = typing.get_args(PromotionFigure)
 """What `[gates.promotion]` may set; `f1` stands for all three F1. Their limits are promotion's."""
 
-PROBE_FIGURES = ("accuracy", "recall", "min_positives", "max_confusion_growth")
+ProbeFigure = Literal["accuracy", "recall", "min_positives", "max_confusion_growth"]
+PROBE_FIGURES: tuple[ProbeFigure, ...] = typing.get_args(ProbeFigure)
 """What `[gates.probe]` may set."""
 
 MOST_SHIFT_MS = 10_000.0
@@ -19,205 +38,295 @@ MOST_SHIFT_MS = 10_000.0
 LOOSENED = "loosened"
 """Key of a reason in `[gates.promotion]` and `[gates.probe]`; without one their limits can only be tightened."""
 
+COALESCE_MS = 30.0
+"""Onsets that are at most this far apart are one hit, where a source set does not say otherwise."""
 
-CHANNELS = ("mix", "left", "right", "loudest")
+Channel = Literal["mix", "left", "right", "loudest"]
+CHANNELS: tuple[Channel, ...] = typing.get_args(Channel)
 """What mono can be made of: the mean of all channels, the first, the second, or the one with the greatest RMS."""
 
+Count = Annotated[Whole, Field(ge=1)]
+NotNegative = Annotated[Number, Field(ge=0)]
+Positive = Annotated[Number, Field(gt=0)]
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:\d{1,5})?")
+"""A name, or an address of IPv4, with or without a port."""
+
+
+def _within_the_greatest_shift(shift_ms: float) -> float:
+    if abs(shift_ms) > MOST_SHIFT_MS:
+        raise ValueError(f"must lie within {MOST_SHIFT_MS:,.0f} ms, not {shift_ms:g}")
+    return shift_ms
+
+
+def _names_a_file(path: object) -> object:
+    if path == "":
+        raise ValueError("must name a file")
+    return path
+
+
+def _all_hosts(hosts: tuple[str, ...]) -> tuple[str, ...]:
+    if wrong := [host for host in hosts if not _HOST.fullmatch(host)]:
+        form = "must name hosts as drums.example.org or drums.example.org:8443, without http:// or *"
+        raise ValueError(f"{form}, not {', '.join(map(repr, wrong))}")
+    return hosts
+
 
 @dataclass(frozen=True, slots=True)
-class SourceSet:
-    """A corpus and how it is read: `[sources.<name>]`.
+class SourceSet(SettingsTable):
+    """A corpus and how it is read: `[sources.<name>]`."""
 
-    Attributes:
-        name: As events call it in `source_set`.
-        roots: Folders that `audio_path` is looked for in, first match wins. Without any: `raw/<name>`, then `raw`, of
-            the data root and then of the secondary root.
-        licence: For model cards; an event's own `licence` beats it.
-        coalesce_ms: Onsets of one file at most this far after a hit's first onset belong to that hit.
-        expected_sample_rate_hz: Another rate in a file is reported.
-        split_by: Fields of which sessions must not share a value across splits: drummer_id, kit_id, room_id.
-        channel: What a clip is made of: "mix" (the mean of all channels), "left", "right", or "loudest" (the one with
-            the greatest RMS over the whole file).
-        unknown_labels: "reject" an event with a component that the taxonomy lacks, or "ignore" that component.
-        sampling: Values that replace those of the sampling profile: exponent, least, most, events_per_session,
-            events_per_file.
-        shift_ms: Every onset is moved by so much, later above 0. For labels that are early or late by a known time;
-            reports and cards say so.
-        session_shifts: A file with a shift for each session that has one of its own, which counts instead: a CSV with
-            the heading session_id,shift_ms, or JSON lines.
-    """
-
-    name: str
-    roots: tuple[Path, ...] = ()
+    name: Annotated[str, hidden("name")]
+    """Name of the corpus, as events call it in `source_set`."""
+    roots: tuple[RootedPath, ...] = ()
+    """Folders that `audio_path` is looked for in, first match wins. Without any: `raw/<name>`, then `raw`, of the data
+    root and then of the secondary root."""
     licence: str = "unknown"
-    coalesce_ms: float = 30.0
-    expected_sample_rate_hz: int | None = None
-    split_by: tuple[str, ...] = ()
-    channel: str = "mix"
-    unknown_labels: str = "reject"
-    sampling: Mapping[str, float] = field(default_factory=dict)
-    shift_ms: float = 0.0
-    session_shifts: Path | None = None
+    """Licence for model cards; an event's own `licence` beats it."""
+    coalesce_ms: NotNegative = COALESCE_MS
+    """Distance from a hit's first onset within which other onsets of the same file belong to that hit."""
+    expected_sample_rate_hz: Whole | None = None
+    """Sample rate of the files; another one is reported."""
+    split_by: tuple[Literal["drummer_id", "kit_id", "room_id"], ...] = ()
+    """Fields of which sessions must not share a value across splits."""
+    channel: Channel = "mix"
+    """Channel that a clip is made of: "mix" (the mean of all), "left", "right", or "loudest" (the one with the greatest
+    RMS over the whole file)."""
+    unknown_labels: Literal["reject", "ignore"] = "reject"
+    """Answer to a component that the taxonomy lacks: "reject" the event, or "ignore" that component."""
+    sampling: Mapping[str, Number] = field(default_factory=dict)
+    """Values that replace those of the sampling profile: exponent, least, most, events_per_session, events_per_file."""
+    shift_ms: Annotated[Number, AfterValidator(_within_the_greatest_shift)] = 0.0
+    """Time by which every onset is moved, later above 0. For labels that are early or late by a known time; reports and
+    cards say so."""
+    session_shifts: RootedPath | None = None
+    """File with a shift for each session that has one of its own, which counts instead: a CSV with the heading
+    session_id,shift_ms, or JSON lines."""
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetSettings:
-    """How hits become clips: `[dataset]`. All of it is part of a shard's identity or a split's, save the last two.
+class DatasetSettings(SettingsTable):
+    """How hits become clips: `[dataset]`. All of it is part of a shard's identity or a split's, save the last two."""
 
-    Attributes:
-        sample_rate_hz: Rate of every clip.
-        pre_ms: Audio before the onset.
-        tail_ms: Audio from the onset on.
-        fixed_length: All clips are that long; if not, each as long as `context_ms` of its events asks.
-        encoding: "wav" (PCM16) or "flac".
-        val_ratio: Share of split groups that validate.
-        calibration_ratio: Share of the training groups that tune thresholds.
-        unit_hits: Hits packed into a shard before the next boundary; a file with more stands alone.
-        workers: Processes; 0 means one per core.
-        sampling: Name of the profile by which sessions weigh when examples are drawn.
-    """
-
-    sample_rate_hz: int = 44100
-    pre_ms: float = 80.0
-    tail_ms: float = 200.0
-    fixed_length: bool = True
-    encoding: str = "wav"
-    val_ratio: float = 0.1
-    calibration_ratio: float = 0.05
-    unit_hits: int = 1024
-    workers: int = 0
+    sample_rate_hz: Annotated[Whole, Field(ge=8000, le=GREATEST_RATE_HZ)] = 44100
+    """Rate of every clip."""
+    pre_ms: NotNegative = 80.0
+    """Audio before the onset."""
+    tail_ms: Positive = 200.0
+    """Audio from the onset on."""
+    fixed_length: Switch = True
+    """Whether all clips are that long; if not, each is as long as `context_ms` of its events asks."""
+    encoding: Literal["wav", "flac"] = "wav"
+    """Format of the clips: "wav" (PCM16) or "flac"."""
+    val_ratio: Annotated[Number, Field(gt=0, lt=1)] = 0.1
+    """Share of split groups that validate."""
+    calibration_ratio: Annotated[Number, Field(ge=0, lt=1)] = 0.05
+    """Share of the training groups that tune thresholds."""
+    unit_hits: Count = 1024
+    """Hits packed into a shard before the next boundary; a file with more stands alone."""
+    workers: Annotated[Whole, Field(ge=0)] = 0
+    """Number of processes; 0 means one per core."""
     sampling: str = "prod_combined"
+    """Name of the profile by which sessions weigh when examples are drawn."""
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureSettings:
-    """The log-mel: `[features]`. Times in samples at the dataset's rate, frequencies in hertz.
+class FeatureSettings(SettingsTable):
+    """The log-mel: `[features]`. Times in samples at the dataset's rate, frequencies in hertz."""
 
-    `storage` is "uint8", 255 steps over the range of decibels, or "float16", twice as large.
-    """
+    n_fft: Count = 2048
+    """Length of a window."""
+    hop_length: Count = 512
+    """Distance from one frame to the next."""
+    n_mels: Count = 128
+    """Number of bands."""
+    f_min_hz: NotNegative = 20.0
+    """Lower end of the lowest band."""
+    f_max_hz: Number = 16000.0
+    """Upper end of the highest band."""
+    storage: Literal["float16", "uint8"] = "uint8"
+    """Number format of the cache: "uint8", 255 steps over the range of decibels, or "float16", twice as large."""
 
-    n_fft: int = 2048
-    hop_length: int = 512
-    n_mels: int = 128
-    f_min_hz: float = 20.0
-    f_max_hz: float = 16000.0
-    storage: str = "uint8"
-
-
-@dataclass(frozen=True, slots=True)
-class GateSettings:
-    """Health gates and promotion criteria: `[gates]`.
-
-    Attributes:
-        profile: "production" (the shipped figures) or "demo" (small data; reports say so).
-        min_counts: Component -> least hits, over the profile's.
-        required_techniques: Over the profile's, where given.
-        max_reject_rate: Lines of the manifest that are refused, of those read; over the profile's, where given, and
-            where it is not, as `max_missing_rate`.
-        max_duplication_rate: Over the profile's, where given.
-        max_unknown_labels: Over the profile's, where given.
-        max_missing_rate: Events without audio, of all; over the profile's, where given.
-        max_missing_rate_per_source: The same of each source set.
-        max_class_drop: Share of its hits that a class may lose against the blessed baseline, as all below over the
-            profile's.
-        max_drift_js: Jensen-Shannon divergence of a source set's classes from the baseline's, in bits, 0..1.
-        max_drift_linf: Change of one class's share in a source set since the baseline.
-        max_clipped_rate: Clips of a source set that are clipped, of those measured.
-        max_offset_rate: Clips of a source set with a DC offset, of those measured.
-        max_silent_rate: Clips of a source set that have a label and hardly sound.
-        max_misalignment_ms: Attack minus onset in a source set, or in a session, late or early.
-        max_misaligned_share: Sessions of a source set that are further out of time, of those that could be judged.
-        promotion: Criterion -> limit, tighter than the profile's; a looser one needs a reason.
-        probe: Figure of the warm-up probe -> limit; the same holds.
-        loosened: "promotion" or "probe" -> the reason for limits looser than the profile's, shown wherever they count.
-    """
-
-    profile: str = "production"
-    min_counts: Mapping[str, int] = field(default_factory=dict)
-    required_techniques: tuple[str, ...] | None = None
-    max_reject_rate: float | None = None
-    max_duplication_rate: float | None = None
-    max_unknown_labels: int | None = None
-    max_missing_rate: float | None = None
-    max_missing_rate_per_source: float | None = None
-    max_class_drop: float | None = None
-    max_drift_js: float | None = None
-    max_drift_linf: float | None = None
-    max_clipped_rate: float | None = None
-    max_offset_rate: float | None = None
-    max_silent_rate: float | None = None
-    max_misalignment_ms: float | None = None
-    max_misaligned_share: float | None = None
-    promotion: Mapping[str, float] = field(default_factory=dict)
-    probe: Mapping[str, float] = field(default_factory=dict)
-    loosened: Mapping[str, str] = field(default_factory=dict)
+    @model_validator(mode="after")
+    def _bands_have_a_width(self) -> "FeatureSettings":
+        if not self.f_min_hz < self.f_max_hz:
+            raise ValueError(f"f_min_hz must be less than f_max_hz, not {self.f_min_hz:g} and {self.f_max_hz:g}")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
-class TrackingSettings:
-    """Weights & Biases: `[tracking]`. `WANDB_MODE` and `WANDB_RUN_GROUP` beat mode and group.
+class Profile(SettingsTable):
+    """The limits of a kind of corpus, whose values `gates.corpus_limits` holds. Rates are shares of events, 0..1."""
 
-    Attributes:
-        mode: "disabled", "offline" or "online".
-        project: Of W&B.
-        entity: Whose it is; without one, that of the account.
-        group: Runs that belong together, as those of an ensemble.
-        tags: Beside the tag of manifest and day, and the preset.
-        sync: The sensor `wandb_sync`, once it is turned on, sends what was kept offline; with mode "online" it does
-            so in any case.
+    min_counts: Mapping[str, Whole]
+    """Core component -> least hits that hold it."""
+    required_techniques: tuple[str, ...]
+    """Techniques that at least one event each must have."""
+    max_reject_rate: Number
+    """Lines of the manifest that are refused, of those read. Settings that only say how many events may be without
+    audio mean these, too: both are lost."""
+    max_duplication_rate: Number
+    """Events that repeat another."""
+    max_unknown_labels: Whole
+    """Labels that the taxonomy lacks, rejected lines included."""
+    max_missing_rate: Number
+    """Events whose audio is missing, unreadable, or ends before them."""
+    max_missing_rate_per_source: Number
+    """The same of each source set."""
+    max_class_drop: Number
+    """Share of its hits that a class may lose against the baseline."""
+    max_drift_js: Number
+    """Jensen-Shannon divergence of a source set's classes from the baseline's, in bits."""
+    max_drift_linf: Number
+    """Change of one class's share in a source set since the baseline."""
+    max_clipped_rate: Number
+    """Clips of a source set with a run of samples at full scale."""
+    max_offset_rate: Number
+    """Clips of a source set whose median sample is not zero."""
+    max_silent_rate: Number
+    """Clips of a source set that have a label and hardly sound."""
+    max_misalignment_ms: Number
+    """Middle of attack minus onset in a source set, late or early; and the same of each session."""
+    max_misaligned_share: Number
+    """Sessions of a source set beyond that, of those judged. No session of two recorded kits was: 233 of 237 were
+    judged, all within 4 ms. So one of up to 500 is one too many."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the limits as a report holds them."""
+        return {**asdict(self), "required_techniques": list(self.required_techniques)}
+
+
+@dataclass(frozen=True, slots=True)
+class _NamedLimits(SettingsTable):
+    """What `GateSettings` begins with: digests of settings depend on the order of its fields."""
+
+    profile: Literal["production", "demo"] = "production"
+    """Name of the limits: "production" (the shipped figures) or "demo" (small data; reports say so)."""
+    min_counts: Mapping[str, Whole] = field(default_factory=dict)
+    """Component -> least hits, over the profile's."""
+
+
+_OwnLimits: Any = overrides_of(Profile, "_OwnLimits", base=_NamedLimits, without=["min_counts"])
+
+
+@dataclass(frozen=True, slots=True)
+class GateSettings(_OwnLimits):  # type: ignore[misc]  # the fields of `Profile`, which mypy cannot see
+    """Health gates and promotion criteria: `[gates]`. Every limit of `Profile` may be set; None leaves the profile's.
+
+    Where only `max_missing_rate` is set, it is the limit of refused lines, too.
     """
 
-    mode: str = "disabled"
+    promotion: Mapping[PromotionFigure, Number] = field(default_factory=dict)
+    """Criterion -> limit, tighter than the profile's; a looser one needs a reason."""
+    probe: Mapping[ProbeFigure, Number] = field(default_factory=dict)
+    """Figure of the warm-up probe -> limit; the same holds."""
+    loosened: Annotated[Mapping[str, str], hidden("loosened")] = field(default_factory=dict)
+    """Reasons for limits looser than the profile's, by "promotion" or "probe"; shown wherever the limits count."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingSettings(SettingsTable):
+    """Weights & Biases: `[tracking]`. `WANDB_MODE` and `WANDB_RUN_GROUP` beat mode and group."""
+
+    mode: Literal["disabled", "offline", "online", "shared", "dryrun"] = "disabled"
+    """What is sent: nothing ("disabled"), all of it later ("offline") or at once ("online")."""
     project: str = "beatsight"
+    """Project of W&B."""
     entity: str | None = None
+    """Owner of the project; without one, that of the account."""
     group: str | None = None
+    """Name of runs that belong together, as those of an ensemble."""
     tags: tuple[str, ...] = ()
-    sync: bool = False
+    """Tags beside those of manifest and day, and the preset."""
+    sync: Switch = False
+    """Whether the sensor `wandb_sync`, once it is turned on, sends what was kept offline; with mode "online" it does so
+    in any case."""
 
 
 @dataclass(frozen=True, slots=True)
-class WebSettings:
-    """The web server of `beatsight dev`: `[web]`.
+class WebSettings(SettingsTable):
+    """The web server of `beatsight dev`: `[web]`."""
 
-    Attributes:
-        hosts: Names, beside those of this machine itself, under which a browser may call it, as a reverse proxy shows
-            it: "drums.example.org", or "drums.example.org:8443" where the browser's address has a port.
-    """
-
-    hosts: tuple[str, ...] = ()
+    hosts: Annotated[tuple[str, ...], AfterValidator(_all_hosts)] = ()
+    """Names, beside those of this machine itself, under which a browser may call it, as a reverse proxy shows it:
+    "drums.example.org", or "drums.example.org:8443" where the browser's address has a port."""
 
 
 @dataclass(frozen=True, slots=True)
-class ConfigTarget:
-    """A value in another program's configuration that names the champion: one of `[[release.configs]]`.
+class ConfigTarget(SettingsTable):
+    """A value in another program's configuration that names the champion: one of `[[release.configs]]`."""
 
-    Attributes:
-        file: JSON, TOML, YAML or .env, by its suffix; inside the data root or one of `release.roots`.
-        key: Where the value stands: parts with dots between, as in "models.drums.path"; of a list, the place from 0 on.
-        value: What is written there. {weights}, {folder}, {current}, {version}, {run_id} and {sha256} are filled in.
-    """
-
-    file: Path
-    key: str
+    file: Annotated[RootedPath, BeforeValidator(_names_a_file)]
+    """JSON, TOML, YAML or .env, by its suffix; inside the data root or one of `release.roots`."""
+    key: Annotated[str, Field(min_length=1)]
+    """Place of the value: parts with dots between, as in "models.drums.path"; of a list, the place from 0 on."""
     value: str = "{weights}"
+    """Text to write there. {weights}, {folder}, {current}, {version}, {run_id} and {sha256} are filled in."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReleaseSettings:
-    """What a release must hold to, and what else it writes: `[release]`. Paths are relative to the data root.
+class ReleaseSettings(SettingsTable):
+    """What a release must hold to, and what else it writes: `[release]`. Paths are relative to the data root."""
 
-    Attributes:
-        max_latency_ms: That a version may take for one clip on one core, in any of its forms.
-        max_size_mb: Of a version, all files together, in millions of bytes.
-        roots: Folders beside the data root in which files may be changed.
-        current_status: A Markdown page that says which model is in use, between markers; none by default.
-        next_steps: A Markdown page that says what is to be done, between markers; none by default.
-        configs: Values in other programs' configurations that name the champion.
-    """
-
-    max_latency_ms: float = 50.0
-    max_size_mb: float = 64.0
-    roots: tuple[Path, ...] = ()
-    current_status: Path | None = None
-    next_steps: Path | None = None
+    max_latency_ms: Positive = 50.0
+    """Time that a version may take for one clip on one core, in any of its forms."""
+    max_size_mb: Positive = 64.0
+    """Size of a version, all files together, in millions of bytes."""
+    roots: tuple[RootedPath, ...] = ()
+    """Folders beside the data root in which files may be changed."""
+    current_status: RootedPath | None = None
+    """Markdown page that says which model is in use, between markers; none by default."""
+    next_steps: RootedPath | None = None
+    """Markdown page that says what is to be done, between markers; none by default."""
     configs: tuple[ConfigTarget, ...] = ()
+    """Values in other programs' configurations that name the champion."""
+
+    @model_validator(mode="after")
+    def _each_value_once(self) -> "ReleaseSettings":
+        places = [(each.file, each.key) for each in self.configs]
+        for number, (file, key) in enumerate(places):
+            if (file, key) in places[:number]:
+                raise ValueError(f"configs[{number}] names {key} of {file} once more")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsTables(SettingsTable):
+    """Everything that `beatsight.toml` says."""
+
+    secondary_root: RootedPath | None = None
+    """A second drive whose `raw/` is searched after the first's."""
+    taxonomy: Literal["core", "extended"] = "core"
+    """Name of the component set."""
+    sources: Mapping[str, SourceSet] = field(default_factory=dict)
+    """Configured source sets by name; `Settings.source` gives any."""
+    dataset: DatasetSettings = field(default_factory=DatasetSettings)
+    """`[dataset]`."""
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    """`[features]`."""
+    gates: GateSettings = field(default_factory=GateSettings)
+    """`[gates]`."""
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
+    """`[tracking]`."""
+    training: Mapping[Preset, Mapping[str, Any]] = field(default_factory=dict)
+    """`[training.<preset>]`: overrides of a preset's values, which `runs.presets` checks."""
+    release: ReleaseSettings = field(default_factory=ReleaseSettings)
+    """`[release]`."""
+    web: WebSettings = field(default_factory=WebSettings)
+    """`[web]`."""
+
+    @field_validator("sources", mode="before")
+    @classmethod
+    def _named(cls, tables: object) -> object:
+        if not isinstance(tables, dict):
+            return tables
+        named = hidden_key("name")
+        return {name: {**table, named: name} if isinstance(table, dict) else table for name, table in tables.items()}
+
+    @model_validator(mode="after")
+    def _bands_are_in_the_audio(self) -> "SettingsTables":
+        half = self.dataset.sample_rate_hz / 2
+        if self.features.f_max_hz > half:
+            said = f"at most half of dataset.sample_rate_hz, {half:g}, not {self.features.f_max_hz:g}"
+            raise ValueError(f"features.f_max_hz must be {said}")
+        return self

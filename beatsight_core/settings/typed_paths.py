@@ -44,6 +44,20 @@ def typed_path(text: str, *, written: bool = False) -> Path:
     return path
 
 
+def resolve_path(text: str, base: Path, *, written: bool = False) -> Path:
+    r"""An absolute path from what a person typed: `~`, `C:\folder` and `/mnt/c/folder` work on Windows and in WSL.
+
+    Args:
+        text: The path as typed.
+        base: What a relative path is relative to.
+        written: Whether something is to be written there, so that its drive must be mounted.
+
+    Raises:
+        UsageError: It means nothing on this system, or is to be written where no drive is.
+    """
+    return Path(os.path.abspath(base / typed_path(text, written=written)))  # noqa: PTH100 - keeps symbolic links as typed
+
+
 def _typed(text: str) -> Path:
     if "\0" in text:
         raise UsageError("A path holds a NUL character", where=repr(text), do="type it without")

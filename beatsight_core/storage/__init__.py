@@ -1,1 +1,1 @@
-"""What lies on the shelf of datasets: who uses it, what it takes, and how it is cleared."""
+"""What lies on the disks: datasets, who uses them, what they take, and how they are cleared."""

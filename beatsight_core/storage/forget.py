@@ -9,9 +9,8 @@ forgotten for a reason that is given in words. The file in the inbox stays where
 import re
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.dataset.in_use import shards_at_rest
 from beatsight_core.dataset.index import index_paths
@@ -22,12 +21,13 @@ from beatsight_core.leftovers import temporary_path
 from beatsight_core.manifest.catalog import CHUNKS, EVENTS, HITS, REJECTED, SESSIONS, SUMMARY, is_catalog
 from beatsight_core.manifest.identity import manifest_key, resolve_manifest, split_limit
 from beatsight_core.manifest.inbox.entries import inbox_file
-from beatsight_core.manifest.inbox.requests import wish_forgotten
+from beatsight_core.manifest.inbox.wishes import wish_forgotten
 from beatsight_core.names import file_name
 from beatsight_core.promotion.version.write_version import about_version, versions
 from beatsight_core.settings import Settings
-from beatsight_core.storage.survey import Shelf, survey
+from beatsight_core.storage.survey import StorageSurvey, survey
 from beatsight_core.storage.usage import learners
+from beatsight_core.typed_json import JsonObject, to_json
 
 _KEY = re.compile(r".+-[0-9a-f]{8}(-limit[1-9][0-9]*)?", re.DOTALL)
 """The form of a manifest's key; other folders of the catalog are shared by all."""
@@ -43,13 +43,13 @@ class Forgotten:
 
     Attributes:
         key: Key of the manifest.
-        done: Whether it was forgotten.
+        done: True if it was forgotten.
         paths: Folders and files that go: catalogs, indexes, page, and the file in the inbox if that was asked for.
         runs: Runs that learned from it.
-        versions: Model versions that came of such a run.
+        versions: Versions of the model that came of such a run.
         archives: Runs that are left in the archive only; they need nothing of it.
         frees: Bytes of shards and features that then nothing names, for `prune` to free.
-        file: Its file in the inbox, if there is one.
+        file: File of the manifest in the inbox, if there is one.
     """
 
     key: str
@@ -61,9 +61,9 @@ class Forgotten:
     frees: int
     file: str | None
 
-    def to_json(self) -> dict[str, Any]:
-        """Return all of it, JSON-safe."""
-        return asdict(self)
+    def to_json(self) -> JsonObject:
+        """Return the result as `--json` prints it."""
+        return to_json(self)
 
 
 def known_keys(settings: Settings) -> list[str]:
@@ -78,7 +78,7 @@ def find_key(settings: Settings, ref: str, partitions: Iterable[str] = ()) -> st
 
     Args:
         settings: Layout of the data root.
-        ref: The reference, as typed.
+        ref: Reference, as typed.
         partitions: Keys that are known to Dagster alone.
 
     Raises:
@@ -98,16 +98,16 @@ def find_key(settings: Settings, ref: str, partitions: Iterable[str] = ()) -> st
 
 
 def forget_manifest(
-    settings: Settings, key: str, *, with_file: bool = False, despite_use: str | None = None, really: bool = False
+    settings: Settings, key: str, *, with_file: bool = False, override: str | None = None, really: bool = False
 ) -> Forgotten:
     """Forget a manifest, or say what that would be. It can be repeated: what is gone already is no error.
 
     Args:
         settings: Layout of the data root.
         key: Key of the manifest, as `find_key` gives it.
-        with_file: Also remove its file from the inbox.
-        despite_use: Reason for doing it although a run or a version names the manifest; it is kept.
-        really: Forget it; otherwise only look.
+        with_file: True to remove its file from the inbox, too.
+        override: Reason for doing it although a run or a version names the manifest; it is kept.
+        really: True to forget it; otherwise only look.
 
     Raises:
         UsageError: A run or a version names it and no reason is given, or the shards are in use.
@@ -116,25 +116,25 @@ def forget_manifest(
     found = _found(settings, key, with_file)
     if not really:
         return found
-    require_unused(found, despite_use)
+    require_unused(found, override)
     with shards_at_rest(settings):
         found = _found(settings, key, with_file)
-        wish_forgotten(settings, key, Path(found.file) if found.file and not with_file else None, despite_use)
+        wish_forgotten(settings, key, Path(found.file) if found.file and not with_file else None, override)
         for path in map(Path, found.paths):
             _remove(settings, path)
-    return Forgotten(**{**found.to_json(), "done": True})
+    return replace(found, done=True)
 
 
-def require_unused(found: Forgotten, despite_use: str | None) -> None:
+def require_unused(found: Forgotten, override: str | None) -> None:
     """Refuse to forget a manifest that a run or a version names, unless a reason is given.
 
     Raises:
         UsageError: It is named, or the reason is empty.
     """
-    if despite_use is not None and not despite_use.strip():
+    if override is not None and not override.strip():
         raise UsageError("The reason is empty", do='write --despite-use "reason"')
     names = [*(f"run {run}" for run in found.runs), *(f"version {number}" for number in found.versions)]
-    if names and despite_use is None:
+    if names and override is None:
         raise UsageError(
             f"{found.key} is named by {', '.join(names)}",
             why="without its dataset a run can be neither continued nor evaluated until it is exported again",
@@ -143,7 +143,7 @@ def require_unused(found: Forgotten, despite_use: str | None) -> None:
 
 
 def _found(settings: Settings, key: str, with_file: bool) -> Forgotten:
-    shelf = survey(settings)
+    stored = survey(settings)
     keys = [key, *(known for known in known_keys(settings) if split_limit(known)[0] == key and known != key)]
     using = [learner for learner in learners(settings) if learner.key in keys]
     about = {number: about_version(settings, number) for number in versions(settings)}
@@ -156,7 +156,7 @@ def _found(settings: Settings, key: str, with_file: bool) -> Forgotten:
         runs=tuple(learner.run for learner in using if learner.status != "archived"),
         versions=tuple(number for number, says in about.items() if says and says.get("key") in keys),
         archives=tuple(learner.run for learner in using if learner.status == "archived"),
-        frees=_frees(shelf, set(keys)),
+        frees=_frees(stored, set(keys)),
         file=str(file) if file else None,
     )
 
@@ -174,9 +174,9 @@ def _holds_catalog(folder: Path) -> bool:
     return is_catalog(folder) or {path.name for path in folder.iterdir()} <= _CATALOG_FILES
 
 
-def _frees(shelf: Shelf, keys: set[str]) -> int:
-    mine = {digest for digest, users in shelf.users.items() if users <= keys}
-    return sum(shelf.shards.get(digest, 0) + shelf.feature_bytes.get(digest, 0) for digest in mine)
+def _frees(stored: StorageSurvey, keys: set[str]) -> int:
+    mine = {digest for digest, users in stored.users.items() if users <= keys}
+    return sum(stored.shards.get(digest, 0) + stored.feature_bytes.get(digest, 0) for digest in mine)
 
 
 def _remove(settings: Settings, path: Path) -> None:

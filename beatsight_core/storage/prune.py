@@ -1,26 +1,26 @@
-"""Removing what no index names: shards, what was made of them, and what killed writers left. Looks first, alone.
+"""Removing what no index names: shards, what was made of them, and what killed writers left.
 
 What is removed can be made again: shards by an export, features by warming, measurements by a health report. Indexes
-are never touched here; a dataset that is not wanted any more is taken off the shelf by `removal.py`, and its shards are
-then named by nobody.
+are never touched here. A dataset that is not wanted any more is removed by `removal.py`; its shards are then named by
+nobody.
 """
 
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.dataset.in_use import shards_at_rest
-from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.shards.shard_schema import shard_name
 from beatsight_core.errors import DatasetError
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import storage_errors
 from beatsight_core.progress import Progress, SilentProgress
 from beatsight_core.runs.records import list_runs
 from beatsight_core.settings import Settings
-from beatsight_core.storage.survey import Shelf, survey
+from beatsight_core.storage.survey import StorageSurvey, survey
 from beatsight_core.storage.usage import archived_shards
+from beatsight_core.typed_json import JsonObject
 
 KINDS = ("shards", "features", "measured", "specs", "leftovers")
 """Shards that no index names; features of such shards; how they sound, as health reports measured it; features under
@@ -38,12 +38,12 @@ class Prunable:
 
 @dataclass(frozen=True, slots=True)
 class PruneResult:
-    """What was removed, or would be.
+    """The result of pruning: what was removed, or would be.
 
     Attributes:
-        done: Whether it was.
-        items: What.
-        archived: How many of the shards an archived run remembers.
+        done: True if the items were removed.
+        items: Files and folders that nothing names.
+        archived: Number of the shards that an archived run remembers.
     """
 
     done: bool
@@ -52,11 +52,11 @@ class PruneResult:
 
     @property
     def bytes(self) -> int:
-        """Of all items."""
+        """Bytes of all items."""
         return sum(item.bytes for item in self.items)
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, with files and bytes of each kind."""
+    def to_json(self) -> JsonObject:
+        """Return the result, with files and bytes of each kind."""
         kinds = {kind: [item.bytes for item in self.items if item.kind == kind] for kind in KINDS}
         return {
             "done": self.done,
@@ -73,10 +73,10 @@ def prune(
     """Remove what no index names, or say what that would be.
 
     Args:
-        settings: Where to look.
-        specs: Also the features, of any shard, under specs that neither the settings nor a run ask for.
-        really: Remove; otherwise only look.
-        progress: Hears of files removed.
+        settings: Layout of the data root.
+        specs: True to remove the features, of any shard, under specs that neither the settings nor a run ask for.
+        really: True to remove; otherwise only look.
+        progress: Receiver of the number of files removed.
 
     Raises:
         DatasetError: There is no dataset folder, or an index is damaged, so that nobody knows what it names.
@@ -88,9 +88,9 @@ def prune(
             "There is no folder of datasets", where=settings.dataset_dir, do="mount its drive, or export something"
         )
     with shards_at_rest(settings, to_remove=really):
-        shelf = survey(settings)
-        _require_whole(shelf)
-        items = tuple(_prunable(settings, shelf, specs))
+        stored = survey(settings)
+        _require_whole(stored)
+        items = tuple(_prunable(settings, stored, specs))
         remembered = archived_shards(settings)
         archived = sum(item.kind == "shards" and item.path.stem in remembered for item in items)
         if really:
@@ -98,8 +98,8 @@ def prune(
     return PruneResult(really, items, archived)
 
 
-def _require_whole(shelf: Shelf) -> None:
-    damaged = [path for dataset in shelf.datasets for path in dataset.damaged]
+def _require_whole(stored: StorageSurvey) -> None:
+    damaged = [path for dataset in stored.datasets for path in dataset.damaged]
     if damaged:
         raise DatasetError(
             "A dataset index is damaged, so nobody knows which shards it names",
@@ -108,20 +108,20 @@ def _require_whole(shelf: Shelf) -> None:
         )
 
 
-def _prunable(settings: Settings, shelf: Shelf, specs: bool) -> Iterator[Prunable]:
-    for digest, size in sorted(shelf.shards.items()):
-        if digest not in shelf.users:
+def _prunable(settings: Settings, stored: StorageSurvey, specs: bool) -> Iterator[Prunable]:
+    for digest, size in sorted(stored.shards.items()):
+        if digest not in stored.users:
             yield Prunable("shards", settings.shards_dir / shard_name(digest), size)
     asked = _specs_asked_for(settings) if specs else None
-    for file in sorted(shelf.features, key=lambda file: file.path):
-        if file.shard not in shelf.users:
+    for file in sorted(stored.features, key=lambda file: file.path):
+        if file.shard not in stored.users:
             yield Prunable("features", file.path, file.bytes)
         elif asked is not None and file.spec not in asked:
             yield Prunable("specs", file.path, file.bytes)
-    for path, (digest, size) in sorted(shelf.measured.items()):
-        if digest not in shelf.measurable:
+    for path, (digest, size) in sorted(stored.measured.items()):
+        if digest not in stored.measurable:
             yield Prunable("measured", path, size)
-    for path, size in sorted(shelf.leftovers.items()):
+    for path, size in sorted(stored.leftovers.items()):
         yield Prunable("leftovers", path, size)
 
 

@@ -1,8 +1,7 @@
-"""Taking a dataset off the shelf: its indexes and its page. Its shards stay until they are pruned."""
+"""Removing a dataset: its indexes and its page. Its shards stay until they are pruned."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.dataset.in_use import shards_at_rest
 from beatsight_core.dataset.index import index_files
@@ -12,6 +11,7 @@ from beatsight_core.files import storage_errors
 from beatsight_core.settings import Settings
 from beatsight_core.storage.survey import find_dataset, survey
 from beatsight_core.storage.usage import learners, learners_of
+from beatsight_core.typed_json import JsonObject, to_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class RemovalResult:
     """A dataset that was removed, or would be.
 
     Attributes:
-        key: Of the manifest.
-        done: Whether it was.
-        paths: Its indexes and its page.
+        key: Key of the manifest.
+        done: True if it was removed.
+        paths: Indexes and page of the dataset.
         used_by: Runs that learned from it.
         frees: Bytes of shards and features that then nothing names, for `prune` to free.
     """
@@ -32,36 +32,30 @@ class RemovalResult:
     used_by: tuple[str, ...]
     frees: int
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it."""
-        return {
-            "key": self.key,
-            "done": self.done,
-            "paths": [str(path) for path in self.paths],
-            "used_by": list(self.used_by),
-            "frees": self.frees,
-        }
+    def to_json(self) -> JsonObject:
+        """Return the result as `--json` prints it."""
+        return to_json(self)
 
 
 def remove_dataset(settings: Settings, ref: str, *, used: bool = False, really: bool = False) -> RemovalResult:
     """Remove the indexes and the page of a dataset, or say what that would be. Exporting again brings them back.
 
     Args:
-        settings: Where to look.
-        ref: Its key, a beginning of it that fits no other, or its manifest.
-        used: Even if a run learned from it.
-        really: Remove; otherwise only look.
+        settings: Layout of the data root.
+        ref: Key of the dataset, a beginning of it that fits no other, or its manifest.
+        used: True to remove it even if a run learned from it.
+        really: True to remove; otherwise only look.
 
     Raises:
         DatasetError: There is no such dataset.
         UsageError: A run learned from it, or an export is under way.
         StorageError: The drive refused.
     """
-    shelf = survey(settings)
-    key = find_dataset(settings, shelf, ref).key
+    stored = survey(settings)
+    key = find_dataset(settings, stored, ref).key
     with shards_at_rest(settings, to_remove=really):
-        shelf = survey(settings)
-        dataset = find_dataset(settings, shelf, key)
+        stored = survey(settings)
+        dataset = find_dataset(settings, stored, key)
         used_by = tuple(learner.run for learner in learners_of(dataset, learners(settings)))
         if really and used_by and not used:
             raise UsageError(
@@ -71,8 +65,8 @@ def remove_dataset(settings: Settings, ref: str, *, used: bool = False, really: 
             )
         files = (*index_files(dataset.folder), *page_paths(settings, key))
         paths = tuple(path for path in files if path.exists())
-        alone = [digest for digest in dataset.shards if len(shelf.users[digest]) == 1]
-        frees = sum(shelf.shards.get(digest, 0) + shelf.feature_bytes.get(digest, 0) for digest in alone)
+        alone = [digest for digest in dataset.shards if len(stored.users[digest]) == 1]
+        frees = sum(stored.shards.get(digest, 0) + stored.feature_bytes.get(digest, 0) for digest in alone)
         for path in paths if really else ():
             with storage_errors(path):
                 path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What lies on the shelf: every dataset, shard, feature file and leftover, as the folders say. Reads no shard."""
+"""A survey of the disks: every dataset, shard, feature file and leftover, as the folders say. Reads no shard."""
 
 import contextlib
 import os
@@ -26,15 +26,15 @@ _FEATURE_FILE = re.compile(rf"({_DIGEST.pattern})\..+")
 
 
 @dataclass(frozen=True, slots=True)
-class ShelvedDataset:
-    """A dataset: the indexes of a manifest.
+class StoredDataset:
+    """A dataset on disk: the indexes of a manifest.
 
     Attributes:
-        key: Of the manifest.
-        folder: Where its indexes lie.
-        indexes: One per source set, by name.
+        key: Key of the manifest.
+        folder: Folder of its indexes.
+        indexes: Indexes, one per source set, by name.
         damaged: Indexes that cannot be read: nobody knows which shards they name.
-        made: When the newest of its indexes was written.
+        made: Time at which the newest of its indexes was written.
     """
 
     key: str
@@ -45,7 +45,7 @@ class ShelvedDataset:
 
     @property
     def digest(self) -> str:
-        """What it holds."""
+        """The digest of what it holds."""
         return dataset_digest(self.indexes)
 
     @property
@@ -55,8 +55,8 @@ class ShelvedDataset:
 
 
 @dataclass(frozen=True, slots=True)
-class FeatureFile:
-    """The features of a shard under a spec."""
+class CachedFeatures:
+    """A file of the features of a shard under a spec."""
 
     path: Path
     spec: str
@@ -65,20 +65,20 @@ class FeatureFile:
 
 
 @dataclass(frozen=True)
-class Shelf:
-    """Everything that is there.
+class StorageSurvey:
+    """The content of the storage.
 
     Attributes:
-        datasets: By key.
+        datasets: Datasets, by key.
         shards: Digest -> bytes of every shard's file.
-        features: Every file of the cache.
-        leftovers: What killed writers left -> its bytes.
-        measured: File of what was measured -> the shard or index that it is of, and the file's bytes.
+        features: Files of the feature cache.
+        leftovers: Leftovers of killed writers -> their bytes.
+        measured: File of measurements -> the shard or index that they are of, and the file's bytes.
     """
 
-    datasets: tuple[ShelvedDataset, ...]
+    datasets: tuple[StoredDataset, ...]
     shards: dict[str, int]
-    features: tuple[FeatureFile, ...]
+    features: tuple[CachedFeatures, ...]
     leftovers: dict[Path, int]
     measured: dict[Path, tuple[str, int]]
 
@@ -93,7 +93,7 @@ class Shelf:
 
     @cached_property
     def measurable(self) -> frozenset[str]:
-        """What measurements may be of: the shards that datasets name, and each source set as a whole."""
+        """Digests that measurements may be of: the shards that datasets name, and each source set as a whole."""
         return frozenset(self.users) | {index.digest for dataset in self.datasets for index in dataset.indexes}
 
     @cached_property
@@ -105,8 +105,8 @@ class Shelf:
         return sizes
 
 
-def survey(settings: Settings) -> Shelf:
-    """Look at everything.
+def survey(settings: Settings) -> StorageSurvey:
+    """Return everything that the storage holds, as the folders say.
 
     Raises:
         StorageError: A folder cannot be read.
@@ -116,7 +116,7 @@ def survey(settings: Settings) -> Shelf:
     measured_folders = [Path(entry.path) for entry in _entries(settings.catalog_dir / MEASURED) if entry.is_dir()]
     datasets = tuple(_datasets(settings))
     looked_into = [*shard_folders, *spec_folders, *measured_folders, *(dataset.folder for dataset in datasets)]
-    return Shelf(
+    return StorageSurvey(
         datasets=datasets,
         shards={
             match[1]: size
@@ -125,7 +125,7 @@ def survey(settings: Settings) -> Shelf:
             if (match := _SHARD_FILE.fullmatch(path.name)) and path.name.startswith(folder.name)
         },
         features=tuple(
-            FeatureFile(path, folder.name, match[1], size)
+            CachedFeatures(path, folder.name, match[1], size)
             for folder in spec_folders
             for path, size in _files(folder)
             if (match := _FEATURE_FILE.fullmatch(path.name)) and not is_temporary(path)
@@ -140,14 +140,14 @@ def survey(settings: Settings) -> Shelf:
     )
 
 
-def find_dataset(settings: Settings, shelf: Shelf, ref: str) -> ShelvedDataset:
-    """The dataset that a reference stands for: its key, a beginning of it that fits no other, or its manifest.
+def find_dataset(settings: Settings, stored: StorageSurvey, ref: str) -> StoredDataset:
+    """Return the dataset of a reference: its key, a beginning of it that fits no other, or its manifest.
 
     Raises:
         DatasetError: None fits, or several do.
         ManifestError: The reference names no manifest either.
     """
-    known = {dataset.key: dataset for dataset in shelf.datasets}
+    known = {dataset.key: dataset for dataset in stored.datasets}
     fitting = [key for key in known if ref and key.startswith(ref)]
     if ref in known or len(fitting) == 1:
         return known[ref if ref in known else fitting[0]]
@@ -164,7 +164,7 @@ def find_dataset(settings: Settings, shelf: Shelf, ref: str) -> ShelvedDataset:
     )
 
 
-def _datasets(settings: Settings) -> Iterator[ShelvedDataset]:
+def _datasets(settings: Settings) -> Iterator[StoredDataset]:
     for entry in sorted(_entries(settings.dataset_dir), key=lambda entry: entry.name):
         folder = Path(entry.path)
         paths = index_files(folder) if entry.is_dir() and folder != settings.shards_dir else []
@@ -179,7 +179,7 @@ def _datasets(settings: Settings) -> Iterator[ShelvedDataset]:
         key = indexes[0].manifest if indexes else unquote(folder.name)
         written = max(path.stat().st_mtime for path in paths)
         indexes.sort(key=lambda index: index.source_set)
-        yield ShelvedDataset(key, folder, tuple(indexes), tuple(damaged), datetime.fromtimestamp(written, UTC))
+        yield StoredDataset(key, folder, tuple(indexes), tuple(damaged), datetime.fromtimestamp(written, UTC))
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -1,15 +1,14 @@
-"""Who learned from a dataset: runs, and runs that are only left in the archive."""
+"""The use of datasets: runs that learned from them, and runs that are only left in the archive."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from beatsight_core.dataset.index import dataset_digest, read_index
 from beatsight_core.errors import DatasetError, InputError
 from beatsight_core.leftovers import is_temporary
 from beatsight_core.runs.records import CONFIG, Run, list_runs, read_run
 from beatsight_core.settings import Settings
-from beatsight_core.storage.survey import ShelvedDataset
+from beatsight_core.storage.survey import StoredDataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +16,11 @@ class Learner:
     """A run that was trained on a manifest.
 
     Attributes:
-        run: Its id.
-        key: Of the manifest.
-        status: finished, failed, unfinished; "archived" where only its archive is left.
+        run: Id of the run.
+        key: Key of the manifest.
+        status: Status of the run: finished, failed, unfinished; "archived" where only its archive is left.
         dataset: Digest of the dataset as it was then.
-        source_sets: Those that had clips.
+        source_sets: Source sets that had clips.
     """
 
     run: str
@@ -30,33 +29,29 @@ class Learner:
     dataset: str
     source_sets: tuple[str, ...]
 
-    def learned_from(self, dataset: ShelvedDataset) -> bool:
-        """Whether the dataset is still what the run learned from."""
+    def learned_from(self, dataset: StoredDataset) -> bool:
+        """Return whether the dataset is still what the run learned from."""
         if self.key != dataset.key:
             return False
         of_run = [index for index in dataset.indexes if index.source_set in self.source_sets]
         return self.dataset in (dataset.digest, dataset_digest(of_run))
 
-    def to_json(self) -> dict[str, Any]:
-        """All attributes."""
-        return asdict(self)
-
 
 def learners(settings: Settings) -> tuple[Learner, ...]:
-    """All runs, and those archived ones whose run is gone."""
+    """Return all runs, and those archived ones whose run is gone."""
     present = [_learner(run, run.status) for run in list_runs(settings)]
     known = {learner.run for learner in present}
     gone = {run.run_id: _learner(run, "archived") for run in _archived(settings) if run.run_id not in known}
     return (*present, *gone.values())
 
 
-def learners_of(dataset: ShelvedDataset, all_learners: tuple[Learner, ...]) -> tuple[Learner, ...]:
-    """Those that learned from a dataset as it is now."""
+def learners_of(dataset: StoredDataset, all_learners: tuple[Learner, ...]) -> tuple[Learner, ...]:
+    """Return the learners of a dataset as it is now."""
     return tuple(learner for learner in all_learners if learner.learned_from(dataset))
 
 
 def archived_shards(settings: Settings) -> Mapping[str, str]:
-    """Shard -> a run whose archive names it. An archive remembers shards, and does not hold them."""
+    """Return shard -> a run whose archive names it. An archive remembers shards, and does not hold them."""
     named: dict[str, str] = {}
     for path in sorted(settings.archive_dir.glob("*/*/dataset/*.json")):
         if is_temporary(path.parent.parent):

@@ -27,7 +27,7 @@ class HiHat:
 
 
 def crash(rng: np.random.Generator) -> Body:
-    """A large crash (18 inches): broad and dark, a wash that swells."""
+    """Draw a large crash (18 inches): broad and dark, a wash that swells."""
     size = rng.uniform(0.94, 1.06)
     modes = _plate(
         rng, low_hz=170.0 * size, high_hz=8000.0, count=260,
@@ -43,7 +43,7 @@ def crash(rng: np.random.Generator) -> Body:
 
 
 def crash2(rng: np.random.Generator) -> Body:
-    """A thin, smaller crash (15 inches): nothing below 500 Hz, most of it from 4 kHz up, quicker."""
+    """Draw a thin, smaller crash (15 inches): nothing below 500 Hz, most of it from 4 kHz up, quicker."""
     size = rng.uniform(0.94, 1.06)
     modes = _plate(
         rng, low_hz=330.0 * size, high_hz=14000.0, count=240,
@@ -59,7 +59,7 @@ def crash2(rng: np.random.Generator) -> Body:
 
 
 def splash(rng: np.random.Generator) -> Body:
-    """Ten inches: speaks at once, gone in half a second, a pitch of its own near 1 kHz."""
+    """Draw a splash of ten inches: speaks at once, gone in half a second, a pitch of its own near 1 kHz."""
     size = rng.uniform(0.93, 1.07)
     modes = _plate(
         rng, low_hz=500.0 * size, high_hz=11000.0, count=120,
@@ -74,7 +74,7 @@ def splash(rng: np.random.Generator) -> Body:
 
 
 def china(rng: np.random.Generator) -> Body:
-    """Upturned edge: a trashy cluster of low inharmonic partials and rough noise in the middle."""
+    """Draw a china with upturned edge: a trashy cluster of low inharmonic partials and rough noise in the middle."""
     size = rng.uniform(0.93, 1.07)
     modes = _plate(
         rng, low_hz=230.0 * size, high_hz=4200.0, count=130,
@@ -90,7 +90,7 @@ def china(rng: np.random.Generator) -> Body:
 
 
 def ride(rng: np.random.Generator) -> tuple[Body, Body]:
-    """A heavy cymbal struck twice over: on the bow, a dry ping over little wash; on the bell, a clear chord."""
+    """Draw a ride, a heavy cymbal: on the bow, a dry ping over little wash; on the bell, a clear chord."""
     size = rng.uniform(0.94, 1.06)
     return _ride_bow(rng, size), _ride_bell(rng, size)
 
@@ -122,7 +122,7 @@ def _ride_bell(rng: np.random.Generator, size: float) -> Body:
 
 
 def hihat(rng: np.random.Generator) -> HiHat:
-    """A pair of fourteen-inch cymbals, struck or closed with the foot."""
+    """Draw a pair of fourteen-inch cymbals, played with the stick or closed with the foot."""
     size = rng.uniform(0.93, 1.07)
     return HiHat(
         closed=_closed(rng, size),

@@ -14,7 +14,7 @@ _MEMBRANE: Floats = np.array([1.0, 1.593, 2.135, 2.295, 2.653, 2.917, 3.155, 3.5
 
 
 def kick(rng: np.random.Generator) -> Body:
-    """A bass drum with a felt or plastic beater."""
+    """Draw a bass drum with a felt or plastic beater."""
     low_hz = rng.uniform(46.0, 62.0)
     damping = rng.uniform(0.8, 1.25)
     modes = _membrane(rng, low_hz, count=7, t60=0.42 * damping, t60_slope=0.9, db_slope=-7.5)
@@ -28,7 +28,7 @@ def kick(rng: np.random.Generator) -> Body:
 
 
 def snare(rng: np.random.Generator) -> tuple[Body, Body, Body]:
-    """One snare drum struck three ways: in the middle, middle and rim together, stick laid across the rim."""
+    """Draw one snare drum, hit in three ways: in the middle, middle and rim together, stick laid across the rim."""
     low_hz = rng.uniform(175.0, 225.0)
     head = _membrane(rng, low_hz, count=9, t60=rng.uniform(0.3, 0.42), t60_slope=0.7, db_slope=-4.0)
     tone_hz = rng.uniform(3800.0, 5600.0)
@@ -73,7 +73,7 @@ def _cross_stick(rng: np.random.Generator, low_hz: float) -> Body:
 
 
 def toms(rng: np.random.Generator) -> tuple[Body, Body, Body, Body]:
-    """High, mid, floor, and a second floor tom."""
+    """Draw four toms: high, mid, floor, and a second floor tom."""
     high_hz = rng.uniform(168.0, 190.0)
     return (
         tom(rng, high_hz, 0.55),
@@ -84,7 +84,7 @@ def toms(rng: np.random.Generator) -> tuple[Body, Body, Body, Body]:
 
 
 def tom(rng: np.random.Generator, low_hz: float, t60: float) -> Body:
-    """A two-headed drum without wires."""
+    """Draw a two-headed drum without wires."""
     modes = _membrane(rng, low_hz, count=9, t60=t60 * rng.uniform(0.85, 1.2), t60_slope=0.75, db_slope=-6.5)
     stick = Noise(db=bump(low_hz * 14.0, 1.5, -20.0, -46.0), t60=((100, 0.035), (18000, 0.016)))
     noises = (stick, _shell(-16.0, low_hz * 2.0, t60 * 0.8))
@@ -95,7 +95,7 @@ def tom(rng: np.random.Generator, low_hz: float, t60: float) -> Body:
 
 
 def cowbell(rng: np.random.Generator) -> Body:
-    """A steel box: two strong partials about a fifth apart, and a rattle of higher ones."""
+    """Draw a steel box: two strong partials about a fifth apart, and a rattle of higher ones."""
     hz = rng.uniform(530.0, 600.0) * np.array([1.0, 1.49, 2.53, 3.37, 4.66, 6.1])
     modes = Modes(
         hz=hz,
@@ -107,7 +107,7 @@ def cowbell(rng: np.random.Generator) -> Body:
 
 
 def tambourine(rng: np.random.Generator) -> Body:
-    """Pairs of small discs that clatter: narrow high partials, a rough rhythm of their own, hardly any low end."""
+    """Draw a tambourine, pairs of small discs that clatter: narrow high partials, hardly any low end."""
     hz = np.sort(rng.uniform(3600.0, 13000.0, 60))
     modes = Modes(hz=hz, t60=rng.uniform(0.12, 0.35, 60), db=rng.normal(-17.0, 4.0, 60))
     jingle = Noise(
@@ -130,7 +130,7 @@ def _membrane(
 
 
 def buzzing(body: Body) -> Body:
-    """A drum beside a snare drum: its blow makes the snare's wires rattle faintly."""
+    """Return a drum that stands beside a snare drum: its blow makes the snare's wires rattle faintly."""
     rattle = Noise(
         db=((100, -70), (700, -44), (1800, -31), (4500, -29), (9000, -36), (18000, -60)),
         t60=((100, 0.2), (3000, 0.3), (18000, 0.2)),
@@ -155,7 +155,7 @@ def _shell(db: float, corner_hz: float, t60: float) -> Noise:
 
 
 def join(one: Modes, other: Modes) -> Modes:
-    """Two bodies that ring together."""
+    """Return two bodies' modes that ring together."""
     return Modes(
         hz=np.concatenate([one.hz, other.hz]),
         t60=np.concatenate([one.t60, other.t60]),
@@ -164,7 +164,7 @@ def join(one: Modes, other: Modes) -> Modes:
 
 
 def bump(centre_hz: float, octaves: float, peak_db: float, floor_db: float) -> Curve:
-    """A spectrum with one hill: `peak_db` at the centre, `floor_db` from two and a half widths away."""
+    """Return a spectrum with one hill: `peak_db` at the centre, `floor_db` from two and a half widths away."""
     half = peak_db - 8.0
     return (
         (centre_hz * 2.0 ** (-2.5 * octaves), floor_db), (centre_hz * 2.0 ** -octaves, half), (centre_hz, peak_db),

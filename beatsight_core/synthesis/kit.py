@@ -39,11 +39,11 @@ class Kit:
     """A kit drawn from a seed.
 
     Attributes:
-        kit_id: As events call it.
-        seed: Of everything in it.
-        auxiliary: "cowbell" or "tambourine": what its aux_percussion is.
-        rate_hz: Rate that it sounds at.
-        varied: Let it differ from other kits far more than kits in a shop do: see `variety`.
+        kit_id: Id of the kit in events.
+        seed: Seed of everything in the kit.
+        auxiliary: Kind of its aux_percussion, "cowbell" or "tambourine".
+        rate_hz: Sample rate of its sounds.
+        varied: True to let it differ from other kits far more than kits in a shop do: see `variety`.
     """
 
     kit_id: str
@@ -93,17 +93,17 @@ class Kit:
         return {}
 
     def pan(self, component: str) -> float:
-        """Place of a component between left (-1) and right (1)."""
+        """Return the position of a component between left (-1) and right (1)."""
         return _PAN[component]
 
     def stroke(self, component: str, variant: int, velocity: float, take: int) -> Signal:
-        """The sound of a stroke at its place in the mix: softer ones are darker, not only quieter.
+        """Return the sound of a stroke at its level in the mix: softer ones are darker, not only quieter.
 
         Args:
             component: Canonical label.
-            variant: Index of its body.
-            velocity: 0..1.
-            take: Which of the `TAKES` recordings of that strength.
+            variant: Index of the component's body.
+            velocity: Strength of the stroke, 0..1.
+            take: Index of the recording, of the `TAKES` of that strength.
         """
         layer = int(np.argmin([abs(strength - velocity) for strength in LAYERS]))
         key = (component, variant, layer, take % TAKES)
@@ -122,5 +122,5 @@ def _common_bank(rate_hz: int) -> NoiseBank:
 
 
 def spelling(component: str, variant: int) -> str:
-    """The label that events give a variant of a component."""
+    """Return the label that events give a variant of a component."""
     return _ALIASES.get((component, variant), component)

@@ -14,7 +14,7 @@ _HIGH_PASS = ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621))
 
 
 def integrated_loudness(channels: Signal, rate_hz: int) -> float:
-    """Loudness in LUFS of samples (channels, n); each channel counts as a front channel.
+    """Return the loudness in LUFS of samples (channels, n); each channel counts as a front channel.
 
     The energy of each 100 ms is weighted in the frequency domain, which is fast and comes close to the standard's
     running filters.
@@ -31,7 +31,7 @@ def integrated_loudness(channels: Signal, rate_hz: int) -> float:
 
 
 def peak_dbfs(channels: Signal) -> float:
-    """The largest sample of (channels, n) in dB of full scale."""
+    """Return the largest sample of (channels, n) in dB of full scale."""
     return float(20.0 * np.log10(max(float(np.abs(channels).max()), 1e-9)))
 
 

@@ -15,8 +15,8 @@ class Room:
     """A room as a microphone hears it.
 
     Attributes:
-        room_id: As events call it.
-        seed: Of its echoes.
+        room_id: Id of the room in events.
+        seed: Seed of its echoes.
         t60_s: Reverberation time in the middle; bass lasts longer, treble shorter.
         wet_db: Energy of what comes back, relative to the direct sound.
         first_s: Delay of the first wall.
@@ -30,7 +30,7 @@ class Room:
 
 
 def echoes(room: Room, channel: int, rate_hz: int) -> Signal:
-    """The impulse response of a room without its direct sound: a dozen early walls, then a diffuse tail."""
+    """Return the impulse response of a room without its direct sound: a dozen early walls, then a diffuse tail."""
     rng = np.random.default_rng([*room.seed, channel])
     n = int(room.t60_s * rate_hz)
     t = np.arange(n) / rate_hz
@@ -49,7 +49,7 @@ def echoes(room: Room, channel: int, rate_hz: int) -> Signal:
 
 
 def convolve(sound: Signal, response: Signal) -> Signal:
-    """`sound` through `response`, of the length of `sound`: overlapping blocks by FFT."""
+    """Return `sound` through `response`, of the length of `sound`: overlapping blocks by FFT."""
     block = _CHUNK - response.size + 1
     blocks = -(-sound.size // block)
     padded = np.zeros(blocks * block, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Struck bodies: what a membrane, a plate or a stick does after a blow, as decaying modes and shaped noise.
+"""Drums and cymbals as bodies: what a membrane, a plate or a stick does after a blow, as modes and shaped noise.
 
 Conventions: frequencies in hertz, levels in dB, `t60` in seconds until a level has fallen by 60 dB. A signal is
 float32, mono, and begins with the blow: its first sample is the moment of contact. A `Curve` is a list of (hertz,
@@ -23,7 +23,7 @@ _LOUDNESS_S = 0.06
 
 @dataclass(frozen=True, slots=True)
 class Modes:
-    """Resonances of a body, strongest blow: parallel arrays (K,).
+    """The resonances of a body at its strongest blow: parallel arrays (K,).
 
     Attributes:
         hz: Frequencies.
@@ -57,12 +57,12 @@ class Noise:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Something that is struck.
+    """A body that sounds when it is hit.
 
     Attributes:
-        modes: Its resonances.
+        modes: Resonances of the body.
         noises: Bursts that a blow sets free.
-        length_s: Where its sound is cut with a fade.
+        length_s: Time at which its sound is cut with a fade.
         glide: Pitch at contact over the final pitch, minus 1, for the strongest blow: a membrane is tighter at first.
         glide_s: Time constant of that.
         dulling_db: Loss per octave above 400 Hz of the softest blow: soft strokes are darker.
@@ -103,30 +103,32 @@ class NoiseBank:
         return np.asarray(band / np.sqrt(np.mean(band**2)), dtype=np.float32)
 
     def read(self, rng: np.random.Generator, band: int, n: int) -> Signal:
-        """`n` samples of a band from a random place."""
+        """Return `n` samples of a band from a random position."""
         start = int(rng.integers(self.size - n))
         return np.asarray(self.bands[band, start : start + n])
 
 
 def at(curve: Curve, hz: Floats) -> Floats:
-    """A curve's values at frequencies."""
+    """Return the values of a curve at frequencies."""
     points = np.asarray(curve, dtype=np.float64)
     return np.interp(np.log(hz), np.log(points[:, 0]), points[:, 1])
 
 
 def gain(db: Floats | float) -> Floats:
-    """Amplitude of a level."""
+    """Return the amplitude of a level in decibels."""
     return np.asarray(10.0 ** (np.asarray(db, dtype=np.float64) / 20.0))
 
 
 def strike(body: Body, bank: NoiseBank, rng: np.random.Generator, strength: float) -> Signal:
-    """The sound of one blow, at a loudness of 1 (RMS of its first 60 ms) whatever the strength: the mix sets the level.
+    """Return the sound of one blow.
+
+    Its loudness is 1 (RMS of its first 60 ms) whatever the strength: the mix sets the level.
 
     Args:
-        body: What is struck.
+        body: Body that is hit.
         bank: Noise, and the rate.
-        rng: What differs from blow to blow.
-        strength: 0 (softest) to 1.
+        rng: Source of what differs from blow to blow.
+        strength: Strength of the blow, 0 (softest) to 1.
 
     Returns:
         Samples (n,) from the moment of contact.

@@ -21,7 +21,7 @@ _FAMILY = {
     "hihat_pedal": "hats", "hihat_foot_splash": "hats", "ride_bow": "ride", "ride_bell": "ride", "tom_high": "toms",
     "tom_mid": "toms", "tom_low": "toms",
 }  # fmt: skip
-"""Component -> the instrument that it is struck on; the others are instruments of their own."""
+"""Component -> the instrument that it is played on; the others are instruments of their own."""
 
 _CYMBALS = ("hats", "ride", "crash", "crash2", "splash", "china")
 _BEATEN = ("kick", "toms")
@@ -40,7 +40,7 @@ class _Character:
     Attributes:
         pitch: Factor on frequencies.
         decay: Factor on decay times.
-        tilt_db: Per octave, around 1 kHz.
+        tilt_db: Slope per octave, around 1 kHz.
     """
 
     pitch: float
@@ -72,7 +72,7 @@ def varied_bodies(bodies: _Bodies, seed: tuple[int, ...]) -> dict[str, tuple[Bod
 
     Args:
         bodies: Component -> its variants.
-        seed: Of all that is drawn here.
+        seed: Seed of all that is drawn here.
     """
     rng = np.random.default_rng(seed)
     character = _once_a_family(lambda: _Character.draw(rng))

@@ -22,20 +22,20 @@ ASIDE = "aside.json"
 """In the folder of a run that was put aside: under which id it was trained, when it was put aside, by whom, and why."""
 
 
-def begin_afresh(settings: Settings, folder: Path, despite_version: str | None = None) -> None:
+def begin_afresh(settings: Settings, folder: Path, version_override: str | None = None) -> None:
     """Make room for a run in its folder. The caller holds the run's lock.
 
     Args:
-        settings: Say where runs, evaluations and models lie.
+        settings: Settings with the folders of runs, evaluations and models.
         folder: Folder of the run; there need not be one.
-        despite_version: Reason for doing so although a model version came of the run that is there.
+        version_override: Reason for doing so although a model version came of the run that is there.
 
     Raises:
         GateError: A model version came of it, and no reason is given.
         UsageError: The reason is blank.
         StorageError: The drive refused; the run is then where it was.
     """
-    if despite_version is not None and not despite_version.strip():
+    if version_override is not None and not version_override.strip():
         raise UsageError("A blank reason was given for beginning afresh", do="say why, in words")
     if not folder.exists():
         return
@@ -43,13 +43,13 @@ def begin_afresh(settings: Settings, folder: Path, despite_version: str | None =
         discard(folder)
         return
     named = list(versions_of(settings, folder))
-    if named and despite_version is None:
+    if named and version_override is None:
         raise _refusal(folder, named)
-    _put_aside(settings, folder, named, despite_version)
+    _put_aside(settings, folder, named, version_override)
 
 
 def has_work(folder: Path) -> bool:
-    """Whether a run has anything that was trained. Without its configuration it has not begun."""
+    """Return whether a run has anything that was trained. Without its configuration it has not begun."""
     trained = (folder / records.METRICS).is_file() or any((folder / records.CHECKPOINTS).glob("*.pt"))
     return trained and (folder / records.CONFIG).is_file()
 
@@ -108,7 +108,7 @@ def _came_of(version: Path, folder: Path) -> bool:
 
 
 def _may_have_come_of(version: Path, folder: Path) -> bool:
-    """Whether a version that is damaged may have come of a run, by the file that goes with its weights."""
+    """Return whether a version that is damaged may have come of a run, by the file that goes with its weights."""
     try:
         return bool(read_json(version / "config.json")["run_id"] == folder.name)
     except (DatasetError, LookupError, TypeError):

@@ -1,11 +1,8 @@
-"""Checkpoints: a ring of the last few, and the best. Written whole, digested, and never read unless the digest agrees.
+"""Checkpoints: the last few of a run, and the best. A file is written whole, and read only if its digest agrees.
 
-A checkpoint is a dict that `torch.load(weights_only=True)` reads, and holds all that a run needs to go on: `model`
-(weights by their key names), `average`, `optimizer`, `scaler`, `plateau`, `rng` (of every kind), `progress` (epoch and
-step, which with the seed give the place in the data's order), `steps` (batch, rate and the like, as decided when the
-run began), `steps_per_epoch`, `history`, `best` and `kept` (the best weights so far); and what it belongs to: `config`,
-`classes`, `spec`, `digests` of dataset and spec, `run_id`, `format`. `best.pt` has `model` with the same key names,
-what it belongs to, and the metrics it was chosen by.
+A checkpoint is a dict that `torch.load(weights_only=True)` reads (`CheckpointState`). It holds all that a run needs to
+go on, and the identity of the run. `best.pt` holds the `model` with the same key names, the identity of the run, and
+the metrics that it was chosen by.
 """
 
 import hashlib
@@ -14,14 +11,17 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import torch
 
 from beatsight_core.compute.trouble import device_trouble
 from beatsight_core.errors import ModelError
 from beatsight_core.files import sha256_file, storage_errors, write_bytes, write_text
+from beatsight_core.runs.records import EpochRecord, RunIdentity
+from beatsight_core.training.machine.randomness import RandomState
 
 logger = logging.getLogger("beatsight")
 
@@ -51,62 +51,145 @@ _OF_BEST = ("model", "step", "metrics")
 
 _NAME = re.compile(r"^epoch-(\d+)-step-(\d+)\.pt$")
 
-State = dict[str, Any]
+Weights = dict[str, torch.Tensor]
+"""Tensors of a net by their names in its state dict."""
 
 
-def save_checkpoint(folder: Path, state: State, epoch: int, step: int) -> Path:
-    """Add a checkpoint to the ring and drop the oldest beyond `KEEP`.
+class BestEpoch(TypedDict, total=False):
+    """The epoch whose weights are kept; empty before the first.
+
+    Attributes:
+        epoch: Number of the epoch, from 1.
+        accuracy: Accuracy on the validation clips.
+        loss: Loss on the validation clips.
+    """
+
+    epoch: int
+    accuracy: float
+    loss: float
+
+
+class KeptWeights(TypedDict, total=False):
+    """The best weights so far; empty before the first epoch.
+
+    Attributes:
+        model: Weights of the net.
+        metrics: Epoch that they were chosen by.
+        step: Step that they are of.
+    """
+
+    model: Weights
+    metrics: BestEpoch
+    step: int
+
+
+class BestState(RunIdentity, KeptWeights, total=False):
+    """The content of `best.pt`: the best weights and the identity of their run."""
+
+
+class CheckpointState(RunIdentity, total=False):
+    """The content of a checkpoint: the identity of its run, and all that it needs to go on.
+
+    Names are those of the format on disk. `PARTS` lists those that a run needs to go on.
+
+    Attributes:
+        model: Weights of the net in training.
+        average: Weights of the moving average; None without one.
+        optimizer: State dict of the optimizer.
+        scaler: State dict of the gradient scaler.
+        plateau: Values of `schedule.Plateau`.
+        rng: Random state of the first process.
+        rng_of_others: Random states of the other processes.
+        progress: Values of `loop.Position`, which with the seed give the position in the data's order.
+        steps: Batch, rate and the like, as decided when the run began. `pieces` is the number of micro-batches that a
+            batch is cut into.
+        steps_per_epoch: Number of steps of an epoch.
+        history: Lines of `history.jsonl` up to this step.
+        best: Epoch whose weights are kept.
+        kept: Best weights so far.
+    """
+
+    model: Weights
+    average: Weights | None
+    optimizer: dict[str, Any]
+    scaler: dict[str, float]
+    plateau: dict[str, Any]
+    rng: RandomState
+    rng_of_others: list[RandomState]
+    progress: dict[str, Any]
+    steps: dict[str, Any]
+    steps_per_epoch: int
+    history: list[EpochRecord]
+    best: BestEpoch
+    kept: KeptWeights
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint that was read from disk.
+
+    Attributes:
+        state: Content of the checkpoint.
+        path: File of the checkpoint.
+    """
+
+    state: CheckpointState
+    path: Path
+
+
+def save_checkpoint(folder: Path, state: CheckpointState, epoch: int, step: int) -> Path:
+    """Write a checkpoint and delete the oldest beyond `KEEP`.
 
     Args:
-        folder: The run's `checkpoints`.
-        state: What to keep.
-        epoch: Epochs that are complete.
-        step: Steps of the optimizer that are.
+        folder: Folder `checkpoints` of the run.
+        state: Content of the checkpoint.
+        epoch: Number of complete epochs.
+        step: Number of complete steps of the optimizer.
 
     Raises:
-        StorageError: The drive is full, read-only, or gone; the ring is then as it was.
+        StorageError: The drive is full, read-only, or gone; the other checkpoints are then as they were.
     """
     path = folder / f"epoch-{epoch:04d}-step-{step:08d}.pt"
     _write(path, state)
     write_text(folder / LATEST, path.name + "\n")
-    for _, old in ring(folder)[KEEP:]:
+    for _, old in last_checkpoints(folder)[KEEP:]:
         with storage_errors(old):
             old.unlink(missing_ok=True)
             _sidecar(old).unlink(missing_ok=True)
     return path
 
 
-def save_best(folder: Path, state: State) -> Path:
+def save_best(folder: Path, state: BestState) -> Path:
     """Replace the best weights."""
     path = folder / BEST
     _write(path, state)
     return path
 
 
-def is_best(folder: Path, kept: State) -> bool:
-    """Whether `best.pt` is whole and of the step that `kept` is of."""
+def is_best(folder: Path, kept: KeptWeights) -> bool:
+    """Return whether `best.pt` is whole and of the step that `kept` is of."""
     try:
-        return bool(load(folder / BEST)["step"] == kept["step"])
+        return load_best(folder / BEST)["step"] == kept["step"]
     except ModelError:
         return False
 
 
-def ring(folder: Path) -> list[tuple[int, Path]]:
-    """The steps and files of the ring, newest first."""
+def last_checkpoints(folder: Path) -> list[tuple[int, Path]]:
+    """Return the steps and files of the last checkpoints, newest first."""
     found = [(match, path) for path in folder.glob("epoch-*.pt") if (match := _NAME.match(path.name))]
     return sorted(((int(match[2]), path) for match, path in found), reverse=True)
 
 
-def load_newest(folder: Path) -> tuple[State, Path] | None:
-    """The newest checkpoint of the ring that is whole, and its file; None if there never was one.
+def load_newest(folder: Path) -> StoredCheckpoint | None:
+    """Return the newest checkpoint that is whole; None if there never was one.
 
     Raises:
         ModelError: There are some and all of them are broken.
     """
-    files = ring(folder)
+    files = last_checkpoints(folder)
     for _, path in files:
         try:
-            return load(path), path
+            return StoredCheckpoint(load(path), path)
         except ModelError as error:
             logger.warning("falling back to an older checkpoint: %s", error)
     if files:
@@ -116,7 +199,16 @@ def load_newest(folder: Path) -> tuple[State, Path] | None:
     return None
 
 
-def load(path: Path, device: str = "cpu") -> State:
+def load_best(path: Path, device: str = "cpu") -> BestState:
+    """Read a `best.pt`, if its digest agrees.
+
+    Raises:
+        ModelError: It is missing, broken, or of another format.
+    """
+    return cast(BestState, load(path, device))
+
+
+def load(path: Path, device: str = "cpu") -> CheckpointState:
     """Read one checkpoint, if its digest agrees.
 
     Raises:
@@ -128,17 +220,17 @@ def load(path: Path, device: str = "cpu") -> State:
         expected = _sidecar(path).read_text(encoding="utf-8", errors="replace").split()
     if sha256_file(path) not in expected:
         raise ModelError("A checkpoint is broken", where=path, why="its digest differs", do=_DO)
-    state = _unpacked(path, device)
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    content = _unpacked(path, device)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ModelError("A checkpoint has another format", where=path, why=f"{FORMAT} is expected", do=_DO)
     needed = _OF_BEST if path.name == BEST else ("model",)
-    if lacking := [name for name in needed if name not in state]:
+    if lacking := [name for name in needed if name not in content]:
         raise ModelError("A checkpoint is not complete", where=path, why=f"it lacks {', '.join(lacking)}", do=_DO)
-    return state
+    return cast(CheckpointState, content)
 
 
 def _unpacked(path: Path, device: str) -> Any:
-    """What a file of torch holds.
+    """Return what a file of torch holds.
 
     Raises:
         ModelError: It is no such file, though its digest agrees.
@@ -153,31 +245,31 @@ def _unpacked(path: Path, device: str) -> Any:
         raise ModelError("A checkpoint is no file of torch", where=path, why=why, do=_DO) from error
 
 
-def check_belongs(state: State, identity: Mapping[str, Any], path: Path) -> None:
+def check_belongs(found: StoredCheckpoint, identity: RunIdentity) -> None:
     """Refuse a checkpoint of another run, naming what differs, or one that lacks what is needed to go on.
 
     Raises:
         ModelError: It is one of these.
     """
-    check_complete(state, path)
-    if wrong := differences({name: state.get(name) for name in identity}, identity):
+    check_complete(found)
+    if wrong := differences({name: found.state.get(name) for name in identity}, identity):
         why = "differ: " + "; ".join(wrong)
-        raise ModelError("A checkpoint is of another run", where=path, why=why, do="start again with --fresh")
+        raise ModelError("A checkpoint is of another run", where=found.path, why=why, do="start again with --fresh")
 
 
-def check_complete(state: State, path: Path) -> None:
+def check_complete(found: StoredCheckpoint) -> None:
     """Refuse a checkpoint that lacks a part that a run needs to go on.
 
     Raises:
         ModelError: It does.
     """
-    if lacking := [name for name in PARTS if name not in state]:
+    if lacking := [name for name in PARTS if name not in found.state]:
         why = f"an earlier version wrote it: {', '.join(lacking)} are not in it"
-        raise ModelError("A checkpoint is not complete", where=path, why=why, do="start again with --fresh")
+        raise ModelError("A checkpoint is not complete", where=found.path, why=why, do="start again with --fresh")
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """The keys in which two tables differ, with both values, as "config.lr (0.002 there, 0.001 here)"."""
+    """Return the keys in which two tables differ, with both values, as "config.lr (0.002 there, 0.001 here)"."""
     found = []
     for name in dict.fromkeys([*there, *here]):
         old, new = there.get(name), here.get(name)
@@ -196,7 +288,7 @@ def _brief(value: Any) -> str:
 _DO = "resume from another one, or start the run again with --fresh"
 
 
-def _write(path: Path, state: State) -> None:
+def _write(path: Path, state: CheckpointState | BestState) -> None:
     buffer = io.BytesIO()
     torch.save(_plain({"format": FORMAT, **state}), buffer)
     data = buffer.getvalue()

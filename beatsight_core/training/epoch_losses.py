@@ -4,8 +4,6 @@ On CUDA the first bad step is remembered on the device. Now and then that number
 when it has come, and waits for it only where it has to know: at the end of an epoch and before a checkpoint.
 """
 
-from typing import Any
-
 import torch
 
 from beatsight_core.errors import TrainingError
@@ -17,14 +15,14 @@ CUDA_LOOK_STEPS = 50
 """Steps between looks at a CUDA device; on the CPU every step is looked at."""
 
 
-class Tally:
+class EpochLosses:
     """Losses of one epoch and the first step at which one went wrong.
 
     Args:
-        device: Where losses arise.
+        device: Device of the losses.
 
     Attributes:
-        clips: Clips whose losses are in.
+        clips: Number of clips whose losses are in.
     """
 
     def __init__(self, device: torch.device):
@@ -32,15 +30,17 @@ class Tally:
         self._sum = torch.zeros((), dtype=torch.float64, device=device)
         self._bad_step = torch.full((), -1, dtype=torch.int64, device=device)
         self._sent = torch.full((), -1, dtype=torch.int64, pin_memory=device.type == "cuda")
-        self._arrival: Any = torch.cuda.Event() if device.type == "cuda" else None  # type: ignore[no-untyped-call]
+        self._arrival: torch.cuda.Event | None = None
+        if device.type == "cuda":
+            self._arrival = torch.cuda.Event()  # type: ignore[no-untyped-call]
 
     @property
     def sum(self) -> torch.Tensor:
-        """Of loss times clips, (), float64, on the device."""
+        """The sum of loss times clips, (), float64, on the device."""
         return self._sum
 
     def begin(self, epoch: int, loss_sum: float = 0.0, clips: int = 0) -> None:
-        """Start an epoch (0-based), or take one up."""
+        """Start an epoch (0-based), or go on with one."""
         self._sum.fill_(loss_sum)
         self.clips, self._epoch = clips, epoch
 
@@ -48,9 +48,9 @@ class Tally:
         """Take in a step.
 
         Args:
-            losses: Mean losses of its parts, as tensors that need no gradient, and the clips of each.
-            clips: Of the step in all processes.
-            step: 0-based, over the whole run.
+            losses: Mean losses of its micro-batches, as tensors that need no gradient, and the number of clips of each.
+            clips: Number of clips of the step in all processes.
+            step: Number of the step, 0-based, over the whole run.
         """
         for loss, count in losses:
             self._sum += loss * count
@@ -61,14 +61,14 @@ class Tally:
         """Raise if it is known that a loss went wrong; on CUDA without waiting for what is still under way.
 
         Args:
-            step: Steps done.
+            step: Number of steps done.
 
         Raises:
             TrainingError: Names the first step of a bad loss.
         """
         if self._arrival is None:
             self.check()
-        elif step % CUDA_LOOK_STEPS == 0 and self._arrival.query():
+        elif step % CUDA_LOOK_STEPS == 0 and self._arrival.query():  # type: ignore[no-untyped-call]
             self._raise_if_bad(int(self._sent))
             self._sent.copy_(self._bad_step, non_blocking=True)
             self._arrival.record(torch.cuda.current_stream(self._sum.device))

@@ -14,28 +14,29 @@ from beatsight_core.errors import ModelError, UsageError
 from beatsight_core.files import read_json, sha256_file
 from beatsight_core.runs import records
 from beatsight_core.runs.presets import TrainingConfig
+from beatsight_core.runs.records import Extension, RunIdentity
 from beatsight_core.settings import Settings
 from beatsight_core.training import checkpoint
+from beatsight_core.training.checkpoint import CheckpointState, StoredCheckpoint
 from beatsight_core.training.schedule import Plateau, learning_rate
 from beatsight_core.training.steps_plan import with_resolved
 
 logger = logging.getLogger("beatsight")
 
 OWN = ("run_id", "extends")
-"""What a run that extends another does not share with it, beside the number of epochs."""
+"""Names in the identity that a run does not share with the one that it extends, beside the number of epochs."""
 
 
-def begin(settings: Settings, identity: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def begin(settings: Settings, identity: RunIdentity, folder: Path) -> RunIdentity:
     """Give a run that has not begun the checkpoint of the run that it extends.
 
     Args:
-        settings: Where runs lie.
-        identity: Of the new run; `extends` names the other.
-        folder: Of the new run.
+        settings: Settings with the folder of the runs.
+        identity: Identity of the new run; `extends` names the other.
+        folder: Folder of the new run.
 
     Returns:
-        The identity with all of `extends`: `run_id`, `checkpoint` (its digest), `epochs` of the other's schedule, the
-        `epoch` and `step` that it had come to, and the learning rates of that step by either schedule.
+        The identity with all of `extends`.
 
     Raises:
         ModelError: The other run has no whole checkpoint, or differs in more than the number of epochs.
@@ -45,32 +46,32 @@ def begin(settings: Settings, identity: Mapping[str, Any], folder: Path) -> dict
     found = checkpoint.load_newest(parent.folder / records.CHECKPOINTS)
     if found is None:
         raise ModelError(f"Run {parent.run_id} has no checkpoint to go on from", where=parent.folder, do="train it")
-    state, path = found
-    checkpoint.check_complete(state, path)
-    _check_same(state, identity, path)
+    checkpoint.check_complete(found)
+    _check_same(found, identity)
+    state = found.state
     progress, old = state["progress"], TrainingConfig.from_json(state["config"])
     new = TrainingConfig.from_json(identity["config"])
     if new.epochs <= old.epochs:
         why = f"{new.epochs} epochs are asked for, and its schedule has {old.epochs}"
         raise UsageError(f"Run {parent.run_id} cannot be extended", why=why, do=f"--set epochs={2 * old.epochs}")
     rates = _rates(state, old, new)
-    extends = {
-        "run_id": parent.run_id, "checkpoint": sha256_file(path), "epochs": old.epochs, "epoch": progress["epoch"],
-        "step": progress["step"], "rate_there": rates[0], "rate_here": rates[1],
+    extends: Extension = {
+        "run_id": parent.run_id, "checkpoint": sha256_file(found.path), "epochs": old.epochs,
+        "epoch": int(progress["epoch"]), "step": int(progress["step"]), "rate_there": rates[0], "rate_here": rates[1],
     }  # fmt: skip
     logger.info(
         "extending %s from epoch %d, step %d: the learning rate goes on at %.3g, as in a schedule of %d epochs; "
         "in the schedule of %d it had come to %.3g",
         parent.run_id, progress["epoch"], progress["step"], rates[1], new.epochs, old.epochs, rates[0],
     )  # fmt: skip
-    complete = {**identity, "extends": extends}
-    ring = folder / records.CHECKPOINTS
-    checkpoint.save_checkpoint(ring, {**state, **complete}, progress["epoch"], progress["step"])
+    complete: RunIdentity = {**identity, "extends": extends}
+    target = folder / records.CHECKPOINTS
+    checkpoint.save_checkpoint(target, {**state, **complete}, extends["epoch"], extends["step"])
     return complete
 
 
-def shorter(settings: Settings, identity: Mapping[str, Any]) -> str | None:
-    """A run of the same configuration and data with fewer epochs, which `--extend` would go on from."""
+def shorter(settings: Settings, identity: RunIdentity) -> str | None:
+    """Return a run of the same configuration and data with fewer epochs, which `--extend` would go on from."""
     wanted = _but_for_epochs(identity)
     for run in records.list_runs(settings):
         config = read_json(run.folder / records.CONFIG)
@@ -80,11 +81,11 @@ def shorter(settings: Settings, identity: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _check_same(state: Mapping[str, Any], identity: Mapping[str, Any], path: Path) -> None:
-    there = _but_for_epochs({name: state.get(name) for name in identity})
+def _check_same(found: StoredCheckpoint, identity: RunIdentity) -> None:
+    there = _but_for_epochs({name: found.state.get(name) for name in identity})
     if wrong := checkpoint.differences(there, _but_for_epochs(identity)):
         raise ModelError(
-            "A run can be extended only by one that differs in its number of epochs", where=path,
+            "A run can be extended only by one that differs in its number of epochs", where=found.path,
             why="these differ: " + "; ".join(wrong), do="name the preset and the values that it was made with",
         )  # fmt: skip
 
@@ -94,8 +95,8 @@ def _but_for_epochs(identity: Mapping[str, Any]) -> dict[str, Any]:
     return {**shared, "config": {name: value for name, value in shared["config"].items() if name != "epochs"}}
 
 
-def _rates(state: Mapping[str, Any], old: TrainingConfig, new: TrainingConfig) -> tuple[float, float]:
-    """The learning rate that the checkpoint's last step had, and that of the next step in the longer schedule."""
+def _rates(state: CheckpointState, old: TrainingConfig, new: TrainingConfig) -> tuple[float, float]:
+    """Return the learning rate of the checkpoint's last step, and that of the next step in the longer schedule."""
     step, per_epoch, plateau = state["progress"]["step"], state["steps_per_epoch"], Plateau(**state["plateau"])
     before, after = (with_resolved(config, state["steps"]) for config in (old, new))
     return learning_rate(before, max(step - 1, 0), per_epoch, plateau), learning_rate(after, step, per_epoch, plateau)

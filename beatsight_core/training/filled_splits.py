@@ -17,9 +17,9 @@ def require_filled_splits(settings: Settings, key: str, features: Features) -> N
     """Make sure that there are hits to train on and to validate with.
 
     Args:
-        settings: Say where the dataset lies.
-        key: The manifest's key.
-        features: Of its dataset.
+        settings: Settings with the folder of the dataset.
+        key: Key of the manifest.
+        features: Features of its dataset.
 
     Raises:
         DatasetError: A split has no hit; says what became of those that it should have.
@@ -48,7 +48,7 @@ def _why_empty(settings: Settings, key: str, split: str, features: Features) -> 
 
 
 def _hits_by_split(settings: Settings, key: str) -> Mapping[str, int]:
-    """As the catalog counted them; nothing if it is gone."""
+    """Return the hits of each split as the catalog counted them; empty if it is gone."""
     path = settings.catalog_folder(key) / SUMMARY
     found = read_json(path).get("hits_by_split") if path.is_file() else None
     return found if isinstance(found, dict) else {}

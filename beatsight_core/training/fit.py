@@ -1,4 +1,4 @@
-"""A sitting: from where a run stands to its last epoch, with checkpoints on the way, then its outcome."""
+"""Fitting: one attempt takes a run from its newest checkpoint to its last epoch, and then to its outcome."""
 
 import contextlib
 import functools
@@ -16,8 +16,9 @@ from beatsight_core.progress import Task
 from beatsight_core.runs import records
 from beatsight_core.runs.presets import TrainingConfig
 from beatsight_core.training import checkpoint
-from beatsight_core.training.attempt import Sitting, save
-from beatsight_core.training.data.batches import Clips, load_clips
+from beatsight_core.training.attempt import Attempt, save
+from beatsight_core.training.checkpoint import StoredCheckpoint
+from beatsight_core.training.data.batches import ClipStore, load_clips
 from beatsight_core.training.data.order import validation_rows
 from beatsight_core.training.epoch_end import end_epoch
 from beatsight_core.training.loop import Trainer
@@ -36,58 +37,58 @@ from beatsight_core.training.steps_plan import describe, largest_part, resolve, 
 logger = logging.getLogger("beatsight")
 
 _SAVE, _END, _STOP = 1, 2, 3
-"""What may have to be done after a step: write a checkpoint; and end, as time runs out; or stop, as was asked for."""
+"""What a process may have to do after a step: write a checkpoint; and end, as time runs out; or stop on a signal."""
 
 
-def fit(sitting: Sitting) -> dict[str, Any]:
+def fit(attempt: Attempt) -> dict[str, Any]:
     """Carry a run to its end and write what it came to.
 
     Args:
-        sitting: The run and its means.
+        attempt: Attempt of the run, with all that it works with.
 
     Returns:
-        What `metrics.json` says; nothing in the other processes than the first.
+        The content of `metrics.json`; empty in the other processes than the first.
 
     Raises:
         TrainingError: Training diverged, or the device has too little memory.
         DatasetError: There are no hits to train on or to validate with.
         ModelError: No checkpoint of the run is whole, or it is one of another run.
         KeyboardInterrupt: Ctrl-C or SIGTERM came; a checkpoint has been written.
-        TimeLimitError: The sitting's limit is near; a checkpoint has been written.
+        TimeLimitError: The attempt's limit is near; a checkpoint has been written.
     """
-    features, device = sitting.features, sitting.device
-    train_rows, val_rows = features.rows_of("train"), validation_rows(features, sitting.config)
+    features, device = attempt.features, attempt.device
+    train_rows, val_rows = features.rows_of("train"), validation_rows(features, attempt.config)
     for name, rows in (("train", train_rows), ("val", val_rows)):
         if not len(rows):
             do = "add sessions, or change dataset.val_ratio, and export again"
             raise DatasetError(f"The dataset has no hits in split {name}", do=do)
-    ranks, residence = sitting.ranks, sitting.config.residence
-    with stop_on_signals() as stop, training_context(device, deterministic=sitting.config.deterministic):
-        found = checkpoint.load_newest(sitting.checkpoints)
-        config = _steps(sitting, len(train_rows), found)
-        pieces = max(sitting.pieces, found[0]["steps"]["pieces"] if found else 1)
-        part = largest_part(config, len(train_rows), ranks.count * pieces)
-        reserve = _working_memory(sitting, config, part)
+    ranks, residence = attempt.ranks, attempt.config.residence
+    with stop_on_signals() as stop, training_context(device, deterministic=attempt.config.deterministic):
+        found = checkpoint.load_newest(attempt.checkpoints)
+        config = _steps(attempt, len(train_rows), found)
+        micro_batches = max(attempt.micro_batches, found.state["steps"]["pieces"] if found else 1)
+        part = largest_part(config, len(train_rows), ranks.count * micro_batches)
+        reserve = _working_memory(attempt, config, part)
         load = functools.partial(load_clips, features, device=device, sharers=ranks.count, reserve=reserve)
-        trainer = _make_trainer(sitting, config, load(train_rows, name="training clips", residence=residence), found)
+        trainer = _make_trainer(attempt, config, load(train_rows, name="training clips", residence=residence), found)
         there = residence if ranks.first else "map"  # the others never read them
-        _train(sitting, trainer, load(val_rows, name="validation clips", residence=there), stop)
+        _train(attempt, trainer, load(val_rows, name="validation clips", residence=there), stop)
         if not ranks.first:
             return {}
         to_judge = len(features.rows_of("val")) + len(features.rows_of("calibration"))
-        sitting.limit.require("all epochs are done, judging the result would take too long", judge=to_judge)
-        net, batch = trainer.judged, trainer.largest_part
-        del trainer  # and with it the training clips, so that the judged ones find their room
+        attempt.limit.require("all epochs are done, judging the result would take too long", judge=to_judge)
+        net, batch = trainer.eval_model, trainer.largest_part
+        del trainer  # and with it the training clips, so that the evaluated ones find room
         _free_unused(device)
-        return conclude(sitting.folder, sitting.identity, net, features, Judging(batch, reserve))
+        return conclude(attempt.folder, attempt.identity, net, features, Judging(batch, reserve))
 
 
-def _working_memory(sitting: Sitting, config: TrainingConfig, part: int) -> int:
-    """Bytes that a device needs beside the clips for forward passes of `part` clips; on the CPU 0: steps are small."""
-    if sitting.device.type != "cuda":
+def _working_memory(attempt: Attempt, config: TrainingConfig, part: int) -> int:
+    """Return the bytes that a device needs beside the clips for forward passes of `part` clips; 0 on the CPU."""
+    if attempt.device.type != "cuda":
         return 0
-    net = build_model(config.model, sitting.features.spec, len(sitting.features.classes), config.dropout)
-    need = step_bytes(net, sitting.features.spec, part, amp_dtype(config, sitting.device))
+    net = build_model(config.model, attempt.features.spec, len(attempt.features.classes), config.dropout)
+    need = step_bytes(net, attempt.features.spec, part, amp_dtype(config, attempt.device))
     logger.info("a step with %s clips at a time needs about %.1f GB beside the clips", f"{part:,}", need / 1e9)
     return need
 
@@ -100,67 +101,68 @@ def _free_unused(device: torch.device) -> None:
 
 
 def _make_trainer(
-    sitting: Sitting, config: TrainingConfig, clips: Clips, found: tuple[dict[str, Any], Path] | None
+    attempt: Attempt, config: TrainingConfig, clips: ClipStore, found: StoredCheckpoint | None
 ) -> Trainer:
-    """A net at its first step or at its newest whole checkpoint; the history is cut to what that had seen."""
-    spec, ranks = sitting.features.spec, sitting.ranks
+    """Return a trainer at its first step or at its newest whole checkpoint, to which the history is cut."""
+    spec, ranks = attempt.features.spec, attempt.ranks
     seed_all(config.seed)
-    model = build_model(config.model, spec, len(sitting.features.classes), config.dropout)
+    model = build_model(config.model, spec, len(attempt.features.classes), config.dropout)
     if found is None:
         model.set_statistics(*band_statistics(clips))
-    trainer = Trainer(config, model.to(sitting.device), clips, spec.floor_db, weights=sitting.weights, ranks=ranks)
-    if config.compile and sitting.device.type == "cuda":
+    trainer = Trainer(config, model.to(attempt.device), clips, spec.floor_db, weights=attempt.weights, ranks=ranks)
+    if config.compile and attempt.device.type == "cuda":
         compile_training(trainer, spec.n_mels, spec.frames)
     seed_all(config.seed + ranks.number)
     if found is not None:
-        _take_up(sitting, trainer, *found)
+        _go_on(attempt, trainer, found)
     elif ranks.first:
-        records.write_history(sitting.folder, [])
-    if sitting.pieces > trainer.pieces:
-        trainer.cut_batches(sitting.pieces, "so it was in an earlier attempt")
-    ranks.meet()  # nobody writes before all have read
+        records.write_history(attempt.folder, [])
+    if attempt.micro_batches > trainer.micro_batches:
+        trainer.cut_batches(attempt.micro_batches, "so it was in an earlier attempt")
+    ranks.barrier()  # nobody writes before all have read
     return trainer
 
 
-def _steps(sitting: Sitting, clips: int, found: tuple[dict[str, Any], Path] | None) -> TrainingConfig:
-    """The configuration with the steps of this run: as its checkpoint says, so that the curve goes on, or made now."""
-    config = sitting.config
+def _steps(attempt: Attempt, clips: int, found: StoredCheckpoint | None) -> TrainingConfig:
+    """Return the configuration with the steps of this run: those of its checkpoint, or resolved now."""
+    config = attempt.config
     if found is not None:
-        state, path = found
-        checkpoint.check_belongs(state, sitting.identity, path)
-        resolved = with_resolved(config, state["steps"])
+        checkpoint.check_belongs(found, attempt.identity)
+        resolved = with_resolved(config, found.state["steps"])
     else:
-        on_cuda = sitting.device.type == "cuda"
-        resolved = resolve(config, clips, on_cuda=on_cuda, processes=sitting.ranks.count)
+        on_cuda = attempt.device.type == "cuda"
+        resolved = resolve(config, clips, on_cuda=on_cuda, processes=attempt.ranks.count)
     logger.info("an epoch of %s clips: %s", f"{clips:,}", describe(config, resolved))
     return resolved
 
 
-def _take_up(sitting: Sitting, trainer: Trainer, state: dict[str, Any], path: Path) -> None:
+def _go_on(attempt: Attempt, trainer: Trainer, found: StoredCheckpoint) -> None:
     """Go on from a checkpoint: history and best weights become what they were when it was written."""
+    state = found.state
     trainer.restore(state)
-    sitting.best, sitting.kept = state["best"], state["kept"]
-    if sitting.ranks.first:
-        if sitting.kept and not checkpoint.is_best(sitting.checkpoints, sitting.kept):
-            checkpoint.save_best(sitting.checkpoints, {**sitting.kept, **sitting.identity})
-        records.write_history(sitting.folder, state["history"])
-    logger.info("resuming in epoch %d, step %d: %s", trainer.position.epoch + 1, trainer.position.step, path)
+    attempt.best, attempt.kept = state["best"], state["kept"]
+    if attempt.ranks.first:
+        if attempt.kept and not checkpoint.is_best(attempt.checkpoints, attempt.kept):
+            checkpoint.save_best(attempt.checkpoints, {**attempt.kept, **attempt.identity})
+        records.write_history(attempt.folder, state["history"])
+    logger.info("resuming in epoch %d, step %d: %s", trainer.position.epoch + 1, trainer.position.step, found.path)
 
 
 class _AfterStep:
-    """Called after each step: writes a checkpoint when it is time, and ends the sitting when it must end."""
+    """The work after each step: writes a checkpoint when it is time, and ends the attempt when it must end."""
 
-    def __init__(self, sitting: Sitting, trainer: Trainer, task: Task, judged: int, stop: StopRequest):
-        self._sitting, self._trainer, self._task, self._judged, self._stop = sitting, trainer, task, judged, stop
+    def __init__(self, attempt: Attempt, trainer: Trainer, task: Task, validation_clips: int, stop: StopRequest):
+        self._attempt, self._trainer, self._task, self._stop = attempt, trainer, task, stop
+        self._validation_clips = validation_clips
         self._saved = self._stepped = time.monotonic()
 
     def __call__(self, clips: int) -> None:
-        sitting, limit, stop = self._sitting, self._sitting.limit, self._stop
+        attempt, limit, stop = self._attempt, self._attempt.limit, self._stop
         self._task.advance(clips)
         limit.took("step", time.monotonic() - self._stepped, clips)
-        late = not _next_fits(limit, self._trainer, clips, self._judged)
+        late = not _next_fits(limit, self._trainer, clips, self._validation_clips)
         # What one process must do, all do, after the same step.
-        what = sitting.ranks.agree(max(_SAVE * self._due(), _END * late, _STOP * bool(stop)))
+        what = attempt.ranks.all_reduce_max(max(_SAVE * self._due(), _END * late, _STOP * bool(stop)))
         if what >= _SAVE:
             path = self.save()
             if what == _STOP:
@@ -171,46 +173,46 @@ class _AfterStep:
         self.begin()
 
     def _due(self) -> bool:
-        limit, config = self._sitting.limit, self._sitting.config
+        limit, config = self._attempt.limit, self._attempt.config
         unmeasured = bool(limit) and not limit.knows("save")  # one checkpoint, to know how long they take
         return unmeasured or time.monotonic() - self._saved > 60.0 * config.checkpoint_minutes
 
     def save(self) -> Path:
-        path = save(self._sitting, self._trainer)
+        path = save(self._attempt, self._trainer)
         self._saved = time.monotonic()
         return path
 
     def begin(self) -> None:
-        """The next step begins now."""
+        """Take note that the next step begins now."""
         self._stepped = time.monotonic()
 
 
-def _train(sitting: Sitting, trainer: Trainer, validation: Clips, stop: StopRequest) -> None:
-    config, limit = sitting.config, sitting.limit
+def _train(attempt: Attempt, trainer: Trainer, validation: ClipStore, stop: StopRequest) -> None:
+    config, limit = attempt.config, attempt.limit
     if not limit.fits():
         raise limit.too_short()
     total = config.epochs * trainer.clips_per_epoch
-    on_cuda = sitting.device.type == "cuda" and sitting.ranks.first
-    with sitting.progress.task(f"train {config.preset}", total, "clips") as task, Watch(on_cuda=on_cuda) as watch:
+    on_cuda = attempt.device.type == "cuda" and attempt.ranks.first
+    with attempt.progress.task(f"train {config.preset}", total, "clips") as task, Watch(on_cuda=on_cuda) as watch:
         task.skip(total * trainer.position.step / (config.epochs * trainer.steps_per_epoch))
-        after_step = _AfterStep(sitting, trainer, task, len(validation), stop)
+        after_step = _AfterStep(attempt, trainer, task, len(validation), stop)
         while trainer.position.epoch < config.epochs:
-            with _naming_last_good(sitting.checkpoints):
+            with _naming_last_good(attempt.checkpoints):
                 numbers = trainer.train_epoch(after_step)
                 with limit.timing("judge", len(validation)):
-                    end_epoch(sitting, trainer, validation, numbers, watch, task)
+                    end_epoch(attempt, trainer, validation, numbers, watch, task)
                 done = trainer.position.epoch
                 if done % config.checkpoint_epochs == 0 or done == config.epochs:
                     after_step.save()
             after_step.begin()
 
 
-def _next_fits(limit: TimeLimit, trainer: Trainer, clips: int, judged: int) -> bool:
-    """Whether a sitting has time for what comes after a step (another one, or judging the epoch) and a checkpoint."""
+def _next_fits(limit: TimeLimit, trainer: Trainer, clips: int, validation_clips: int) -> bool:
+    """Return whether there is time for another step, or the epoch's validation, and a checkpoint."""
     if trainer.position.epoch_step < trainer.steps_per_epoch:
         return limit.fits(step=clips, save=1)
-    # Before it was seen, judging is taken to cost what training costs, which it never does.
-    return limit.fits(**{"judge" if limit.knows("judge") else "step": judged}, save=1)
+    # Before it was seen, validation is taken to cost what training costs, which it never does.
+    return limit.fits(**{"judge" if limit.knows("judge") else "step": validation_clips}, save=1)
 
 
 @contextlib.contextmanager
@@ -219,6 +221,6 @@ def _naming_last_good(folder: Path) -> Iterator[None]:
     try:
         yield
     except TrainingError as error:
-        good = checkpoint.ring(folder)
+        good = checkpoint.last_checkpoints(folder)
         where = f"the last good checkpoint is {good[0][1]}" if good else "there is no checkpoint yet"
         raise type(error)(error.what, where=where, why=error.why, do=error.do) from error

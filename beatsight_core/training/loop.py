@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,15 +18,16 @@ from torch import nn
 from beatsight_core.compute.trouble import is_out_of_memory
 from beatsight_core.errors import SettingsError
 from beatsight_core.runs.presets import TrainingConfig
-from beatsight_core.training.data.batches import Clips
+from beatsight_core.training.checkpoint import CheckpointState
+from beatsight_core.training.data.batches import ClipStore
 from beatsight_core.training.data.feeding import Feed, Pair
 from beatsight_core.training.data.order import epoch_order
-from beatsight_core.training.epoch_losses import Tally
+from beatsight_core.training.epoch_losses import EpochLosses
 from beatsight_core.training.machine.memory import MemoryShortError, too_little_memory
 from beatsight_core.training.machine.randomness import random_state, restore_random_state, seed_all
 from beatsight_core.training.net.augment import Augmentation
-from beatsight_core.training.net.losses import MultilabelLoss, struck_share
-from beatsight_core.training.optimiser import MovingAverage, amp_dtype, decay_groups, unused_scaler
+from beatsight_core.training.net.losses import MultilabelLoss, component_share
+from beatsight_core.training.optimiser import MovingAverage, amp_dtype, make_optimizer, unused_scaler
 from beatsight_core.training.parallel.ranks import ALONE, Ranks
 from beatsight_core.training.parallel.whole_batch_norm import normalise_whole_batches
 from beatsight_core.training.schedule import Plateau, learning_rate
@@ -38,14 +38,14 @@ logger = logging.getLogger("beatsight")
 
 @dataclass(slots=True)
 class Position:
-    """Where a run is.
+    """The progress of a run.
 
     Attributes:
-        epoch: Epochs that are complete.
-        epoch_step: Steps done of the next one.
-        step: Steps done in all.
+        epoch: Number of complete epochs.
+        epoch_step: Number of steps done of the next epoch.
+        step: Number of steps done in all.
         loss_sum: Sum of the losses of this epoch's clips so far.
-        loss_clips: Their number.
+        loss_clips: Number of these clips.
     """
 
     epoch: int = 0
@@ -57,14 +57,14 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class EpochNumbers:
-    """What an epoch's training came to; the loss is of the whole epoch, all but it and the rate are of this sitting.
+    """The figures of an epoch's training.
 
     Attributes:
-        train_loss: Mean over its clips.
-        lr: Rate of its last step.
-        clips: Clips trained on.
-        seconds: That it took.
-        data_wait_seconds: Of these, those in which the loop stood still for data.
+        train_loss: Mean loss over the clips of the whole epoch.
+        lr: Learning rate of its last step.
+        clips: Number of clips trained on in this attempt.
+        seconds: Seconds that they took.
+        data_wait_seconds: Seconds in which the loop stood still for data.
     """
 
     train_loss: float
@@ -78,15 +78,15 @@ class Trainer:
     """A net in training.
 
     Args:
-        config: The values, resolved for these clips (see `steps_plan.resolve`).
-        model: The net, on the device of `clips`, with its normalisation set.
-        clips: The training hits.
-        floor_db: Of the feature spec.
-        weights: How much each clip weighs in the draw of an epoch, (N,); None: each comes once.
-        ranks: The processes that share the run.
+        config: Configuration, resolved for these clips (see `steps_plan.resolve`).
+        model: Net to train, on the device of `clips`, with its normalisation set.
+        clips: ClipStore of the training hits.
+        floor_db: Least value of a spectrogram, in decibels.
+        weights: Weight of each clip in the draw of an epoch, (N,); None: each comes once.
+        ranks: Processes that share the run.
 
     Attributes:
-        pieces: How many a batch is cut into because the device has too little memory for the whole.
+        micro_batches: Number of micro-batches that a batch is cut into because the device has too little memory.
 
     Raises:
         SettingsError: A batch has too few clips for that many processes.
@@ -96,7 +96,7 @@ class Trainer:
         self,
         config: TrainingConfig,
         model: nn.Module,
-        clips: Clips,
+        clips: ClipStore,
         floor_db: float,
         *,
         weights: npt.NDArray[np.float64] | None = None,
@@ -110,13 +110,13 @@ class Trainer:
         self.model: nn.Module = model.to(memory_format=layout)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.model).requires_grad_(False) if config.ema_decay else None
         self._moving = MovingAverage(self.average, self.model) if self.average is not None else None
-        self.optimizer = torch.optim.AdamW(decay_groups(model, config.weight_decay), lr=config.lr, fused=True)
+        self.optimizer = make_optimizer(model, config)
         self.amp_dtype = amp_dtype(config, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.amp_dtype is torch.float16)
         self.position, self.plateau = Position(), Plateau()
-        self.micro_batches = max(1, len(clips) // config.batch)
-        self.steps_per_epoch = -(-self.micro_batches // config.accumulation)
-        self.pieces = 1
+        self.batches_per_epoch = max(1, len(clips) // config.batch)
+        self.steps_per_epoch = -(-self.batches_per_epoch // config.accumulation)
+        self.micro_batches = 1
         if self.smallest_part < 1:
             why = f"a batch has {min(config.batch, len(clips))} clips"
             raise SettingsError(f"A run cannot be shared by {ranks.count} processes", why=why, do="use fewer processes")
@@ -124,32 +124,32 @@ class Trainer:
         self._forward: Callable[[torch.Tensor], torch.Tensor] = self.model
         self._keep_gradients = False
         self.augment: Callable[[torch.Tensor, torch.Tensor], Pair] = Augmentation(config, floor_db)
-        self._loss = MultilabelLoss(config, struck_share(clips.targets)).to(self.device)
-        self._tally = Tally(self.device)
+        self._loss = MultilabelLoss(config, component_share(clips.targets)).to(self.device)
+        self._epoch_losses = EpochLosses(self.device)
 
     @property
     def clips_per_epoch(self) -> int:
-        """Clips of an epoch: all that fill a batch."""
-        return min(self.micro_batches * self.config.batch, len(self.clips))
+        """The number of clips of an epoch: all that fill a batch."""
+        return min(self.batches_per_epoch * self.config.batch, len(self.clips))
 
     @property
     def smallest_part(self) -> int:
-        """Clips of the smallest forward pass of any process."""
-        return min(self.config.batch, len(self.clips)) // (self.ranks.count * self.pieces)
+        """The number of clips of the smallest forward pass of any process."""
+        return min(self.config.batch, len(self.clips)) // (self.ranks.count * self.micro_batches)
 
     @property
-    def judged(self) -> nn.Module:
+    def eval_model(self) -> nn.Module:
         """The net that is validated and kept: the moving average if there is one."""
         return self.average if self.average is not None else self.model
 
     def autocast(self) -> torch.autocast:
-        """Reduced precision for a forward pass, where the configuration and the device have it."""
+        """Return the context of a forward pass in reduced precision, where the configuration and the device have it."""
         return torch.autocast(self.device.type, dtype=self.amp_dtype, enabled=self.amp_dtype is not None)
 
     @property
     def largest_part(self) -> int:
-        """Clips of the largest forward pass of any process."""
-        return largest_part(self.config, len(self.clips), self.ranks.count * self.pieces)
+        """The number of clips of the largest forward pass of any process."""
+        return largest_part(self.config, len(self.clips), self.ranks.count * self.micro_batches)
 
     def use_forward(self, forward: Callable[[torch.Tensor], torch.Tensor]) -> None:
         """Train through `forward`, a compiled form of the net, which shares its weights."""
@@ -177,7 +177,8 @@ class Trainer:
         """Carry the epoch under way to its end.
 
         Args:
-            after_step: Called after each step with the clips it took. It may save `state()` and may raise to stop.
+            after_step: Function that is called after each step with the number of its clips. It may save `state()` and
+                may raise to stop.
 
         Raises:
             TrainingError: The loss became infinite, not a number, or absurd; or the device has too little memory for
@@ -195,29 +196,29 @@ class Trainer:
                     seen += clips
                     position.step += 1
                     position.epoch_step += 1
-                    self._tally.look(position.step)
+                    self._epoch_losses.look(position.step)
                     after_step(clips)
             waited_s += batches.waited_s
-        self._tally.check()
-        loss = float(self.ranks.total(self._tally.sum).item()) / max(self._tally.clips, 1)
+        self._epoch_losses.check()
+        loss = float(self.ranks.all_reduce_sum(self._epoch_losses.sum).item()) / max(self._epoch_losses.clips, 1)
         return EpochNumbers(loss, self.rate(position.step - 1), seen, time.monotonic() - began, waited_s)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step."""
+        """Return the learning rate of a step."""
         return learning_rate(self.config, step, self.steps_per_epoch, self.plateau)
 
     def end_epoch(self, validation_loss: float) -> None:
         """Count the epoch as complete, after its validation."""
         self.plateau.observe(validation_loss, self.config)
         self.position = Position(epoch=self.position.epoch + 1, step=self.position.step)
-        self._tally.begin(self.position.epoch)
+        self._epoch_losses.begin(self.position.epoch)
 
-    def state(self) -> dict[str, Any]:
-        """Everything that the next step depends on; every process asks for it, and gets the same."""
-        self._tally.check()
-        self.position.loss_sum = float(self.ranks.total(self._tally.sum).item())
-        self.position.loss_clips = self._tally.clips
-        first, *others = self.ranks.gather(random_state())
+    def state(self) -> CheckpointState:
+        """Return everything that the next step depends on; every process must call this, and gets the same."""
+        self._epoch_losses.check()
+        self.position.loss_sum = float(self.ranks.all_reduce_sum(self._epoch_losses.sum).item())
+        self.position.loss_clips = self._epoch_losses.clips
+        first, *others = self.ranks.all_gather(random_state())
         return {
             "model": self.model.state_dict(),
             "average": self.average.state_dict() if self.average is not None else None,
@@ -227,11 +228,12 @@ class Trainer:
             "rng_of_others": others,
             "progress": asdict(self.position),
             "plateau": asdict(self.plateau),
-            "steps": {**resolved_values(self.config), "pieces": self.pieces},
+            # "pieces" is the name of the format on disk: checkpoints made before must load.
+            "steps": {**resolved_values(self.config), "pieces": self.micro_batches},
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave, with the same steps (`steps_plan.with_resolved`)."""
+    def restore(self, state: CheckpointState) -> None:
+        """Go on from what `state` gave, with the same steps (`steps_plan.with_resolved`)."""
         self.model.load_state_dict(state["model"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
@@ -239,11 +241,12 @@ class Trainer:
         if state["scaler"] and self.scaler.is_enabled():
             self.scaler.load_state_dict(state["scaler"])
         self.position, self.plateau = Position(**state["progress"]), Plateau(**state["plateau"])
-        self._tally.begin(
+        self._epoch_losses.begin(
             self.position.epoch, self.position.loss_sum if self.ranks.first else 0.0, self.position.loss_clips
         )
         # More processes than before have smaller shares of a batch, which cannot be cut into as many parts.
-        self.pieces = min(state["steps"]["pieces"], min(self.config.batch, len(self.clips)) // self.ranks.count)
+        most = min(self.config.batch, len(self.clips)) // self.ranks.count
+        self.micro_batches = min(int(state["steps"]["pieces"]), most)
         random_states = [state["rng"], *state["rng_of_others"]]
         if self.ranks.number < len(random_states):
             restore_random_state(random_states[self.ranks.number])
@@ -251,15 +254,15 @@ class Trainer:
             seed_all(self.config.seed + 1_000_003 * self.position.step + self.ranks.number)
 
     def _steps_left(self, order: torch.Tensor) -> list[tuple[list[torch.Tensor], int]]:
-        """The steps to the epoch's end: rows of the parts that this process takes, and the clips of all processes."""
-        batches = torch.split(order[: self.micro_batches * self.config.batch], self.config.batch)
+        """Return the steps to the epoch's end: rows of this process's micro-batches, and the clips of all processes."""
+        batches = torch.split(order[: self.batches_per_epoch * self.config.batch], self.config.batch)
         first, per_step = self.position.epoch_step, self.config.accumulation
         left = batches[first * per_step :]
         clips = [sum(map(len, left[start : start + per_step])) for start in range(0, len(left), per_step)]
         shares = [self.ranks.share(batch) for batch in left]
-        mine = torch.split(self.clips.place(torch.cat(shares)), [len(share) for share in shares])
-        parts = [part for share in mine for part in share.tensor_split(self.pieces)]
-        per_group = per_step * self.pieces
+        mine = torch.split(self.clips.prepare_rows(torch.cat(shares)), [len(share) for share in shares])
+        parts = [part for share in mine for part in share.tensor_split(self.micro_batches)]
+        per_group = per_step * self.micro_batches
         return [
             (parts[step * per_group : (step + 1) * per_group], clips[step])
             for step in range(self.steps_per_epoch - first)
@@ -279,23 +282,23 @@ class Trainer:
         self.scaler = unused_scaler(self.scaler, self.device)
         if not self.ranks.alone:
             raise too_little_memory(self.device, why, MemoryShortError)
-        self.cut_batches(2 * self.pieces, why)
+        self.cut_batches(2 * self.micro_batches, why)
         return False
 
-    def cut_batches(self, pieces: int, why: str) -> None:
-        """From here on take every batch in so many parts, with gradients added up over them: the same step."""
-        self.pieces = pieces
+    def cut_batches(self, micro_batches: int, why: str) -> None:
+        """Cut every batch from here on into so many parts, with gradients added up over them: the same step."""
+        self.micro_batches = micro_batches
         if self.smallest_part < 1:
             raise too_little_memory(self.device, why)
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         logger.warning(
             "device %s has too little memory: step %d goes on with %d clips at a time, %d times a step",
-            self.device, self.position.step + 1, self.smallest_part, self.config.accumulation * pieces,
+            self.device, self.position.step + 1, self.smallest_part, self.config.accumulation * micro_batches,
         )  # fmt: skip
 
     def _step(self, batches: Iterator[Pair], parts: int, clips: int) -> None:
-        """One step of the optimizer over some parts of `clips` clips in all processes."""
+        """Take one step of the optimizer over some micro-batches of `clips` clips in all processes."""
         losses = []
         for _ in range(parts):
             decibels, targets = self.augment(*next(batches))
@@ -316,4 +319,4 @@ class Trainer:
         if self._moving is not None:
             done = self.position.step  # young averages follow faster, as the first weights mean little
             self._moving.move(min(self.config.ema_decay, (1 + done) / (10 + done)))
-        self._tally.add(losses, clips, self.position.step)
+        self._epoch_losses.add(losses, clips, self.position.step)

@@ -1,7 +1,11 @@
-"""Details of an optimizer's step: what decays, in which precision, and the moving average of weights."""
+"""The optimizers, and the details of a step: what decays, in which precision, and the moving average of weights.
 
-from collections.abc import Iterable
-from typing import Any
+To add an optimizer, add a line to `OPTIMIZERS` here and its name to `runs.presets.Optimizer`. The contract test in
+`tests/core/training/test_optimiser.py` then tries it.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypedDict
 
 import torch
 from torch import nn
@@ -10,8 +14,38 @@ from beatsight_core.errors import DeviceError
 from beatsight_core.runs.presets import TrainingConfig
 
 
-def decay_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay is for matrices and kernels; biases and norms go without."""
+class ParameterGroup(TypedDict):
+    """Parameters of a net that an optimizer treats alike.
+
+    Attributes:
+        params: Parameters of the group.
+        weight_decay: Weight decay of the group.
+    """
+
+    params: list[nn.Parameter]
+    weight_decay: float
+
+
+def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Return the optimizer that a configuration names.
+
+    Args:
+        model: Net to train.
+        config: Configuration with `optimizer` and its values.
+    """
+    return OPTIMIZERS[config.optimizer](decay_groups(model, config.weight_decay), config)
+
+
+def _adamw(groups: list[ParameterGroup], config: TrainingConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW([{**group} for group in groups], lr=config.lr, fused=True)
+
+
+OPTIMIZERS: dict[str, Callable[[list[ParameterGroup], TrainingConfig], torch.optim.Optimizer]] = {"adamw": _adamw}
+"""Optimizers by the names that `runs.presets.OPTIMIZERS` lists."""
+
+
+def decay_groups(model: nn.Module, weight_decay: float) -> list[ParameterGroup]:
+    """Return a net's parameters in two groups: matrices and kernels decay, biases and norms do not."""
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
         {"params": [p for p in parameters if p.dim() > 1], "weight_decay": weight_decay},
@@ -27,7 +61,7 @@ def amp_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | Non
     bfloat16: torch counts it as supported, but convolutions fail or are ten times slower. Such a device gets float16.
 
     Args:
-        config: Its `amp`.
+        config: Configuration with `amp`.
         device: Device of the forward passes.
 
     Raises:
@@ -49,13 +83,13 @@ def amp_dtype(config: TrainingConfig, device: torch.device) -> torch.dtype | Non
 
 
 def cpu_has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 itself."""
+    """Return whether this processor multiplies bfloat16 itself."""
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 def unused_scaler(scaler: torch.amp.GradScaler, device: torch.device) -> torch.amp.GradScaler:
-    """The same scale and growth, without a memory of the step under way, which may have failed once unscaled."""
+    """Return a scaler of the same scale and growth, without a memory of the step under way, which may have failed."""
     state = scaler.state_dict()
     made = torch.amp.GradScaler(device.type, enabled=scaler.is_enabled())
     if state:
@@ -69,8 +103,8 @@ class MovingAverage:
     Both nets' tensors are listed once: walking through the modules took longer, at every step, than the arithmetic.
 
     Args:
-        average: The net that holds the average.
-        model: The net in training, of the same architecture. Neither may exchange its tensors for others.
+        average: Net that holds the average.
+        model: Net in training, of the same architecture. Neither may exchange its tensors for others.
     """
 
     def __init__(self, average: nn.Module, model: nn.Module):
@@ -90,7 +124,7 @@ class MovingAverage:
 def _by_dtype(
     pairs: Iterable[tuple[torch.Tensor, torch.Tensor]],
 ) -> list[tuple[list[torch.Tensor], list[torch.Tensor]]]:
-    """Pairs of tensors in one group per type, because one operation for many tensors wants them of one type."""
+    """Return pairs of tensors in one group per type, because one operation for many tensors wants them of one type."""
     groups: dict[torch.dtype, tuple[list[torch.Tensor], list[torch.Tensor]]] = {}
     for mine, other in pairs:
         first, second = groups.setdefault(mine.dtype, ([], []))

@@ -1,4 +1,4 @@
-"""What a run came to: thresholds tuned on the calibration split, metrics on all of val, both of the best weights."""
+"""The outcome of a run: thresholds tuned on the calibration split, metrics on all of val, both of the best weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,21 +11,30 @@ from torch import nn
 
 from beatsight_core.features.cache import Features
 from beatsight_core.files import sha256_file, write_json
-from beatsight_core.metrics import NOTHING, confusion_counts, multilabel_metrics, precision_recall, said_components
+from beatsight_core.metrics import (
+    NOTHING,
+    Metrics,
+    confusion_counts,
+    multilabel_metrics,
+    precision_recall,
+    predicted_components,
+)
 from beatsight_core.runs import records
+from beatsight_core.runs.records import RunIdentity
 from beatsight_core.training import checkpoint
-from beatsight_core.training.data.batches import Clips, load_clips
+from beatsight_core.training.data.batches import ClipStore, load_clips
 from beatsight_core.training.predicting import CUDA_EVAL_BATCH, predict_clips
 from beatsight_core.training.thresholds import DEFAULT, tune_thresholds
+from beatsight_core.typed_json import to_json
 
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """How much memory judging may take on a device.
+    """Limits of the memory that the final evaluation may take on a device.
 
     Attributes:
-        batch: Clips at a time: those of a training step's forward pass, which needs more memory for as many.
-        reserve: Bytes that stay free for computing when the judged clips are made resident.
+        batch: Number of clips at a time: those of a training step's forward pass, which needs more memory for as many.
+        reserve: Bytes that stay free for computing when the evaluated clips are made resident.
     """
 
     batch: int = CUDA_EVAL_BATCH
@@ -33,35 +42,35 @@ class Judging:
 
 
 def conclude(
-    folder: Path, identity: dict[str, Any], net: nn.Module, features: Features, judging: Judging = Judging()
+    folder: Path, identity: RunIdentity, net: nn.Module, features: Features, judging: Judging = Judging()
 ) -> dict[str, Any]:
-    """Judge the best weights; write `thresholds.json`, `curves.json`, and last `metrics.json`: that finishes the run.
+    """Evaluate the best weights and write `thresholds.json`, `curves.json` and last `metrics.json`, which ends the run.
 
     Args:
-        folder: Of the run.
-        identity: What its `config.json` says.
-        net: Of the run's architecture, on the device to use; it is given the best weights.
-        features: Its cache.
+        folder: Folder of the run.
+        identity: Identity of the run.
+        net: Net of the run's architecture, on the device to use; it receives the best weights.
+        features: Features of the dataset.
         judging: Limits of memory.
 
     Returns:
-        What `metrics.json` says.
+        The content of `metrics.json`.
     """
     path = folder / records.CHECKPOINTS / checkpoint.BEST
-    best = checkpoint.load(path)
+    best = checkpoint.load_best(path)
     net.load_state_dict(best["model"])
     thresholds = _thresholds(folder, net, features, judging)
     rows = features.rows_of("val")
-    probabilities, struck = _predicted(net, features, rows, "val", judging), features.targets[rows]
-    write_json(folder / records.CURVES, _curves(probabilities, struck, thresholds, features.classes))
-    metrics = multilabel_metrics(probabilities, struck, thresholds, features.classes)
+    probabilities, reference = _predicted(net, features, rows, "val", judging), features.targets[rows]
+    write_json(folder / records.CURVES, _curves(probabilities, reference, thresholds, features.classes))
+    metrics = multilabel_metrics(probabilities, reference, thresholds, features.classes)
     history = records.read_history(folder)
     trained_s = sum(record["train_seconds"] for record in history)
     result = {
         "status": "finished",
         "run_id": identity["run_id"],
         "split": "val",
-        "metrics": metrics,
+        "metrics": to_json(metrics),
         "epochs": len(history),
         "best_epoch": best["metrics"]["epoch"],
         "digests": {**identity["digests"], "checkpoint": sha256_file(path)},
@@ -73,8 +82,8 @@ def conclude(
 
 
 def clip_metrics(
-    net: nn.Module, clips: Clips, thresholds: npt.ArrayLike, features: Features, batch: int = CUDA_EVAL_BATCH
-) -> dict[str, Any]:
+    net: nn.Module, clips: ClipStore, thresholds: npt.ArrayLike, features: Features, batch: int = CUDA_EVAL_BATCH
+) -> Metrics:
     """Return every metric of a net on some clips, predicted `batch` at a time on a CUDA device."""
     probabilities = predict_clips(net, clips, batch)
     return multilabel_metrics(probabilities, clips.targets.cpu().numpy(), thresholds, features.classes)
@@ -83,24 +92,24 @@ def clip_metrics(
 def _predicted(
     net: nn.Module, features: Features, rows: npt.NDArray[np.int64], name: str, judging: Judging
 ) -> npt.NDArray[np.float32]:
-    """Probabilities of rows of the cache, (len(rows), classes)."""
+    """Return the probabilities of rows of the cache, (len(rows), classes)."""
     device = next(net.parameters()).device
     return predict_clips(net, load_clips(features, rows, device, name, reserve=judging.reserve), judging.batch)
 
 
 def _curves(
     probabilities: npt.NDArray[np.float32],
-    struck: npt.NDArray[np.uint8],
+    reference: npt.NDArray[np.uint8],
     thresholds: npt.NDArray[np.float64],
     classes: Sequence[str],
 ) -> dict[str, Any]:
-    """Confusions at the tuned thresholds, and how precision and recall trade at others."""
-    said = said_components(probabilities, thresholds)
-    traded = {label: precision_recall(probabilities[:, n], struck[:, n]) for n, label in enumerate(classes)}
+    """Return confusions at the tuned thresholds, and how precision and recall trade at others."""
+    predicted = predicted_components(probabilities, thresholds)
+    traded = {label: to_json(precision_recall(probabilities[:, n], reference[:, n])) for n, label in enumerate(classes)}
     return {
         "classes": list(classes),
         "columns": [*classes, NOTHING],
-        "confusion": confusion_counts(probabilities, struck, said).tolist(),
+        "confusion": confusion_counts(probabilities, reference, predicted).tolist(),
         "precision_recall": traded,
     }
 

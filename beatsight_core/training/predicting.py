@@ -9,7 +9,7 @@ from torch import nn
 
 from beatsight_core.compute.trouble import is_out_of_memory
 from beatsight_core.features.cores import on_all_cores
-from beatsight_core.training.data.batches import Clips, in_batches
+from beatsight_core.training.data.batches import ClipStore, in_batches
 from beatsight_core.training.data.feeding import Feed
 
 logger = logging.getLogger("beatsight")
@@ -21,15 +21,16 @@ much. Larger batches are not faster."""
 
 
 @torch.inference_mode()
-def predict_clips(model: nn.Module, clips: Clips, batch: int = CUDA_EVAL_BATCH) -> npt.NDArray[np.float32]:
+def predict_clips(model: nn.Module, clips: ClipStore, batch: int = CUDA_EVAL_BATCH) -> npt.NDArray[np.float32]:
     """Return the probabilities (N, classes) of all clips, in order.
 
     In float32; on CUDA devices from Ampere on, convolutions multiply in TF32, which moves a probability by about 0.001.
 
     Args:
-        model: The net, on the device of the clips.
-        clips: What to predict.
-        batch: Clips at a time on a CUDA device, at most `CUDA_EVAL_BATCH`; halved as often as memory is too short.
+        model: Net on the device of the clips.
+        clips: Clips to predict.
+        batch: Number of clips at a time on a CUDA device, at most `CUDA_EVAL_BATCH`; halved as often as memory is too
+            short.
 
     Raises:
         torch.OutOfMemoryError: The device has too little memory for a single clip.
@@ -43,10 +44,10 @@ def predict_clips(model: nn.Module, clips: Clips, batch: int = CUDA_EVAL_BATCH) 
     return result
 
 
-def _predict_in_turn(model: nn.Module, clips: Clips, size: int) -> list[torch.Tensor]:
-    """Probabilities of all clips in parts of `size`; after a shortage of memory the rest in parts of half of that."""
+def _predict_in_turn(model: nn.Module, clips: ClipStore, size: int) -> list[torch.Tensor]:
+    """Return the probabilities of all clips in parts of `size`; half as large after a shortage of memory."""
     parts: list[torch.Tensor] = []
-    rows = clips.place(torch.arange(len(clips)))
+    rows = clips.prepare_rows(torch.arange(len(clips)))
     while len(rows):
         try:
             with Feed(clips, torch.split(rows, size)) as batches:
@@ -66,7 +67,7 @@ def _predict_in_turn(model: nn.Module, clips: Clips, size: int) -> list[torch.Te
     return parts
 
 
-def _predict_on_cores(model: nn.Module, clips: Clips) -> list[torch.Tensor]:
+def _predict_on_cores(model: nn.Module, clips: ClipStore) -> list[torch.Tensor]:
     batches = in_batches(clips, CPU_EVAL_BATCH)
     parts = [torch.empty(0)] * len(batches)
 

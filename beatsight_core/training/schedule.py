@@ -1,4 +1,4 @@
-"""The learning rate as a function of the step: the same step gives the same rate, in one sitting or in ten.
+"""The learning rate as a function of the step: the same step gives the same rate, in one attempt or in ten.
 
 The cosine has no state at all. The plateau's state is three numbers, kept in the checkpoint.
 """
@@ -11,12 +11,12 @@ from beatsight_core.runs.presets import TrainingConfig
 
 @dataclass(slots=True)
 class Plateau:
-    """How the validation loss has been going.
+    """The course of the validation loss.
 
     Attributes:
-        factor: What the rate is multiplied by so far.
+        factor: Factor of the rate so far.
         best: Lowest validation loss.
-        waited: Epochs since then, or since the rate last fell.
+        waited: Number of epochs since then, or since the rate last fell.
     """
 
     factor: float = 1.0
@@ -34,17 +34,17 @@ class Plateau:
 
 
 def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int, plateau: Plateau) -> float:
-    """The rate of one step of the optimizer.
+    """Return the learning rate of one step of the optimizer.
 
     Warm-up rises linearly to `lr` over `warmup_epochs` (at most half of all epochs). Then, with "cosine", half a cosine
     from `lr` to `min_lr`, which the last step reaches; with "plateau", `lr` times the plateau's factor, not below
     `min_lr`.
 
     Args:
-        config: Names the schedule and its values.
-        step: 0-based, over the whole run.
-        steps_per_epoch: Steps of one epoch.
-        plateau: Only looked at by that schedule.
+        config: Configuration with the schedule and its values.
+        step: Number of the step, 0-based, over the whole run.
+        steps_per_epoch: Number of steps of one epoch.
+        plateau: Course of the validation loss, for the schedule "plateau".
     """
     total = config.epochs * steps_per_epoch
     warmup = round(min(config.warmup_epochs, config.epochs / 2) * steps_per_epoch)
@@ -56,6 +56,6 @@ def learning_rate(config: TrainingConfig, step: int, steps_per_epoch: int, plate
 
 
 def cosine(step: int, steps: int, lr: float, min_lr: float) -> float:
-    """Half a cosine from `lr` at step 0 to `min_lr` at the last of `steps`, and there after it."""
+    """Return half a cosine from `lr` at step 0 to `min_lr` at the last of `steps`, and there after it."""
     done = min(step / max(steps - 1, 1), 1.0)
     return min_lr + (lr - min_lr) * 0.5 * (1.0 + math.cos(math.pi * done))

@@ -13,14 +13,14 @@ from typing import Any
 from beatsight_core.runs.presets import TrainingConfig
 
 RESOLVED = ("batch", "accumulation", "lr", "min_lr", "warmup_epochs", "ema_decay")
-"""What `resolve` may change."""
+"""Names of the values that `resolve` may change."""
 
 ENLARGED_WARMUP_EPOCHS = 1.0
 """Least warm-up where batches are enlarged: a scaled rate is too much for the first steps (Goyal et al. 2017)."""
 
 
 def resolve(config: TrainingConfig, clips: int, *, on_cuda: bool, processes: int = 1) -> TrainingConfig:
-    """The configuration with the steps that suit the data and the machine.
+    """Return the configuration with the steps that suit the data and the machine.
 
     On few clips `accumulation` is lowered until an epoch has `least_steps`. On very many, where `enlarge_batch` allows,
     a step takes 2, 4, 8, ... times as many clips: no more than `largest_batch` a process, and so that an epoch has no
@@ -31,10 +31,10 @@ def resolve(config: TrainingConfig, clips: int, *, on_cuda: bool, processes: int
     2023, "How to Scale Your EMA"), so that it spans as many clips as before.
 
     Args:
-        config: As the preset and its overrides say.
-        clips: Training clips of an epoch.
-        on_cuda: Whether the device is one of CUDA.
-        processes: That share the run.
+        config: Configuration as the preset and its overrides say.
+        clips: Number of training clips of an epoch.
+        on_cuda: True on a CUDA device.
+        processes: Number of processes that share the run.
     """
     accumulation = fitting_accumulation(config, max(1, clips // config.batch))
     config = dataclasses.replace(config, accumulation=accumulation)
@@ -49,11 +49,11 @@ def resolve(config: TrainingConfig, clips: int, *, on_cuda: bool, processes: int
 
 
 def fitting_accumulation(config: TrainingConfig, batches: int) -> int:
-    """Forward passes per step: the configured number, lowered until an epoch has `least_steps` or one is left.
+    """Return the forward passes per step: the configured number, lowered until an epoch has `least_steps`.
 
     Args:
-        config: Its `accumulation` and `least_steps`.
-        batches: Forward passes in an epoch.
+        config: Configuration with `accumulation` and `least_steps`.
+        batches: Number of forward passes in an epoch.
     """
     if not config.least_steps:
         return config.accumulation
@@ -64,25 +64,25 @@ def largest_part(config: TrainingConfig, clips: int, parts: int) -> int:
     """Return the clips of the largest forward pass of any process.
 
     Args:
-        config: Its `batch`.
-        clips: Training clips.
-        parts: Parts of a batch: processes that share it, times what each cuts its share into.
+        config: Configuration with `batch`.
+        clips: Number of training clips.
+        parts: Number of parts of a batch: processes that share it, times what each cuts its share into.
     """
     return -(-min(config.batch, clips) // parts)
 
 
-def resolved_values(config: TrainingConfig) -> dict[str, Any]:
-    """What a checkpoint keeps of a resolved configuration."""
+def resolved_values(config: TrainingConfig) -> dict[str, float]:
+    """Return what a checkpoint keeps of a resolved configuration."""
     return {name: getattr(config, name) for name in RESOLVED}
 
 
 def with_resolved(config: TrainingConfig, values: Mapping[str, Any]) -> TrainingConfig:
-    """The configuration with what a checkpoint kept."""
+    """Return the configuration with what a checkpoint kept."""
     return dataclasses.replace(config, **{name: values[name] for name in RESOLVED})
 
 
 def describe(config: TrainingConfig, resolved: TrainingConfig) -> str:
-    """One line about the steps of a run, and how they differ from what was configured."""
+    """Return one line about the steps of a run, and how they differ from what was configured."""
     said = f"steps of {resolved.batch * resolved.accumulation:,} clips ({resolved.batch:,} x {resolved.accumulation})"
     said += f", rate {resolved.lr:.3g}"
     if resolved_values(resolved) == resolved_values(config):
@@ -91,7 +91,7 @@ def describe(config: TrainingConfig, resolved: TrainingConfig) -> str:
 
 
 def _factor(step: int, clips: int, largest: int, least_steps: int) -> int:
-    """The greatest power of two that a step may grow by."""
+    """Return the greatest power of two that a step may grow by."""
     room = min(largest // step, clips // (step * least_steps))
     return 1 << (max(room, 1).bit_length() - 1)
 

@@ -20,11 +20,11 @@ Matrix = npt.NDArray[Any]
 
 
 def tune_thresholds(probabilities: Matrix, targets: Matrix) -> npt.NDArray[np.float64]:
-    """The threshold of each class.
+    """Return the threshold of each class.
 
     Args:
-        probabilities: (N, C) in 0..1.
-        targets: (N, C) of 0 and 1.
+        probabilities: Probabilities (N, C) in 0..1.
+        targets: Targets (N, C) of 0 and 1.
 
     Returns:
         (C,): the threshold of greatest F1, drawn towards `DEFAULT` by `PRIOR_POSITIVES`; the default for a class with
@@ -35,11 +35,11 @@ def tune_thresholds(probabilities: Matrix, targets: Matrix) -> npt.NDArray[np.fl
 
 
 def best_f1_threshold(probabilities: Matrix, targets: Matrix) -> float:
-    """The threshold of greatest F1 of one class, half-way to the next lower probability; of equals, that by `DEFAULT`.
+    """Return a class's threshold of greatest F1, half-way to the next lower probability; of equals, that by `DEFAULT`.
 
     Args:
-        probabilities: (N,) in 0..1.
-        targets: (N,) of 0 and 1, with at least one 1.
+        probabilities: Probabilities (N,) in 0..1.
+        targets: Targets (N,) of 0 and 1, with at least one 1.
     """
     order = np.argsort(-probabilities, kind="stable")
     ranked = probabilities[order].astype(np.float64)

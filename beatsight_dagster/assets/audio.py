@@ -1,7 +1,6 @@
 """What audio there is for a manifest."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -9,6 +8,7 @@ from pydantic import Field
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import audio as checks
+from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.metadata import inventory_metadata
 from beatsight_dagster.partitions import MANIFESTS, from_partition
@@ -33,10 +33,10 @@ class InventoryConfig(dg.Config):
 @plain_failures
 def audio_inventory(
     context: dg.AssetExecutionContext, config: InventoryConfig, settings: SettingsResource
-) -> Iterator[Any]:
+) -> Iterator[AssetEvent]:
     """Every audio file that a manifest names: where it is, what its header says, what its lack costs.
 
-    **Grain**: one manifest. **Reads** the roots of its source sets, in order; headers are remembered until a file
+    One partition is one manifest. **Reads** the roots of its source sets, in order; headers are remembered until a file
     changes. **Writes** `inventory.parquet` and `inventory.json` in the catalog's folder.
 
     **When it fails**: mount the drive or mend the files that the table names (the rest is in `inventory.parquet`), or
@@ -49,8 +49,9 @@ def audio_inventory(
 
     current = settings.load()
     catalog = open_catalog(current, from_partition(context.partition_key))
-    inventory = build_inventory(current, catalog, deep=config.deep, progress=Progress()).to_json()
-    metadata, results = inventory_metadata(inventory), checks.results(inventory, current)
+    inventory = build_inventory(current, catalog, deep=config.deep, progress=Progress())
+    figures = inventory.figures()
+    metadata, results = inventory_metadata(inventory.to_json()), checks.results(figures, current)
     yield dg.MaterializeResult(metadata=metadata, check_results=results)
     if checks.blocks(results):  # said here in a paragraph, before Dagster says that a check failed
-        raise failure(describe_absence(inventory, current) or "", {name: metadata[name] for name in checks.SHOWN})
+        raise failure(describe_absence(figures, current) or "", {name: metadata[name] for name in checks.SHOWN})

@@ -1,14 +1,13 @@
 """What the assets of manifest x source set share: several partitions in one step, each with its own results."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
 
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_dagster.assets import OWNERS
-from beatsight_dagster.checks.evaluations import evaluate_partitions
+from beatsight_dagster.checks.evaluations import AssetEvent, evaluate_partitions
 from beatsight_dagster.checks.specs import check_result
 from beatsight_dagster.metadata import ROW_COUNT, Metadata
 from beatsight_dagster.partitions import MANIFEST_SOURCES, by_manifest, pair_partition
@@ -17,8 +16,15 @@ from beatsight_dagster.previews import accepted_previews
 ABSENT = "This manifest has no events of this source set, so there is nothing to make."
 
 
-def source_asset(**options: Any) -> Callable[..., dg.AssetsDefinition]:
-    """`dagster.asset` of group data, partitioned by manifest x source set; several partitions are one run."""
+def source_asset(
+    *,
+    deps: Sequence[str | dg.AssetDep],
+    kinds: set[str],
+    check_specs: Sequence[dg.AssetCheckSpec],
+    op_tags: Mapping[str, str] | None = None,
+    automation_condition: dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey] | None = None,
+) -> Callable[[Callable[..., Iterator[AssetEvent]]], dg.AssetsDefinition]:
+    """Return `dagster.asset` of group data, partitioned by manifest x source set; several partitions are one run."""
     with accepted_previews():
         return dg.asset(
             partitions_def=MANIFEST_SOURCES,
@@ -26,7 +32,11 @@ def source_asset(**options: Any) -> Callable[..., dg.AssetsDefinition]:
             group_name="data",
             owners=OWNERS,
             code_version="1",
-            **options,
+            deps=deps,
+            kinds=kinds,
+            check_specs=check_specs,
+            op_tags=op_tags,
+            automation_condition=automation_condition,
         )
 
 
@@ -62,7 +72,7 @@ class SourceResults:
         self._context.add_asset_metadata(metadata, partition_key=partition)
         self._made[partition] = {result.check_name: result for result in results}
 
-    def events(self) -> Iterator[Any]:
+    def events(self) -> Iterator[AssetEvent]:
         """What the asset yields: its materialization, then every check of every partition."""
         yield dg.MaterializeResult()
         for spec in self._context.assets_def.check_specs:

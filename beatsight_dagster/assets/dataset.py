@@ -1,15 +1,15 @@
 """The clips of a manifest's source sets, and whether the whole is healthy."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import OWNERS, Materialized
 from beatsight_dagster.assets.by_source import SourceResults, source_asset
 from beatsight_dagster.checks import dataset as checks
+from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.failures import plain_failures
 from beatsight_dagster.live import live_progress
 from beatsight_dagster.metadata import dataset_metadata, health_metadata
@@ -31,11 +31,13 @@ class ExportConfig(dg.Config):
     check_specs=checks.SPECS,
 )
 @plain_failures
-def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: SettingsResource) -> Iterator[Any]:
+def dataset(
+    context: dg.AssetExecutionContext, config: ExportConfig, settings: SettingsResource
+) -> Iterator[AssetEvent]:
     """The clips of a source set: onset-aligned, multi-label, as Parquet shards with an index.
 
-    **Grain**: manifest x source set; several partitions are one export. **Reads** the catalog, the inventory and the
-    audio. **Writes** `datasets/shards/` (immutable, shared by all manifests) and, last and at once,
+    One partition is one source set of one manifest; several partitions are one export. **Reads** the catalog, the
+    inventory and the audio. **Writes** `datasets/shards/` (immutable, shared by all manifests) and, last and at once,
     `datasets/<manifest>/<source set>.json`; then a page with clips to hear, `reports/datasets/<manifest>.html`. What is
     there already is reused; killed at any moment, it resumes. A source set that the manifest lacks is an empty
     partition.
@@ -46,6 +48,7 @@ def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: S
     from beatsight_core.dataset.export import export_dataset
     from beatsight_core.dataset.index import index_path, read_index
     from beatsight_core.dataset.page.dataset_page import page_after_export
+    from beatsight_core.typed_json import to_json
 
     current, found = settings.load(), SourceResults(context, settings.load())
     for manifest, source_sets in found.present.items():
@@ -58,7 +61,7 @@ def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: S
         page = page_after_export(current, manifest)
         for name in source_sets:
             index = read_index(index_path(current, manifest, name))
-            judged = checks.results(index.counts, index.rejected, current)
+            judged = checks.results(to_json(index.counts), index.rejected, current)
             found.add(manifest, name, dataset_metadata(index, page), judged)
     yield from found.events()
 
@@ -73,11 +76,11 @@ def dataset(context: dg.AssetExecutionContext, config: ExportConfig, settings: S
     check_specs=checks.HEALTH_SPECS,
 )
 @plain_failures
-def dataset_health(context: dg.AssetExecutionContext, settings: SettingsResource) -> dg.MaterializeResult:
+def dataset_health(context: dg.AssetExecutionContext, settings: SettingsResource) -> Materialized:
     """Whether a manifest's data are worth training on: every gate, with its figures, as a report.
 
-    **Grain**: one manifest, all source sets. **Reads** the catalog, the inventory and the dataset's indexes. **Writes**
-    `reports/health/<manifest>/report.html` and `.json`.
+    One partition is one manifest with all its source sets. **Reads** the catalog, the inventory and the dataset's
+    indexes. **Writes** `reports/health/<manifest>/report.html` and `.json`.
 
     **When it fails**: each failed gate says what to do. Limits are `[gates]` in `beatsight.toml`.
     """

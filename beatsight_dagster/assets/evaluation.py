@@ -4,9 +4,9 @@ import dagster as dg
 from pydantic import Field
 
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import OWNERS, Materialized
 from beatsight_dagster.checks import evaluation as checks
-from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.executor import GPU_TAG
 from beatsight_dagster.failures import plain_failures
 from beatsight_dagster.lineage import TRAINED, upstream_run
 from beatsight_dagster.metadata import evaluation_metadata
@@ -42,29 +42,29 @@ class EvaluationConfig(dg.Config):
 @plain_failures
 def evaluation_report(
     context: dg.AssetExecutionContext, config: EvaluationConfig, settings: SettingsResource
-) -> dg.MaterializeResult:
+) -> Materialized:
     """All metrics of a finished run, its confusions, its surest mistakes, and what changed, as a report.
 
-    **Grain**: one manifest; by default the run that this launch trained, else the one trained here last, else the
-    newest finished, on its validation split; compared with the run of its preset before it and with the champion.
-    **Reads** `runs/<run id>/`, the feature cache and the clips of mistakes. **Writes**
+    One partition is one manifest. By default it evaluates the run that this launch trained, else the one trained here
+    last, else the newest finished one, on its validation split. It compares that run with the run of its preset before
+    it and with the champion. **Reads** `runs/<run id>/`, the feature cache and the clips of mistakes. **Writes**
     `reports/metrics/<run id>/<evaluation>/`, and the runbook's `<preset>_confusion` and `<preset>_misclassified` files.
 
     **When it fails**: without a finished run, launch `probe` or `baseline_refresh`. If settings ask for other features
     than the run learned from, evaluate with the settings of then.
     """
-    from beatsight_core.evaluation.evaluate import evaluate
+    from beatsight_core.evaluation.evaluate import HitSelection, evaluate
     from beatsight_core.runs.candidate import candidate
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, TRAINED))
     result = evaluate(
-        current, run.run_id, on=config.on, split=config.split, fraction=config.fraction,
+        current, run.run_id, HitSelection(config.on, config.split, config.fraction),
         against=config.against, compare=True, device=config.device, progress=Progress(),
     ).to_json()  # fmt: skip
     same_hits = config.on is None and config.split == "val" and config.fraction is None
     return dg.MaterializeResult(
         metadata=evaluation_metadata(result),
         check_results=checks.results(result, (run.metrics or {})["metrics"], same_hits=same_hits),
-        data_version=dg.DataVersion(result["evaluation_id"]),
+        data_version=dg.DataVersion(str(result["evaluation_id"])),
     )

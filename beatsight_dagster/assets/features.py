@@ -1,7 +1,6 @@
 """The feature cache of a manifest's source sets."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -9,7 +8,8 @@ from pydantic import Field
 from beatsight_core.progress import Progress
 from beatsight_dagster.assets.by_source import SourceResults, source_asset
 from beatsight_dagster.checks import features as checks
-from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.checks.evaluations import AssetEvent
+from beatsight_dagster.executor import GPU_TAG
 from beatsight_dagster.failures import plain_failures
 from beatsight_dagster.metadata import features_metadata
 from beatsight_dagster.resources.settings import SettingsResource
@@ -43,12 +43,12 @@ class FeatureConfig(dg.Config):
 @plain_failures
 def feature_cache(
     context: dg.AssetExecutionContext, config: FeatureConfig, settings: SettingsResource
-) -> Iterator[Any]:
+) -> Iterator[AssetEvent]:
     """Log-mel features of every clip of a source set, memory-mapped.
 
-    **Grain**: manifest x source set. **Reads** the dataset's shards. **Writes** `features/<spec>/<shard>.*`, one file
-    for each shard, shared by all manifests. Warming is incremental: only shards without features are computed. The
-    sensor `feature_warming` starts it for each new dataset by itself.
+    One partition is one source set of one manifest. **Reads** the dataset's shards. **Writes**
+    `features/<spec>/<shard>.*`, one file for each shard, shared by all manifests. Warming is incremental: only shards
+    without features are computed. The sensor `feature_warming` starts it for each new dataset by itself.
 
     **When it fails**: materialize it again; it goes on where it was. Coverage below 100 % means that shards vanished:
     materialize `dataset` first.
@@ -58,9 +58,7 @@ def feature_cache(
     current, found = settings.load(), SourceResults(context, settings.load())
     for manifest, source_sets in found.present.items():
         for name in source_sets:
-            result = build_features(
-                current, manifest, source_sets=[name], device=config.device, progress=Progress()
-            ).to_json()
-            judged = checks.result(result["coverage"], result["clips"])
-            found.add(manifest, name, features_metadata(result), [judged])
+            result = build_features(current, manifest, source_sets=[name], device=config.device, progress=Progress())
+            judged = checks.result(result.coverage, result.clips)
+            found.add(manifest, name, features_metadata(result.to_json()), [judged])
     yield from found.events()

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import OWNERS, Materialized
 from beatsight_dagster.checks import manifest as checks
 from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.metadata import manifest_metadata
@@ -27,14 +27,13 @@ class ManifestConfig(dg.Config):
     check_specs=checks.SPECS,
 )
 @plain_failures
-def manifest(
-    context: dg.AssetExecutionContext, config: ManifestConfig, settings: SettingsResource
-) -> dg.MaterializeResult:
+def manifest(context: dg.AssetExecutionContext, config: ManifestConfig, settings: SettingsResource) -> Materialized:
     """A manifest's events and hits.
 
-    **Grain**: one manifest (its file's stem and the beginning of its SHA-256). **Reads** `manifests/*.jsonl[.gz|.zst]`.
-    **Writes** `catalog/<manifest>/`: `events.parquet`, `hits.parquet`, `rejected.jsonl`, `summary.json`; and registers
-    the source sets that it meets as partitions. Unchanged input is recognised and costs nothing.
+    One partition is one manifest (its file's stem and the beginning of its SHA-256). **Reads**
+    `manifests/*.jsonl[.gz|.zst]`. **Writes** `catalog/<manifest>/`: `events.parquet`, `hits.parquet`, `rejected.jsonl`,
+    `summary.json`; and registers the source sets that it meets as partitions. Unchanged input is recognised and costs
+    nothing.
 
     **When it fails**: `rejected.jsonl` has every refused line with its number and reason; mend the manifest, which then
     is another partition, or the source set's settings (`unknown_labels`) in `beatsight.toml`.

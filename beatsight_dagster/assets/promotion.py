@@ -1,16 +1,16 @@
 """The release: a run becomes the champion, and is archived."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from beatsight_core.errors import GateError, UnfitError
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import OWNERS, Materialized
 from beatsight_dagster.checks import promotion as checks
-from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.checks.evaluations import AssetEvent
+from beatsight_dagster.executor import GPU_TAG
 from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.lineage import EVALUATED, RELEASED, upstream_run
 from beatsight_dagster.metadata import archive_metadata, promotion_metadata
@@ -54,13 +54,13 @@ class ArchiveConfig(dg.Config):
 @plain_failures
 def promoted_model(
     context: dg.AssetExecutionContext, config: PromotionConfig, settings: SettingsResource
-) -> Iterator[Any]:
+) -> Iterator[AssetEvent]:
     """The champion, if a run meets every criterion.
 
-    **Grain**: one manifest; by default the run that was evaluated here last, else the newest finished. **Reads** the
-    run and its evaluation, by digest.
-    **Writes** `models/versions/<n>/`, the gate record, and last, at once, `models/current_drum_classifier.pth` with its
-    sidecar; then the configurations and pages that `[release]` names.
+    One partition is one manifest. By default it promotes the run that was evaluated here last, else the newest finished
+    one. **Reads** the run and its evaluation, by digest. **Writes** `models/versions/<n>/`, the gate record, and last,
+    at once, `models/current_drum_classifier.pth` with its sidecar; then the configurations and pages that `[release]`
+    names.
 
     **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. A gate record
     that was altered or is stale is refused with what differs; `judge_again` judges anew. A version that is not fit for
@@ -86,14 +86,14 @@ def promoted_model(
     try:
         result = promote(
             current, run.run_id, force=config.force, device=config.device, judgement=judgement, progress=Progress()
-        ).to_json()
+        )
     except GateError as error:  # its files are not fit for use, which no reason helps; or its record was overtaken
         yield from [*results, *([checks.fitness(error.rows)] if isinstance(error, UnfitError) else [])]
         raise
     yield dg.MaterializeResult(
-        metadata=promotion_metadata(result, judgement.path),
-        check_results=[*results, checks.fitness(result["infrastructure"])],
-        data_version=dg.DataVersion(f"{result['version']}-{result['record'][:12]}"),
+        metadata=promotion_metadata(result.to_json(), judgement.path),
+        check_results=[*results, checks.fitness(result.infrastructure)],
+        data_version=dg.DataVersion(f"{result.version}-{result.record[:12]}"),
     )
 
 
@@ -106,13 +106,11 @@ def promoted_model(
     code_version="1",
 )
 @plain_failures
-def run_archive(
-    context: dg.AssetExecutionContext, config: ArchiveConfig, settings: SettingsResource
-) -> dg.MaterializeResult:
+def run_archive(context: dg.AssetExecutionContext, config: ArchiveConfig, settings: SettingsResource) -> Materialized:
     """What a later reader needs to understand a run, with checksums.
 
-    **Grain**: one manifest; by default the run that this launch promoted, else the one promoted or evaluated here last,
-    else the newest finished. **Reads** the dataset's indexes, the reports, the run. **Writes**
+    One partition is one manifest. By default it archives the run that this launch promoted, else the one promoted or
+    evaluated here last, else the newest finished one. **Reads** the dataset's indexes, the reports, the run. **Writes**
     `reports/archive/YYYYMMDD/<run id>/`.
 
     **When it fails**: materialize it again; a refused run can be archived too, by materializing this alone.

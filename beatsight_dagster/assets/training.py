@@ -1,15 +1,15 @@
 """The trained models: the warm-up probe, the baseline, the long run. Presets are data; these are their assets."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from beatsight_core.runs.overrides import Waiver
 from beatsight_core.settings import Settings
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import OWNERS, Materialized
 from beatsight_dagster.checks import training as checks
-from beatsight_dagster.executor.step_handler import GPU_TAG
+from beatsight_dagster.executor import GPU_TAG
 from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.live import live_progress
 from beatsight_dagster.partitions import BY_MANIFEST, MANIFESTS, from_partition
@@ -17,13 +17,16 @@ from beatsight_dagster.preset_config import PresetValues, given
 from beatsight_dagster.resources.settings import SettingsResource
 from beatsight_dagster.training_metadata import training_metadata
 
+if TYPE_CHECKING:
+    from beatsight_core.runs.overrides import GateOverride
+
 DATA = [dg.AssetDep("feature_cache", partition_mapping=BY_MANIFEST), dg.AssetDep("dataset_health")]
 
 AFTER_A_CRASH = dg.RetryPolicy(max_retries=2)
 """A step whose process was killed starts again, on a device leased anew, and goes on from its last checkpoint."""
 
 
-class TrainingConfig(dg.Config):
+class TrainingLaunch(dg.Config):
     """What differs from the preset, and what it goes on without."""
 
     overrides: PresetValues = Field(  # type: ignore[valid-type]
@@ -38,10 +41,10 @@ class TrainingConfig(dg.Config):
     )
     max_seconds: float | None = Field(
         default=None,
-        description="End a sitting before so many seconds are over, with a checkpoint, and free the device.",
+        description="End an attempt before so many seconds are over, with a checkpoint, and free the device.",
     )
     sittings: int = Field(
-        default=1, description="Sittings of max_seconds in this launch; between two of them the step queues again."
+        default=1, description="Attempts of max_seconds in this launch; between two of them the step queues again."
     )
     despite_health: str | None = Field(
         default=None,
@@ -59,25 +62,24 @@ class TrainingConfig(dg.Config):
     )
 
 
-def training_asset(**options: Any) -> Any:
-    """`dagster.asset` of group training that asks for a device."""
-    tags = {GPU_TAG: "1"}
+def training_asset(
+    deps: Sequence[dg.AssetDep], check_specs: Sequence[dg.AssetCheckSpec]
+) -> Callable[[Callable[..., Materialized]], dg.AssetsDefinition]:
+    """Return `dagster.asset` of group training, which asks for a device."""
     return dg.asset(
         partitions_def=MANIFESTS, group_name="training", kinds={"pytorch"}, owners=OWNERS, code_version="1",
-        op_tags=tags, retry_policy=AFTER_A_CRASH, **options,
+        op_tags={GPU_TAG: "1"}, retry_policy=AFTER_A_CRASH, deps=deps, check_specs=check_specs,
     )  # fmt: skip
 
 
 @training_asset(deps=DATA, check_specs=checks.specs("warmup_probe", probe=True))
 @plain_failures
-def warmup_probe(
-    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
-) -> dg.MaterializeResult:
+def warmup_probe(context: dg.AssetExecutionContext, config: TrainingLaunch, settings: SettingsResource) -> Materialized:
     """A short run that shows whether data and settings are worth a longer one (preset `warmup`, 8 epochs).
 
-    **Grain**: one manifest, all source sets. **Reads** the feature cache. **Writes** `runs/<run id>/`; the id follows
-    from preset, overrides, data and features, so the same launch goes on with an interrupted run and returns at once
-    for a finished one.
+    One partition is one manifest with all its source sets. **Reads** the feature cache. **Writes** `runs/<run id>/`;
+    the id follows from preset, overrides, data and features, so the same launch goes on with an interrupted run and
+    returns at once for a finished one.
 
     **When it fails**: the message says at which step and where the last good checkpoint is. A failed `probe_gate` holds
     back `long_run_model`; its table names the components that were not heard.
@@ -88,12 +90,12 @@ def warmup_probe(
 @training_asset(deps=DATA, check_specs=checks.specs("baseline_model"))
 @plain_failures
 def baseline_model(
-    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext, config: TrainingLaunch, settings: SettingsResource
+) -> Materialized:
     """The refresh of the baseline (preset `baseline`, 60 epochs): what is promoted as a rule.
 
-    **Grain**: one manifest, all source sets. **Reads** the feature cache, and the health report. **Writes**
-    `runs/<run id>/`.
+    One partition is one manifest with all its source sets. **Reads** the feature cache and the health report.
+    **Writes** `runs/<run id>/`.
 
     **When it fails**: without a health report that passed it refuses and names the gates; `despite_health`, a reason,
     goes on anyway. Otherwise launch it again; it goes on from its last checkpoint.
@@ -104,12 +106,12 @@ def baseline_model(
 @training_asset(deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"))
 @plain_failures
 def long_run_model(
-    context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
-) -> dg.MaterializeResult:
+    context: dg.AssetExecutionContext, config: TrainingLaunch, settings: SettingsResource
+) -> Materialized:
     """The long run (preset `long_run`, 220 epochs), behind healthy data and a healthy probe of the same manifest.
 
-    **Grain**: one manifest, all source sets. **Reads** the feature cache, the health report, and the record of
-    the newest finished probe of the same recipe and data (or of `probe`). **Writes** `runs/<run id>/`.
+    One partition is one manifest with all its source sets. **Reads** the feature cache, the health report, and the
+    record of the newest finished probe of the same recipe and data (or of `probe`). **Writes** `runs/<run id>/`.
 
     **When it fails**: without healthy data or a healthy probe it refuses and says why (`despite_health` and
     `despite_probe`, reasons, go on without). Otherwise launch it again; it goes on from its last checkpoint.
@@ -117,7 +119,7 @@ def long_run_model(
     return _train("long_run", context, config, settings)
 
 
-def _cleared(preset: str, key: str, config: TrainingConfig, settings: Settings) -> dict[str, Waiver]:
+def _cleared(preset: str, key: str, config: TrainingLaunch, settings: Settings) -> "dict[str, GateOverride]":
     """What the preset goes on despite of.
 
     Raises:
@@ -132,10 +134,10 @@ def _cleared(preset: str, key: str, config: TrainingConfig, settings: Settings) 
 
 
 def _train(
-    preset: str, context: dg.AssetExecutionContext, config: TrainingConfig, settings: SettingsResource
-) -> dg.MaterializeResult:
+    preset: str, context: dg.AssetExecutionContext, config: TrainingLaunch, settings: SettingsResource
+) -> Materialized:
     from beatsight_core.errors import TimeLimitError
-    from beatsight_core.training.run import Terms, open_run, train
+    from beatsight_core.training.run import RunOptions, open_run, train
 
     current, key = settings.load(), from_partition(context.partition_key)
     waived = _cleared(preset, key, config, current)
@@ -144,7 +146,7 @@ def _train(
             current, key, preset,
             overrides=given(config.overrides), device=config.device, progress=live_progress(context, f"train {preset}"),
             # A retry, of the step or of the run, goes on with what the first of these runs began.
-            terms=Terms(
+            options=RunOptions(
                 config.fresh, config.extend, config.max_seconds, context.run.root_run_id or context.run.run_id,
                 tuple(waived.values()), config.despite_version,
             ),
@@ -169,7 +171,7 @@ def _train(
 
 
 def _judged(
-    settings: Settings, run_id: str, context: dg.AssetExecutionContext, config: TrainingConfig
+    settings: Settings, run_id: str, context: dg.AssetExecutionContext, config: TrainingLaunch
 ) -> dict[str, Any]:
     """The gate record of a probe that has just been trained; its evaluation is made for it."""
     from beatsight_core.errors import BeatSightError

@@ -1,12 +1,15 @@
 """Checks of `audio_inventory`: the audio is there before hours are spent on it."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from beatsight_core.settings import Settings
 from beatsight_dagster.checks.specs import check_result, gates_result, manifest_check
+
+if TYPE_CHECKING:
+    from beatsight_core.audio.inventory_figures import AudioCounts, AudioFigures
 
 SPECS = [
     manifest_check(
@@ -24,14 +27,14 @@ SHOWN = ("roots", "by source set", "files that cost events")
 """Metadata of the inventory that its failure shows, too."""
 
 
-def results(inventory: Mapping[str, Any], settings: Settings) -> list[dg.AssetCheckResult]:
+def results(inventory: "AudioFigures", settings: Settings) -> list[dg.AssetCheckResult]:
     """Judge an inventory by the limits that the health report uses, too. A failed check says where it was looked."""
     from beatsight_core.audio.absence import describe_absence, sources_without_root
-    from beatsight_core.health.corpus_gates import profile_of
+    from beatsight_core.gates.corpus_limits import profile_of
 
     limits = profile_of(settings.gates)
     gates = [_gate("all events", inventory, limits.max_missing_rate)]
-    for name, source in inventory["by_source"].items():
+    for name, source in inventory.by_source.items():
         gates.append(_gate(f"events of {name}", source, limits.max_missing_rate_per_source))
     missing = gates_result("missing_rate", gates)
     absence = describe_absence(inventory, settings, short=True)
@@ -48,10 +51,10 @@ def blocks(results: Iterable[dg.AssetCheckResult]) -> bool:
     return any(not result.passed and result.check_name in blocking for result in results)
 
 
-def _gate(name: str, audio: Mapping[str, Any], limit: float) -> dict[str, Any]:
-    from beatsight_core.health.corpus_gates import at_most
+def _gate(name: str, audio: "AudioCounts", limit: float) -> dict[str, Any]:
+    from beatsight_core.gates.gate import Gate, at_most
 
-    lost = audio["missing_events"] + audio["unreadable_events"] + audio["events_past_end"]
-    rate = lost / audio["events"] if audio["events"] else 0.0
-    found = f"{lost:,} of {audio['events']:,} {name} ({rate:.2%}) are without usable audio, limit {limit:.1%}"
-    return at_most(name, "audio", rate, limit, format="share", found=found).to_json()
+    lost = audio.lost_events
+    rate = lost / audio.events if audio.events else 0.0
+    found = f"{lost:,} of {audio.events:,} {name} ({rate:.2%}) are without usable audio, limit {limit:.1%}"
+    return Gate(name, rate, at_most(limit), found, format="share", group="audio").to_json()

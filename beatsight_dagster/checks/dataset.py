@@ -26,7 +26,7 @@ HEALTH_GROUPS = {
     "sound": "Few clips are clipped, offset or silent, and strokes begin where their labels say, in every session.",
     "reconciliation": "All counts agree, from the manifest's lines to the exported clips.",
     "leakage": "No session and no audio file lies in two splits.",
-    "baseline": "No component has dropped and no source set has drifted much against the blessed report, and no gate "
+    "baseline": "No component has dropped and no source set has drifted much against the approved report, and no gate "
     "fails anew.",
 }
 """Group of gates -> what its check says."""
@@ -38,11 +38,11 @@ def results(counted: Mapping[str, Any], rejected: Mapping[str, int], settings: S
     """Judge one source set's index.
 
     Args:
-        counted: Its `counts`: hits and clips.
-        rejected: Reason -> hits without a clip.
-        settings: Whose gates hold.
+        counted: Counts of the index: hits and clips.
+        rejected: Number of hits without a clip, by reason.
+        settings: Settings with the limits of the gates.
     """
-    from beatsight_core.health.corpus_gates import profile_of
+    from beatsight_core.gates.corpus_limits import profile_of
 
     hits, clips, lost = counted["hits"], counted["clips"], sum(rejected.values())
     share, limit = lost / max(hits, 1), profile_of(settings.gates).max_missing_rate_per_source
@@ -68,6 +68,6 @@ def health_results(result: Mapping[str, Any]) -> list[dg.AssetCheckResult]:
 
 
 _NONE = {
-    "baseline": "No baseline is blessed, so there is nothing to compare with",
+    "baseline": "No baseline is approved, so there is nothing to compare with",
     "sound": "Nothing was exported yet, so there is nothing to hear",
 }

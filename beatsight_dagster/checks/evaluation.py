@@ -20,9 +20,9 @@ def results(result: Mapping[str, Any], trained: Mapping[str, Any], *, same_hits:
     """Compare an evaluation with the run's own metrics.
 
     Args:
-        result: Of the evaluation.
-        trained: The run's metrics on val.
-        same_hits: Whether both are of the same hits; if not, there is nothing to compare.
+        result: Result of the evaluation.
+        trained: Metrics of the run on val.
+        same_hits: True if both are of the same hits; if not, there is nothing to compare.
     """
     if not same_hits:
         return [check_result(AGREES.name, True, "Evaluated on other hits than training did; not compared")]

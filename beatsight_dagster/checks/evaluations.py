@@ -12,15 +12,18 @@ import dagster as dg
 # Not exported, and the only way to say which materialization a check is about.
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 
+AssetEvent = dg.MaterializeResult[None] | dg.AssetCheckResult | dg.AssetCheckEvaluation | dg.Output[None]
+"""What an asset yields."""
+
 
 def evaluate_partitions(
     context: dg.AssetExecutionContext, spec: dg.AssetCheckSpec, results: dict[str, dg.AssetCheckResult]
-) -> Iterator[dg.Output[None] | dg.AssetCheckEvaluation]:
+) -> Iterator[AssetEvent]:
     """Record one check for several partitions; to be yielded after the asset's `MaterializeResult`.
 
     Args:
-        context: Of the step.
-        spec: The check.
+        context: Context of the step.
+        spec: Check to record.
         results: Partition key -> result.
     """
     yield dg.Output(None, output_name=spec.get_python_identifier())

@@ -17,19 +17,22 @@ SPECS = [
 
 def results(summary: Mapping[str, Any], settings: Settings) -> list[dg.AssetCheckResult]:
     """Judge a catalog's summary by the gate that the health report has, too."""
-    from beatsight_core.health.corpus_gates import profile_of
+    from beatsight_core.gates.corpus_limits import profile_of
     from beatsight_core.health.reject_gate import reject_gate
     from beatsight_core.manifest.catalog import REJECTED
     from beatsight_core.manifest.refused import refused_figures
 
     read, kept, rejected = summary["read"], summary["kept"], summary["rejected"]
     refused = refused_figures(summary, settings.catalog_folder(summary["key"]) / REJECTED)
-    gate = reject_gate(refused, profile_of(settings.gates).max_reject_rate).to_json()
-    judged = gates_result("reject_rate", [gate])
+    gate = reject_gate(refused, profile_of(settings.gates).max_reject_rate)
+    judged = gates_result("reject_rate", [gate.to_json()])
+    rate = dg.MetadataValue.float(gate.value or 0.0)
     reasons = {"rejected for": counts(summary["rejects_by_reason"], "reason", "lines")}
     return [
         check_result(
             "lines_reconcile", read == kept + rejected, f"{read:,} read = {kept:,} kept + {rejected:,} rejected"
         ),
-        judged._replace(metadata={**(judged.metadata or {}), "rate": gate["value"], **reasons}),
+        judged._replace(
+            metadata={**(judged.metadata or {}), "rate": rate, **reasons}
+        ),
     ]

@@ -8,22 +8,9 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.promotion.criteria import ALL, CRITERIA, UNFORCEABLE
 from beatsight_dagster.checks.specs import gates_result, manifest_check
 from beatsight_dagster.metadata import table
-
-CRITERIA = {
-    "accuracy": "Accuracy (micro-F1 over components) on val.",
-    "f1_kick": "F1 of kick.",
-    "f1_snare": "F1 of snare.",
-    "f1_crash": "F1 of crash.",
-    "loss": "Validation loss.",
-    "exact_match": "The predicted set equals the labelled set.",
-    "no_class_worse": "No protected class is worse than the champion's beyond its interval.",
-    "slice_0.3": "A 0.3 slice of val, evaluated again, is heard as a probe must be: every cymbal and tom.",
-    "evaluation_matches": "The evaluation was made from exactly this checkpoint, dataset and feature spec.",
-    "exported_model": "The exported model loads elsewhere and agrees with the trained one.",
-}
-"""Check -> what it says."""
 
 FITNESS = manifest_check(
     "promoted_model",
@@ -31,19 +18,17 @@ FITNESS = manifest_check(
     "The version's own files, in a fresh process: every form loads, the self-test agrees, latency and size are within "
     "limits. Asked last, of what met the criteria or is forced; no reason helps against it.",
 )
-SPECS = [*(manifest_check("promoted_model", name, text) for name, text in CRITERIA.items()), FITNESS]
+SPECS = [*(manifest_check("promoted_model", criterion.name, criterion.text) for criterion in ALL), FITNESS]
 
 
 def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[dg.AssetCheckResult]:
     """One check for each criterion: its figures, and a table of what they were made of.
 
     Args:
-        judgement: Its `criteria`.
-        forced: The reason for promoting all the same; failed criteria are then warnings and hold nothing back, but for
+        judgement: Judgement, of which `criteria` is read.
+        forced: Reason for promoting all the same; failed criteria are then warnings and hold nothing back, but for
             those that no reason lets pass.
     """
-    from beatsight_core.promotion.criteria import UNFORCEABLE
-
     by_name = {row["name"]: row for row in judgement["criteria"]}
     found = [_result(name, by_name[name]) for name in CRITERIA]
     return [
@@ -64,7 +49,5 @@ def fitness(rows: Iterable[Mapping[str, Any]]) -> dg.AssetCheckResult:
 
 
 def _result(name: str, row: Mapping[str, Any]) -> dg.AssetCheckResult:
-    from beatsight_core.promotion.criteria import setting_of
-
-    judged = gates_result(name, [{**row, "setting": setting_of(name)}])
+    judged = gates_result(name, [row])
     return judged._replace(metadata={**(judged.metadata or {}), "made of": table(row["details"])})

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.gates.gate import written_rows
 from beatsight_core.safe_text import for_terminal
 from beatsight_dagster.checks.told import FAILED_GATES, gate_line
 from beatsight_dagster.metadata import gates_table, numbers, picture
@@ -42,7 +43,7 @@ def pictured(result: dg.AssetCheckResult, gates: Iterable[Mapping[str, Any]], ti
 
     shown = {
         **(result.metadata or {}),
-        "picture": picture(draw(list(gates), title=title), "values beside their limits"),
+        "picture": picture(draw(written_rows(gates), title=title), "values beside their limits"),
     }
     return result._replace(metadata=shown)
 
@@ -53,7 +54,7 @@ def gates_result(
     """One check out of some gates: passed if all are; the failed ones in words, all of them in a table.
 
     Args:
-        name: Of the check.
+        name: Name of the check.
         gates: Each with name, value, limit, passed, margin, message.
         none: What to say where there is no gate.
     """

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from beatsight_core.gates.gate import Gate, written
 from beatsight_core.safe_text import for_terminal
 
 FAILED_GATES = "failed gates"
@@ -21,20 +22,16 @@ BEGINS = CHECK_FAILED.partition("{")[0]
 
 
 def gate_line(gate: Mapping[str, Any]) -> str:
-    """A failed gate in a line: name, value, limit and what is to be done."""
-    from beatsight_core.pages.formats import shown
-
-    value, limit = (_written(gate, name, shown) for name in ("value", "limit"))
-    setting = gate.get("setting") or ""
-    more = f"; the setting is {setting}" if setting not in gate["message"] else ""
-    return f"{gate['name']}: {value}, must be {gate.get('sign') or 'within'} {limit}. {gate['message']}{more}"
+    """Return a failed gate in a line: name, value, limit and what is to be done."""
+    said = written(Gate.from_json(gate))
+    return f"{said.name}: {said.value}, must be {said.limit}. {said.finding}"
 
 
 def tell_failures(context: Any, event: Any) -> None:
     """Log what failed of an asset's result, of a check result, or of a check of one of several partitions.
 
     Args:
-        context: Of the step; its `log` is written to.
+        context: Context of the step, whose `log` is written to.
         event: What the asset returned or yielded; anything else is passed over.
     """
     log = getattr(context, "log", None)
@@ -69,10 +66,3 @@ def _report(metadata: Mapping[str, Any]) -> str | None:
     """Where all of an asset's result stands."""
     found = (metadata[name] for name in REPORTS if name in metadata)
     return next((str(value.value) for value in found if isinstance(value, dg.PathMetadataValue)), None)
-
-
-def _written(gate: Mapping[str, Any], name: str, shown: Any) -> str:
-    value = gate.get(name)
-    if "format" in gate:
-        return str(shown(value, gate["format"]))
-    return "not measured" if value is None else str(shown(float(value), "number"))

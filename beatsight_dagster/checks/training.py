@@ -40,9 +40,9 @@ def results(
     """Judge a finished run by its history.
 
     Args:
-        history: Its epochs.
-        warmup_epochs: Of its schedule.
-        probe: The gate record of a probe.
+        history: Epochs of the run.
+        warmup_epochs: Epochs of warm-up in its schedule.
+        probe: Gate record of a probe.
     """
     from beatsight_core.runs.curve_checks import check_curves
 

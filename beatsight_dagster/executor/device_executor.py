@@ -15,19 +15,13 @@ A step says how many devices it wants by the op tag `beatsight/gpu`. See docs/de
 """
 
 import os
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, cast
 
 import dagster as dg
-from dagster import DagsterEvent
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
-from dagster._core.execution.context.system import PlanOrchestrationContext
-from dagster._core.execution.plan.plan import ExecutionPlan
 from dagster._core.execution.retries import RetryMode, get_retries_config
 from dagster._core.execution.tags import get_tag_concurrency_limits_config
-from dagster._core.executor.step_delegating import StepDelegatingExecutor
-
-from beatsight_dagster.executor.step_handler import DeviceStepHandler, HandlerConfig
 
 _CONFIG = {
     "max_cpu_steps": dg.Field(
@@ -43,7 +37,7 @@ _CONFIG = {
         description="On a machine without devices a step that wants one runs on the CPU, or fails.",
     ),
     "devices": dg.Field(
-        dg.Map(str, int, key_label_name="step"),
+        dg.Map(str, int, key_label_name="step"),  # type: ignore[no-untyped-call]  # Dagster gives it no types
         default_value={},
         is_required=False,
         description="Devices for a step, by its name, instead of what its tag says: {long_run_model: 2}.",
@@ -60,45 +54,40 @@ _CONFIG = {
     "poll_s": dg.Field(
         float, default_value=0.1, is_required=False, description="Seconds between two looks at the steps."
     ),
-    "retries": get_retries_config(),
-    "tag_concurrency_limits": get_tag_concurrency_limits_config(),
+    "retries": get_retries_config(),  # type: ignore[no-untyped-call]
+    "tag_concurrency_limits": get_tag_concurrency_limits_config(),  # type: ignore[no-untyped-call]
 }
 
 
-class DeviceExecutor(StepDelegatingExecutor):
-    """Dagster's loop over steps that run elsewhere, around `DeviceStepHandler`; leaves no process behind."""
+class ExecutorValues(TypedDict):
+    """The executor's config, as Dagster hands it over after it was checked by the schema."""
 
-    def __init__(self, handler: DeviceStepHandler, **options: Any):
-        super().__init__(handler, **options)
-        self._handler = handler
-
-    def execute(self, plan_context: PlanOrchestrationContext, execution_plan: ExecutionPlan) -> Iterator[DagsterEvent]:
-        """Run the plan."""
-        self._handler.expect(len(execution_plan.step_keys_to_execute))
-        try:
-            yield from super().execute(plan_context, execution_plan)
-        finally:
-            self._handler.finish()
+    max_cpu_steps: int | None
+    no_device: str
+    devices: Mapping[str, int]
+    max_memory_share: float
+    grace_s: float
+    poll_s: float
+    retries: Mapping[str, Mapping[str, str]]
+    tag_concurrency_limits: Sequence[Mapping[str, str | int]] | None
 
 
 @dg.executor(name="device_executor", config_schema=_CONFIG, requirements=multiple_process_executor_requirements())
-def device_executor(init_context: dg.InitExecutorContext) -> DeviceExecutor:
-    """Steps in processes of their own; those tagged `beatsight/gpu` on devices leased for them."""
-    config = init_context.executor_config
-    handler = DeviceStepHandler(
+def device_executor(init_context: dg.InitExecutorContext) -> dg.Executor:
+    """Run each step in a process of its own; those tagged `beatsight/gpu` on devices leased for them."""
+    from beatsight_dagster.executor.step_handler import HandlerConfig
+    from beatsight_dagster.executor.step_loop import StepLoop
+
+    config = cast(ExecutorValues, init_context.executor_config)
+    return StepLoop(
         HandlerConfig(
             max_cpu_steps=config["max_cpu_steps"] or max(2, (os.cpu_count() or 1) // 2),
             no_device=config["no_device"],
             devices=config["devices"],
             max_memory_share=config["max_memory_share"],
             grace_s=config["grace_s"],
-        )
-    )
-    return DeviceExecutor(
-        handler,
-        retries=RetryMode.from_config(config["retries"]),
-        sleep_seconds=config["poll_s"],
-        check_step_health_interval_seconds=0,  # each look also starts what waits
-        max_concurrent=None,  # the handler limits: a step that waits for a device must not take a slot
+        ),
+        RetryMode.from_config(config["retries"]) or RetryMode.ENABLED,
+        poll_s=config["poll_s"],
         tag_concurrency_limits=config.get("tag_concurrency_limits"),
     )

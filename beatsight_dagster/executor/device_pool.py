@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
 
 from beatsight_core.compute.devices import Device, discover_devices
 from beatsight_core.compute.leases import REFRESH_S, Lease, join_queue, try_lease, usable_together
@@ -41,11 +40,11 @@ class DevicePool:
             raise ValueError(f"it wants {wanted} devices and this machine has {how_many(self._devices)}")
         return max(wanted, 0)
 
-    def join_queue(self, count: int, note: Mapping[str, Any]) -> Ticket:
+    def join_queue(self, count: int, note: Mapping[str, str | int]) -> Ticket:
         """Take a place in the machine's queue for `count` devices."""
         return join_queue(count, self._devices, note)
 
-    def try_lease(self, count: int, note: Mapping[str, Any], ticket: Ticket | None) -> Lease | None:
+    def try_lease(self, count: int, note: Mapping[str, str | int], ticket: Ticket | None) -> Lease | None:
         """Lease `count` devices if it is this ticket's turn and they are free."""
         self._look_again()
         return try_lease(count, self._devices, note, ticket=ticket, max_memory_share=self._max_memory_share)

@@ -32,7 +32,7 @@ def run_here(
         job: As `asset_graph_job` or `dagster.reconstructable` gives it.
         instance: One that other processes can open.
         assets: Keys of the assets to materialize.
-        tags: Of the run; a partition is a tag.
+        tags: Tags of the run; a partition is a tag.
         run_config: As in the launchpad.
     """
     with (

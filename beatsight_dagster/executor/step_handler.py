@@ -4,10 +4,8 @@
 with the tag `beatsight/gpu` start when they get a lease. A waiting step holds no slot, so plain steps overtake it.
 """
 
-import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,11 +18,9 @@ from beatsight_core.compute.devices import Device
 from beatsight_core.compute.leases import Lease, device_environment
 from beatsight_core.compute.tickets import Ticket
 from beatsight_core.errors import BeatSightError
+from beatsight_dagster.executor import GPU_TAG
 from beatsight_dagster.executor.device_pool import DevicePool
-from beatsight_dagster.executor.step_processes import StepProcesses
-
-GPU_TAG = "beatsight/gpu"
-"""Op tag: how many devices the step wants. "0" or no tag: none."""
+from beatsight_dagster.executor.step_processes import StepOrder, StepProcess, StepProcesses
 
 _FINAL_EVENTS = {DagsterEventType.STEP_SUCCESS, DagsterEventType.STEP_FAILURE, DagsterEventType.STEP_UP_FOR_RETRY}
 _FIRST_REMINDER_S, _LONGEST_REMINDER_S = 60.0, 900.0
@@ -50,7 +46,7 @@ class HandlerConfig:
 
 
 @dataclass(slots=True)
-class _Step:
+class QueuedStep:
     """A step that was handed over by the run."""
 
     key: str
@@ -59,7 +55,7 @@ class _Step:
     wanted: int = 0  # devices that it waits for: none on a machine without
     queued_at: float = field(default_factory=time.time)
     ticket: Ticket | None = None
-    process: subprocess.Popen[bytes] | None = None
+    process: StepProcess | None = None
     started_at: float = 0.0
     devices: tuple[Device, ...] = ()
     refusal: str = ""
@@ -80,10 +76,9 @@ class DeviceStepHandler(StepHandler):
     def __init__(self, config: HandlerConfig):
         super().__init__()
         self._config = config
-        self._steps: dict[str, _Step] = {}  # by step key, in the order of queueing
+        self._steps: dict[str, QueuedStep] = {}  # by step key, in the order of queueing
         self._pool = DevicePool(config.no_device, config.max_memory_share)
-        self._processes = StepProcesses(config.grace_s)
-        self._to_come = 0
+        self._processes = StepProcesses.shared or StepProcesses()
 
     @property
     def name(self) -> str:
@@ -93,7 +88,7 @@ class DeviceStepHandler(StepHandler):
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
         """Queue a step. A step that cannot run is reported by its health check: raising here would end the run."""
         key = _step_key(step_handler_context)
-        step = self._steps[key] = _Step(key, step_handler_context)
+        step = self._steps[key] = QueuedStep(key, step_handler_context)
         try:
             tag = step_handler_context.step_tags[key].get(GPU_TAG, "0")
             step.asked_for = self._config.devices.get(key, int(tag))
@@ -121,7 +116,7 @@ class DeviceStepHandler(StepHandler):
             if time.time() >= step.remind_at:
                 self._remind(step)
             return CheckStepHealthResult.healthy()
-        if not _ended(step.process):
+        if not step.process.has_ended():
             return CheckStepHealthResult.healthy()
         # Its last event may be written and not yet read by the run: one more look before it is called dead.
         if not step.ended_at_last_check or _final_event_written(step):
@@ -140,29 +135,30 @@ class DeviceStepHandler(StepHandler):
             return
         if step.process is not None and step.asked_to_end_at is not None:
             message = f"Ended process {step.process.pid}"
-            if not _wait_for_end(step.process, step.asked_to_end_at + self._config.grace_s):
+            if not step.process.wait(step.asked_to_end_at + self._config.grace_s):
                 message += f" by SIGKILL, after {self._config.grace_s:g} s"
             yield DagsterEvent.engine_event(step_handler_context.get_step_context(step.key), message, EngineEventData())
         self._forget(step)
 
-    def expect(self, steps: int) -> None:
-        """Say how many steps the run has; while more are to come, a process stands by for the next."""
-        self._to_come = steps
+    def prepare(self) -> None:
+        """Start what steps are forked from, while the run does other things."""
+        self._processes.prepare()
 
     def finish(self) -> None:
         """See every process of the run to its end: one that has reported and does not end is ended after the grace."""
-        self._processes.close()
         deadline = time.monotonic() + self._config.grace_s
         for step in list(self._steps.values()):
             if step.process is not None:
-                _wait_for_end(step.process, deadline)
+                step.process.wait(deadline)
             self._forget(step)
+        if self._processes is not StepProcesses.shared:
+            self._processes.close()
 
     def _pump(self) -> None:
         """Start every queued step that can start now."""
         on_cpu = 0
         for step in self._steps.values():
-            if step.process is not None and not _ended(step.process):
+            if step.process is not None and not step.process.has_ended():
                 on_cpu += not step.devices
         for step in list(self._steps.values()):
             if step.process is not None or step.refusal:
@@ -173,7 +169,7 @@ class DeviceStepHandler(StepHandler):
                 on_cpu += 1
                 self._start(step, None)
 
-    def _start_with_devices(self, step: _Step) -> None:
+    def _start_with_devices(self, step: QueuedStep) -> None:
         try:
             lease = self._pool.try_lease(step.wanted, step.note, step.ticket)
         except BeatSightError as error:
@@ -182,10 +178,11 @@ class DeviceStepHandler(StepHandler):
         if lease is not None:
             self._start(step, lease)
 
-    def _start(self, step: _Step, lease: Lease | None) -> None:
+    def _start(self, step: QueuedStep, lease: Lease | None) -> None:
         descriptors: Sequence[int] = lease.descriptors if lease else ()
         try:
-            step.process = self._processes.start(_environment(step, lease), descriptors)
+            order = StepOrder(_environment(step, lease), self._config.grace_s)
+            step.process = self._processes.start(order, descriptors)
         except OSError as error:
             step.refusal = f"its process could not be started: {error}"
             return
@@ -194,9 +191,6 @@ class DeviceStepHandler(StepHandler):
                 lease.close()  # the step's process is now the only holder
             if step.ticket:
                 step.ticket.close()
-        self._to_come -= 1
-        if self._to_come > 0:
-            self._processes.prepare()
         step.started_at = time.time()
         step.devices = lease.devices if lease else ()
         names = _names(step)
@@ -207,7 +201,7 @@ class DeviceStepHandler(StepHandler):
             metadata={"pid": step.process.pid, "devices": names, "waited_s": waited},
         )
 
-    def _remind(self, step: _Step) -> None:
+    def _remind(self, step: QueuedStep) -> None:
         """Say in the run's log what a step waits for; ever more rarely."""
         if step.wanted:
             message = f"Waits for {step.wanted} device(s): {self._pool.explain_wait(step.wanted, step.ticket)}."
@@ -219,18 +213,18 @@ class DeviceStepHandler(StepHandler):
         step.remind_at = time.time() + step.reminder_s
         step.reminder_s = min(step.reminder_s * 2, _LONGEST_REMINDER_S)
 
-    def _forget(self, step: _Step) -> None:
+    def _forget(self, step: QueuedStep) -> None:
         if step.ticket:
             step.ticket.close()
         self._steps.pop(step.key, None)
 
 
-def _environment(step: _Step, lease: Lease | None) -> dict[str, str]:
+def _environment(step: QueuedStep, lease: Lease | None) -> dict[str, str]:
     arguments = {entry["name"]: entry["value"] for entry in step.context.execute_step_args.get_command_env()}
     return {**os.environ, **arguments, **(lease.environment if lease else device_environment(()))}
 
 
-def _names(step: _Step) -> str:
+def _names(step: QueuedStep) -> str:
     """The devices that a step was given, for the run's log."""
     if step.devices:
         return ", ".join(f"{device.index} ({device.name})" for device in step.devices)
@@ -242,50 +236,21 @@ def _step_key(context: StepHandlerContext) -> str:
     return str(key)
 
 
-def _ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether a step's process has ended. One that ended badly takes what is left of its session with it."""
-    if process.returncode is not None:
-        return True
-    # Looked at before it is reaped: until then its id, which is also its group's, cannot mean anybody else.
-    end = os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    if end is None:
-        return False
-    if end.si_code != os.CLD_EXITED or end.si_status != 0:
-        _signal_group(process.pid, signal.SIGKILL)
-    process.wait()
-    return True
-
-
-def _ask_to_end(step: _Step) -> None:
-    if step.process is not None and step.asked_to_end_at is None and not _ended(step.process):
+def _ask_to_end(step: QueuedStep) -> None:
+    if step.process is not None and step.asked_to_end_at is None and not step.process.has_ended():
         step.asked_to_end_at = time.monotonic()
-        _signal_group(step.process.pid, signal.SIGTERM)
+        step.process.send_signal(signal.SIGTERM)
 
 
-def _wait_for_end(process: subprocess.Popen[bytes], deadline: float) -> bool:
-    """Wait until the process has ended, killing it at the deadline; whether it ended by itself."""
-    while not _ended(process):
-        if time.monotonic() >= deadline:
-            _signal_group(process.pid, signal.SIGKILL)
-            process.wait()
-            return False
-        time.sleep(0.02)
-    return True
-
-
-def _signal_group(group: int, number: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(group, number)
-
-
-def _final_event_written(step: _Step) -> bool:
+def _final_event_written(step: QueuedStep) -> bool:
     context = step.context
     records = context.instance.get_records_for_run(context.dagster_run.run_id, of_type=_FINAL_EVENTS).records
     entries = [record.event_log_entry for record in records]
     return any(entry.step_key == step.key and entry.timestamp >= step.started_at for entry in entries)
 
 
-def _cause_of_death(process: subprocess.Popen[bytes]) -> str:
-    if process.returncode < 0:
-        return f"its process {process.pid} was killed by {signal.Signals(-process.returncode).name}"
-    return f"its process {process.pid} ended with exit code {process.returncode} before it could report"
+def _cause_of_death(process: StepProcess) -> str:
+    status = process.returncode or 0
+    if status < 0:
+        return f"its process {process.pid} was killed by {signal.Signals(-status).name}"
+    return f"its process {process.pid} ended with exit code {status} before it could report"

@@ -1,12 +1,11 @@
 """The process of one step: ends with the run that started it, whatever ends that run, and otherwise is Dagster's own.
 
-Started as `python -m beatsight_dagster.executor.step_worker SOCKET PARENT GRACE_S` by `step_processes`, in a session of
-its own. It imports what every step needs, and then waits to be told which step it is.
+`python -m beatsight_dagster.executor.step_worker SOCKET` is the server that steps are forked from. It is started by
+`step_processes`, in a session of its own, and ends when the other end of its socket is closed. Each forked process
+takes a session of its own, too, waits to be told which step it is, and carries that out.
 """
 
-import contextlib
 import ctypes
-import importlib
 import os
 import signal
 import socket
@@ -15,42 +14,46 @@ import threading
 import time
 
 from beatsight_core.sockets import restore_temporary_folder
-from beatsight_dagster.executor.step_processes import receive_order
-
-NEEDED_BY_ALL = (
-    "dagster._cli.api",
-    "dagster._core.storage.event_log",  # SQL, and its migrations
-    "polars",
-    "pyarrow.parquet",
-    "beatsight_dagster.definitions",
-)
-"""Imported while standing by. Nothing here looks at which devices there are."""
+from beatsight_dagster.executor.step_processes import STARTED, receive_order, write_number
+from beatsight_dagster.executor.step_server import get_ready, serve
 
 _PR_SET_PDEATHSIG = 1
 _WATCH_EVERY_S = 0.5
 
 
 def main() -> None:
-    """Tie this process to its parent, get ready, wait for the order, and execute the step that it names."""
-    descriptor, parent, grace_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    """Serve the run that started this process; in a forked process, carry out one step."""
     reset_signals()
-    die_with_parent(parent, grace_s)
-    for name in NEEDED_BY_ALL:
-        with contextlib.suppress(ImportError):  # the step that needs it will say so
-            importlib.import_module(name)
-    with socket.socket(fileno=descriptor) as channel:
-        environment = receive_order(channel)
-    if environment is None:
+    get_ready()
+    server = os.getpid()
+    step = serve(socket.socket(fileno=int(sys.argv[1])))
+    if step is not None:
+        carry_out(step, server)
+
+
+def carry_out(channel: socket.socket, server: int) -> None:
+    """Carry out a step, in the process that was forked for it.
+
+    Args:
+        channel: Socket over which the order comes.
+        server: Process id of the server, which ends with the run.
+    """
+    os.setsid()
+    with channel:
+        write_number(channel, STARTED, os.getpid())
+        order = receive_order(channel)
+    if order is None:
         return
+    die_with_parent(server, order.grace_s)
     os.environ.clear()
-    os.environ.update(environment)
+    os.environ.update(order.environment)
     restore_temporary_folder()
     from dagster._cli.api import api_cli
 
     try:
         api_cli(args=["execute_step"], prog_name="dagster api")  # its argument comes in an environment variable
     finally:
-        if os.getppid() != parent:
+        if os.getppid() != server:
             _end_session(signal.SIGKILL)  # nobody is left to end this step's own workers
 
 
@@ -64,7 +67,7 @@ def die_with_parent(parent: int, grace_s: float) -> None:
     """End this process and its session when the parent ends: SIGTERM at once, SIGKILL after the grace.
 
     Args:
-        parent: Process id of the run that started this step.
+        parent: Process id of the parent.
         grace_s: Seconds from the parent's end until the kill.
     """
     if sys.platform == "linux":

@@ -7,7 +7,7 @@ from beatsight_core.runs.presets import load_checked_settings
 from beatsight_core.settings import Settings
 
 
-class SettingsResource(dg.ConfigurableResource):
+class SettingsResource(dg.ConfigurableResource["SettingsResource"]):
     """Settings of a data root: environment and `beatsight.toml`, read anew by every step."""
 
     data_root: str | None = Field(

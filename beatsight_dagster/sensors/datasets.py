@@ -15,10 +15,10 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from beatsight_core.dataset.index import Index
 from beatsight_core.errors import BeatSightError
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
@@ -26,8 +26,11 @@ from beatsight_dagster.jobs import STAGE_TAG, record_dataset
 from beatsight_dagster.partitions import MANIFESTS, SOURCE_SETS, pair_partition, to_partition
 from beatsight_dagster.resources.settings import SettingsResource
 from beatsight_dagster.sensors.preparation import settings_digest
+from beatsight_dagster.sensors.preparation_state import STATE_TAG
 from beatsight_dagster.sensors.settling import is_settled, still_since
-from beatsight_dagster.sensors.standing import STATE_TAG
+
+if TYPE_CHECKING:
+    from beatsight_core.dataset.index import Index
 
 SETTLE_S = 5.0
 """An index is looked at once it has been still for so long: the run that wrote it may be about to say so itself."""
@@ -78,15 +81,15 @@ def dataset_indexes(context: dg.SensorEvaluationContext, settings: SettingsResou
     )
 
 
-def _summary(seen: Seen, unknown: Mapping[str, Index]) -> str:
+def _summary(seen: Seen, unknown: "Mapping[str, Index]") -> str:
     waiting = f"; not recorded yet, see the runs of record_dataset: {', '.join(sorted(unknown))}" if unknown else ""
     return for_terminal(f"{len(seen)} indexes, none new{waiting}")
 
 
-def _request(instance: dg.DagsterInstance, index: Index, state: list[int]) -> dg.RunRequest | None:
+def _request(instance: dg.DagsterInstance, index: "Index", state: list[int]) -> dg.RunRequest | None:
     """A request for the record of an index; none if a run was asked for the same index and settings before."""
     partition, asked = pair_partition(index.manifest, index.source_set), f"{state[1]:x}.{state[3]:08x}"
-    run_key = f"dataset:{partition}:{index.digest[:12]}:{index.counts['hits']}"
+    run_key = f"dataset:{partition}:{index.digest[:12]}:{index.counts.hits}"
     tags = {"dagster/partition": partition, STATE_TAG: asked}
     if instance.get_runs(filters=dg.RunsFilter(job_name=record_dataset.name, tags=tags), limit=1):
         return None
@@ -99,7 +102,7 @@ def _request(instance: dg.DagsterInstance, index: Index, state: list[int]) -> dg
     )
 
 
-def _look(settings: Settings, remembered: Seen, log: logging.Logger) -> tuple[Seen, dict[str, Index]]:
+def _look(settings: Settings, remembered: Seen, log: logging.Logger) -> "tuple[Seen, dict[str, Index]]":
     """What lies in the datasets' folder now, and the indexes of whole manifests that changed or are not recorded."""
     from beatsight_core.dataset.index import read_index
     from beatsight_core.manifest.identity import split_limit
@@ -135,14 +138,14 @@ def _still_changing(before: list[int], state: list[int]) -> int | None:
     return None if old or is_settled(known, current, now, SETTLE_S) else int(still_since(known, current, now))
 
 
-def _is_known(instance: dg.DagsterInstance, index: Index) -> bool:
+def _is_known(instance: dg.DagsterInstance, index: "Index") -> bool:
     """Whether an index is what its partition was last materialized as."""
     partition = pair_partition(index.manifest, index.source_set)
     wanted = dg.AssetRecordsFilter(asset_key=DATASET, asset_partitions=[partition])
     records = instance.fetch_materializations(wanted, limit=1).records
     materialization = records[0].asset_materialization if records else None
     found = {name: value.value for name, value in materialization.metadata.items()} if materialization else {}
-    return found.get("digest") == index.digest and found.get("hits") == index.counts["hits"]
+    return found.get("digest") == index.digest and found.get("hits") == index.counts.hits
 
 
 def _export_under_way(instance: dg.DagsterInstance) -> bool:

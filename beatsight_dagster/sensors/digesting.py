@@ -31,8 +31,8 @@ def key_or_why(
 
     Args:
         file: The manifest.
-        state: Its state now.
-        before: Its entry after the look before.
+        state: State of the file now.
+        before: Entry of the file after the look before.
         wait_s: Seconds to wait for it at most.
         patient: Whether a file that ends in zero bytes is left alone.
         memory: Folder in which digests outlive the process.
@@ -75,12 +75,12 @@ def work_name(file: Path, state: Mapping[str, Any]) -> tuple[str, int, int, int]
 
 def _key(file: Path, size: int, patient: bool, memory: Path | None, *, only_known: bool) -> str:
     """The key; empty for a file that was not written to its end, if there is patience, or whose digest is not known."""
-    from beatsight_core.manifest.identity import FileState, key_of, known_sha256
+    from beatsight_core.manifest.identity import ManifestState, key_of, known_sha256
     from beatsight_core.manifest.read_manifest import manifest_key
 
     if patient and is_unfilled(file, size):
         return ""
-    known = known_sha256(FileState.of(file), memory)
+    known = known_sha256(ManifestState.of(file), memory)
     if known or only_known:
         return key_of(file, known) if known else ""
     return manifest_key(file)

@@ -28,6 +28,7 @@ from beatsight_dagster.partitions import (
 from beatsight_dagster.resources.settings import SettingsResource
 from beatsight_dagster.sensors.digesting import KEYS, key_or_why, work_name
 from beatsight_dagster.sensors.preparation import Preparation
+from beatsight_dagster.sensors.preparation_state import CHAIN_TAG, STATE_TAG
 from beatsight_dagster.sensors.settling import (
     SETTLE_S,
     UNFILLED_S,
@@ -38,7 +39,6 @@ from beatsight_dagster.sensors.settling import (
     is_settled,
     still_since,
 )
-from beatsight_dagster.sensors.standing import CHAIN_TAG, STATE_TAG
 
 BUDGET_S = 20.0
 """Digesting goes on beside the looks after so long; Dagster gives a look 60 s."""
@@ -166,9 +166,9 @@ def prepare_data_continues(
     if run.job_name == prepare_data.name:
         partition = run.tags["dagster/partition"]
         return _export_request(context.instance, settings, partition, run.run_id, state)
-    if partition := run.tags.get(CHAIN_TAG):
-        tags = {CHAIN_TAG: partition, **state}
-        return dg.RunRequest(f"health:{run.run_id}", job_name=judge_data.name, partition_key=partition, tags=tags)
+    if chain := run.tags.get(CHAIN_TAG):
+        tags = {CHAIN_TAG: chain, **state}
+        return dg.RunRequest(f"health:{run.run_id}", job_name=judge_data.name, partition_key=chain, tags=tags)
     return dg.SkipReason(f"run {run.run_id} was started by itself, not by {prepare_data.name}")
 
 

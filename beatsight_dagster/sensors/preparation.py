@@ -19,8 +19,8 @@ from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_dagster.failures import why_run_failed
 from beatsight_dagster.partitions import to_partition
+from beatsight_dagster.sensors.preparation_state import CHAIN_TAG, STATE_TAG, PreparationState, preparation_state
 from beatsight_dagster.sensors.slow_work import NotYetError, SlowWork
-from beatsight_dagster.sensors.standing import CHAIN_TAG, STATE_TAG, Standing, standing_of
 
 BUDGET_S = 15.0
 """Manifests that were not judged after so long are judged at the next look; who waited longest comes first."""
@@ -37,7 +37,7 @@ class Preparation:
     """Decides for each manifest whether it is asked for now, and says what it waits for."""
 
     def __init__(self, instance: dg.DagsterInstance, settings: Settings):
-        from beatsight_core.manifest.inbox.requests import Wish, read_wishes
+        from beatsight_core.manifest.inbox.wishes import Wish, read_wishes
 
         self._instance, self._settings = instance, settings
         self._bearing = settings_digest(settings)
@@ -85,31 +85,31 @@ class Preparation:
         if (entry.get("done") or 0.0) > (wish.forgotten_at or 0.0) and not retried:
             return None
         entry["judged"] = time.time()
-        standing = standing_of(self._instance, to_partition(key), wish.forgotten_at or 0.0)
-        return self._decide(entry, standing, wish.retries, retried)
+        so_far = preparation_state(self._instance, to_partition(key), wish.forgotten_at or 0.0)
+        return self._decide(entry, so_far, wish.retries, retried)
 
     def is_forgotten(self, key: str) -> bool:
         """Return whether a manifest is to stay out of the partitions."""
         wish = self._wishes.get(key)
         return wish is not None and wish.forgotten_at is not None and key not in self._asked
 
-    def _decide(self, entry: Entry, standing: Standing, retries: int, retried: bool) -> dg.RunRequest | None:
+    def _decide(self, entry: Entry, so_far: PreparationState, retries: int, retried: bool) -> dg.RunRequest | None:
         key = entry["key"]
-        _adopt(entry, standing)
-        if standing.status == "done" and not retried:
+        _adopt(entry, so_far)
+        if so_far.status == "done" and not retried:
             for name in ("mounted", "failed", "asked", "judged"):
                 entry.pop(name, None)
             entry["done"] = time.time()
             return None
-        if standing.status == "running":
+        if so_far.status == "running":
             entry["says"] = f"{key} is being prepared"
             return None
-        away = self._look_for_roots(entry, standing)
+        away = self._look_for_roots(entry, so_far)
         state = self._state(entry, retries)
-        if _was_asked(state, entry, standing):
-            entry["says"] = self._waits(entry, standing, away)
+        if _was_asked(state, entry, so_far):
+            entry["says"] = self._waits(entry, so_far, away)
             return None
-        partition, first = to_partition(key), standing.run is None and "asked" not in entry
+        partition, first = to_partition(key), so_far.run is None and "asked" not in entry
         entry |= {"asked": state, "retries": retries, "done": None}
         self._asked.add(key)
         return dg.RunRequest(
@@ -127,7 +127,7 @@ class Preparation:
         back = absent_and_back(self._settings, entry["key"], usable)
         return ".".join([*parts, back[:8]] if back else parts)
 
-    def _look_for_roots(self, entry: Entry, standing: Standing) -> list[str]:
+    def _look_for_roots(self, entry: Entry, so_far: PreparationState) -> list[str]:
         """Count a return of a root that was away at the look before, or for the last inventory; the roots away now."""
         from beatsight_core.audio.absence import found_unmounted, known_sources, roots_of
 
@@ -135,7 +135,7 @@ class Preparation:
         roots = {root for mine in roots_of(settings, known_sources(settings, key)).values() for root in mine}
         seen, before = {root: self._is_there(root) for root in sorted(roots)}, entry.get("mounted")
         if before is None:
-            away_then = found_unmounted(settings, key) if standing.status == "failed" else set()
+            away_then = found_unmounted(settings, key) if so_far.status == "failed" else set()
             before = {root: root not in away_then for root in seen}
         # Of a drive that does not answer nothing is known: it is what it was.
         now = {root: bool(before.get(root, True) if there is None else there) for root, there in seen.items()}
@@ -156,13 +156,13 @@ class Preparation:
                 self._there[root] = None
         return self._there[root]
 
-    def _waits(self, entry: Entry, standing: Standing, away: Iterable[str]) -> str:
+    def _waits(self, entry: Entry, so_far: PreparationState, away: Iterable[str]) -> str:
         """Why a manifest is not prepared, and what would have it asked for again."""
         name = entry["key"]
-        if standing.run is None or standing.status == "none":
+        if so_far.run is None or so_far.status == "none":
             return f"{name} was asked for, and no run of it is there yet; {_retry(name)} asks again"
-        if entry.get("failed", [None])[0] != standing.run:
-            entry["failed"] = [standing.run, why_run_failed(self._instance, standing.run)]
+        if entry.get("failed", [None])[0] != so_far.run:
+            entry["failed"] = [so_far.run, why_run_failed(self._instance, so_far.run)]
         roots = f"one of {', '.join(away)} is there" if away else "missing audio is there"
         return (
             f"{name} is not prepared; it is asked for again when {roots}, when the settings or the file change, or by "
@@ -198,21 +198,21 @@ def _left_alone(entry: Entry, wish: Any) -> bool:
     return same and (entry["arrived"] or 0) <= wish.forgotten_at * 1e9
 
 
-def _was_asked(state: str, entry: Entry, standing: Standing) -> bool:
+def _was_asked(state: str, entry: Entry, so_far: PreparationState) -> bool:
     """Whether a state was asked for. Where no run came of that yet, a file that was touched makes no difference.
 
     A run that was asked for as missing files were back makes an inventory that misses none; that is no other state.
     """
     asked = entry.get("asked")
-    if asked and standing.run is None:
+    if asked and so_far.run is None:
         state, asked = (each.partition(".")[2] for each in (state, asked))
         return f"{asked}.".startswith(f"{state}.")
-    return any(f"{each}.".startswith(f"{state}.") for each in {*standing.states, asked} if each)
+    return any(f"{each}.".startswith(f"{state}.") for each in {*so_far.states, asked} if each)
 
 
-def _adopt(entry: Entry, standing: Standing) -> None:
+def _adopt(entry: Entry, so_far: PreparationState) -> None:
     """Fill in what the cursor does not know, from the newest run if there is one."""
-    arrived, came = _parts(standing.newest)
+    arrived, came = _parts(so_far.newest)
     if entry["arrived"] is None:
         entry["arrived"] = arrived if arrived is not None else time.time_ns()
         entry["came"] = came

@@ -5,10 +5,10 @@ it lets through may not be shown inside a page of another site.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import Any, cast
 
 from beatsight_dagster.web.hosts import Hosts
-from beatsight_dagster.web.requests import refusal
+from beatsight_dagster.web.requests import Scope, refusal
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -41,7 +41,7 @@ class Guard:
         """Pass a connection on, or refuse it."""
         if scope["type"] not in ("http", "websocket"):  # the server's own start and end
             await self._application(scope, receive, send)
-        elif reason := refusal(scope, self._hosts):
+        elif reason := refusal(cast(Scope, scope), self._hosts):
             await _refuse(scope, send, reason)
         elif scope["type"] == "http":
             await self._application(scope, receive, _marked(scope, send))

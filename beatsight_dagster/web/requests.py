@@ -10,7 +10,7 @@ Programs that are no browsers send neither Origin nor Sec-Fetch-Site, and pass.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TypedDict
 from urllib.parse import parse_qsl
 
 from graphql import GraphQLError, OperationDefinitionNode, OperationType, parse
@@ -31,7 +31,17 @@ _OWN_WINDOW = "copy the address into the browser instead"
 Headers = Mapping[str, Sequence[str]]
 
 
-def refusal(scope: Mapping[str, Any], hosts: Hosts) -> str | None:
+class Scope(TypedDict):
+    """What a server is told of a request (ASGI), as far as the rules look at it; `method` is of HTTP alone."""
+
+    type: str
+    method: str
+    path: str
+    query_string: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+
+
+def refusal(scope: Scope, hosts: Hosts) -> str | None:
     """Say why a request is not let through; None if it is.
 
     Args:
@@ -47,7 +57,7 @@ def refusal(scope: Mapping[str, Any], hosts: Hosts) -> str | None:
     )
 
 
-def headers_of(scope: Mapping[str, Any]) -> Headers:
+def headers_of(scope: Scope) -> Headers:
     """Return all values of each header, by its name in lower case."""
     found: dict[str, list[str]] = {}
     for name, value in scope["headers"]:
@@ -72,13 +82,13 @@ def _wrong_origin(headers: Headers, hosts: Hosts) -> str | None:
     return f"A page of {_shown(values)} may not talk to this server; if that is your reverse proxy, {_ALLOW}."
 
 
-def _wrong_site(scope: Mapping[str, Any], headers: Headers) -> str | None:
+def _wrong_site(scope: Scope, headers: Headers) -> str | None:
     if set(headers.get("sec-fetch-site", ())) <= {"same-origin", "none"} or _opens_a_page(scope, headers):
         return None
     return f"Another web page asked for this, and may only link to pages of the UI: {_OWN_WINDOW}."
 
 
-def _opens_a_page(scope: Mapping[str, Any], headers: Headers) -> bool:
+def _opens_a_page(scope: Scope, headers: Headers) -> bool:
     """Whether it is a link, followed in a window of its own, to a page of the UI."""
     return (
         scope["type"] == "http"
@@ -89,7 +99,7 @@ def _opens_a_page(scope: Mapping[str, Any], headers: Headers) -> bool:
     )
 
 
-def _wrong_content(scope: Mapping[str, Any], headers: Headers) -> str | None:
+def _wrong_content(scope: Scope, headers: Headers) -> str | None:
     if scope["method"] not in ("GET", "HEAD"):
         kinds = [value.partition(";")[0].strip().lower() for value in headers.get("content-type", ())]
         return None if kinds == ["application/json"] else "Send this as a POST with Content-Type: application/json."

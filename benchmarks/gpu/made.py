@@ -122,7 +122,7 @@ def logits_of(model: Any, clips: Any, count: int) -> Any:
     import torch
 
     with torch.inference_mode():
-        decibels, _ = clips.batch(clips.place(torch.arange(count)))
+        decibels, _ = clips.batch(clips.prepare_rows(torch.arange(count)))
         return model.eval()(decibels).float().cpu()
 
 

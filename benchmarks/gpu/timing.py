@@ -75,7 +75,7 @@ def net_alone_rate(trainer: Any, steps: int, repeats: int = 3) -> list[float]:
     import torch
 
     net, size = copy.deepcopy(trainer.model).train(), trainer.config.batch
-    decibels, targets = trainer.clips.batch(trainer.clips.place(torch.arange(size)))
+    decibels, targets = trainer.clips.batch(trainer.clips.prepare_rows(torch.arange(size)))
 
     def step() -> None:
         with trainer.autocast():

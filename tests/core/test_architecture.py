@@ -12,14 +12,16 @@ ROOT = Path(__file__).parents[2]
 CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
-    "errors", "units", "toml", "safe_text", "leftovers", "names", "settings", "files", "filesystems", "provenance",
-    "progress", "process_groups", "sockets", "workers", "taxonomy", "metrics", "pages", "gates", "manifest", "audio",
-    "dataset", "health", "compute", "features", "runs", "training", "evaluation", "inference", "promotion", "storage",
-    "synthesis", "demo", "recast", "doctor", "cli",
+    "errors", "units", "typed_json", "safe_text", "leftovers", "names", "settings", "files", "filesystems",
+    "provenance", "progress", "process_groups", "sockets", "workers", "taxonomy", "metrics", "pages", "gates",
+    "manifest", "audio", "dataset", "health", "compute", "features", "runs", "training", "evaluation", "inference",
+    "promotion", "storage", "synthesis", "demo", "recast", "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""
 
-HEAVY = {"torch", "torchaudio", "wandb", "matplotlib", "ray", "onnx", "onnxruntime", "dagster"}
+HEAVY = {
+    "torch", "torchaudio", "wandb", "matplotlib", "ray", "onnx", "onnxruntime", "dagster", "numpy", "polars", "pyarrow",
+}  # fmt: skip
 
 PRIVATE = {"executor", "checks/evaluations.py", "home_storage.py", "web"}
 """Where beatsight_dagster may touch Dagster's private modules, besides the step worker's own command."""

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 import warnings
 
@@ -10,12 +11,16 @@ from hypothesis import strategies as st
 from sklearn import metrics as reference
 
 from beatsight_core.metrics import (
+    Metrics,
+    Scores,
+    TradeOff,
     average_precision,
     binary_cross_entropy,
     multilabel_metrics,
     precision_recall,
-    said_components,
+    predicted_components,
 )
+from beatsight_core.typed_json import from_json, to_json
 
 CLASSES = ["kick", "snare", "hihat_closed", "crash", "china"]
 THRESHOLDS = np.array([0.5, 0.4, 0.6, 0.3, 0.5])
@@ -37,24 +42,24 @@ def test_the_numbers_are_those_of_scikit_learn(seed, ties):
     got = multilabel_metrics(probabilities, targets, THRESHOLDS, CLASSES)
 
     clipped = np.clip(probabilities, 1e-7, 1 - 1e-7)
-    assert got["loss"] == pytest.approx(reference.log_loss(targets.ravel(), clipped.ravel()), rel=1e-9)
-    assert got["accuracy"] == pytest.approx(reference.f1_score(targets, said, average="micro", zero_division=0))
-    assert got["exact_match"] == pytest.approx(reference.accuracy_score(targets, said))
+    assert got.loss == pytest.approx(reference.log_loss(targets.ravel(), clipped.ravel()), rel=1e-9)
+    assert got.accuracy == pytest.approx(reference.f1_score(targets, said, average="micro", zero_division=0))
+    assert got.exact_match == pytest.approx(reference.accuracy_score(targets, said))
     f1 = reference.f1_score(targets[:, :4], said[:, :4], average=None)
     ap = [reference.average_precision_score(targets[:, c], probabilities[:, c]) for c in range(4)]
     for column, label in enumerate(CLASSES[:4]):
-        scores = got["per_class"][label]
-        assert scores["f1"] == pytest.approx(f1[column])
-        assert scores["ap"] == pytest.approx(ap[column], rel=1e-9)
-        assert scores["precision"] == pytest.approx(reference.precision_score(targets[:, column], said[:, column]))
-        assert scores["recall"] == pytest.approx(reference.recall_score(targets[:, column], said[:, column]))
-        assert scores["positives"] == targets[:, column].sum()
-    assert got["macro_f1"] == pytest.approx(f1.mean())
-    assert got["macro_ap"] == pytest.approx(np.mean(ap))
-    assert got["per_class"]["china"]["averaged"] is False
+        scores = got.per_class[label]
+        assert scores.f1 == pytest.approx(f1[column])
+        assert scores.ap == pytest.approx(ap[column], rel=1e-9)
+        assert scores.precision == pytest.approx(reference.precision_score(targets[:, column], said[:, column]))
+        assert scores.recall == pytest.approx(reference.recall_score(targets[:, column], said[:, column]))
+        assert scores.positives == targets[:, column].sum()
+    assert got.macro_f1 == pytest.approx(f1.mean())
+    assert got.macro_ap == pytest.approx(np.mean(ap))
+    assert got.per_class["china"].averaged is False
     labelled = targets.any(axis=1)
     top1 = targets[np.arange(len(targets)), probabilities.argmax(axis=1)][labelled].mean()
-    assert got["top1_in_set"] == pytest.approx(top1)
+    assert got.top1_in_set == pytest.approx(top1)
 
 
 def test_solo_and_simultaneous_are_the_same_block_on_those_hits():
@@ -63,8 +68,9 @@ def test_solo_and_simultaneous_are_the_same_block_on_those_hits():
     sizes = targets.sum(axis=1)
     for name, chosen in (("solo", sizes == 1), ("simultaneous", sizes > 1)):
         alone = multilabel_metrics(probabilities[chosen], targets[chosen], THRESHOLDS, CLASSES)
-        assert got[name] == {key: alone[key] for key in got[name]}
-    assert got["solo"]["hits"] + got["simultaneous"]["hits"] + int((sizes == 0).sum()) == got["hits"]
+        part = getattr(got, name)
+        assert part == Scores(**{field.name: getattr(alone, field.name) for field in dataclasses.fields(Scores)})
+    assert got.solo.hits + got.simultaneous.hits + int((sizes == 0).sum()) == got.hits
 
 
 def test_legacy_view_explodes_hits_into_single_label_rows():
@@ -72,18 +78,18 @@ def test_legacy_view_explodes_hits_into_single_label_rows():
     rows = [(row, column) for row in range(len(targets)) for column in range(5) if targets[row, column]]
     right = sum(probabilities[row].argmax() == column for row, column in rows)
     got = multilabel_metrics(probabilities, targets, THRESHOLDS, CLASSES)
-    assert got["legacy_accuracy"] == pytest.approx(right / len(rows))
+    assert got.legacy_accuracy == pytest.approx(right / len(rows))
     # An oracle that names one struck component per hit reaches the ceiling, and nothing can do better.
     oracle = multilabel_metrics(targets.astype(float), targets, 0.5, CLASSES)
-    assert oracle["legacy_accuracy"] == pytest.approx(oracle["legacy_ceiling"]) == got["legacy_ceiling"]
-    assert oracle["accuracy"] == oracle["exact_match"] == oracle["top1_in_set"] == oracle["macro_f1"] == 1.0
+    assert oracle.legacy_accuracy == pytest.approx(oracle.legacy_ceiling) == got.legacy_ceiling
+    assert oracle.accuracy == oracle.exact_match == oracle.top1_in_set == oracle.macro_f1 == 1.0
 
 
 def test_accuracy_is_plain_accuracy_when_each_hit_has_one_component_and_one_is_said():
     rng = np.random.default_rng(3)
     truth, answer = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
     got = multilabel_metrics(np.eye(5)[answer], np.eye(5)[truth], 0.5, CLASSES)
-    assert got["accuracy"] == pytest.approx((truth == answer).mean()) == got["exact_match"] == got["legacy_accuracy"]
+    assert got.accuracy == pytest.approx((truth == answer).mean()) == got.exact_match == got.legacy_accuracy
 
 
 def test_rare_classes_are_shown_and_not_averaged():
@@ -91,21 +97,21 @@ def test_rare_classes_are_shown_and_not_averaged():
     targets[:, 4] = 0
     targets[:19, 4] = 1
     got = multilabel_metrics(probabilities, targets, THRESHOLDS, CLASSES)
-    assert got["per_class"]["china"]["positives"] == 19
-    assert got["per_class"]["china"]["f1"] is not None
-    assert got["per_class"]["china"]["averaged"] is False
-    assert got["macro_f1"] == pytest.approx(np.mean([got["per_class"][label]["f1"] for label in CLASSES[:4]]))
+    assert got.per_class["china"].positives == 19
+    assert got.per_class["china"].f1 is not None
+    assert got.per_class["china"].averaged is False
+    assert got.macro_f1 == pytest.approx(np.mean([got.per_class[label].f1 for label in CLASSES[:4]]))
 
 
 def test_what_the_data_leave_undefined_is_null():
     got = multilabel_metrics(np.zeros((0, 5)), np.zeros((0, 5)), THRESHOLDS, CLASSES)
-    assert got["hits"] == 0
+    assert got.hits == 0
     for name in ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy"):
-        assert got[name] is None
+        assert getattr(got, name) is None
     silent = multilabel_metrics(np.zeros((3, 5)), np.zeros((3, 5)), THRESHOLDS, CLASSES)
-    assert silent["exact_match"] == 1.0
-    assert silent["accuracy"] is None
-    assert silent["per_class"]["kick"]["recall"] is None
+    assert silent.exact_match == 1.0
+    assert silent.accuracy is None
+    assert silent.per_class["kick"].recall is None
 
 
 def test_certain_and_wrong_costs_much_and_stays_finite():
@@ -122,21 +128,23 @@ def test_any_predictions_give_json_safe_numbers_in_range(seed, hits, kind):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         got = multilabel_metrics(probabilities, targets, THRESHOLDS, CLASSES, min_positives=1)
-    assert orjson.loads(orjson.dumps(got)) == got
-    shares = [got[k] for k in ("accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy")]
+    assert from_json(Metrics, orjson.loads(orjson.dumps(to_json(got)))) == got
+    shares = [
+        getattr(got, k) for k in ("accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy")
+    ]
     assert all(share is None or 0 <= share <= 1 for share in shares)
-    assert got["loss"] >= 0
-    for column, scores in enumerate(got["per_class"].values()):
+    assert got.loss >= 0
+    for column, scores in enumerate(got.per_class.values()):
         if targets[:, column].any():
             expected = reference.average_precision_score(targets[:, column], probabilities[:, column])
-            assert scores["ap"] == pytest.approx(expected)
-            assert scores["ap"] == pytest.approx(average_precision(probabilities[:, column], targets[:, column]))
+            assert scores.ap == pytest.approx(expected)
+            assert scores.ap == pytest.approx(average_precision(probabilities[:, column], targets[:, column]))
 
 
 def test_a_threshold_tuned_to_a_single_precision_probability_still_says_it():
     probability = np.float32(0.3)
-    assert said_components(np.array([[probability]]), [float(probability)]).all()
-    assert said_components(np.array([[probability]]), [0.3]).all()
+    assert predicted_components(np.array([[probability]]), [float(probability)]).all()
+    assert predicted_components(np.array([[probability]]), [0.3]).all()
 
 
 @pytest.mark.parametrize(
@@ -159,10 +167,10 @@ def test_the_curve_of_precision_and_recall_lies_on_that_of_scikit_learn(ties):
     precision, recall, thresholds = reference.precision_recall_curve(targets[:, 1], probabilities[:, 1])
     known = dict(zip(thresholds, zip(precision, recall, strict=False), strict=False))
     found = precision_recall(probabilities[:, 1], targets[:, 1], points=20)
-    assert 3 <= len(found["threshold"]) <= 20
-    assert found["recall"] == sorted(found["recall"])
-    assert found["recall"][-1] == 1.0
-    for threshold, at_precision, at_recall in zip(*(found[name] for name in ("threshold", "precision", "recall")),
+    assert 3 <= len(found.threshold) <= 20
+    assert found.recall == tuple(sorted(found.recall))
+    assert found.recall[-1] == 1.0
+    for threshold, at_precision, at_recall in zip(*(found.threshold, found.precision, found.recall),
                                                   strict=True):  # fmt: skip
         assert (at_precision, at_recall) == pytest.approx(known[threshold])
-    assert precision_recall(probabilities[:, 4], targets[:, 4]) == {"recall": [], "precision": [], "threshold": []}
+    assert precision_recall(probabilities[:, 4], targets[:, 4]) == TradeOff()

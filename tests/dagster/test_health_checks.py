@@ -2,12 +2,12 @@
 
 import pytest
 
-from beatsight_core.health.corpus_gates import at_most
+from beatsight_core.gates.gate import Gate, at_most
 from beatsight_dagster.checks.dataset import HEALTH_GROUPS, HEALTH_SPECS, health_results
 
 
 def gate(group, value):
-    return at_most(f"a gate of {group}", group, value, 1.0, found=f"{value} found", do="mend it").to_json()
+    return Gate(f"a gate of {group}", value, at_most(1.0), f"{value} found", do="mend it", group=group).to_json()
 
 
 def test_every_group_has_a_blocking_check():
@@ -27,6 +27,6 @@ def test_a_failed_gate_fails_the_check_of_its_group_only(group):
 
 def test_a_group_without_gates_says_why_there_are_none():
     said = {result.check_name: result.description for result in health_results({"gates": []})}
-    assert said["baseline"].startswith("No baseline is blessed")
+    assert said["baseline"].startswith("No baseline is approved")
     assert said["sound"].startswith("Nothing was exported yet")
     assert said["audio"] == "Nothing to judge"

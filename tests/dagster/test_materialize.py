@@ -12,14 +12,14 @@ import dagster as dg
 import pytest
 
 from beatsight_core.errors import GateError, UsageError
-from beatsight_core.gates.seal import sealed
+from beatsight_core.gates.record import HEALTH_REPORT, sealed
 from beatsight_core.manifest.read_manifest import manifest_key
 from beatsight_core.names import file_name
 from beatsight_core.runs.candidate import candidate
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.checks.evaluation import results as agreement
 from beatsight_dagster.definitions import defs
-from beatsight_dagster.events import EventPrinter
+from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.materialize import GraphRequest, fail_runs_of_dead_drivers, main, materialize_graph
 from beatsight_dagster.partitions import register, source_range
 from beatsight_dagster.sensors.manifests import RANGE_END_TAG, RANGE_START_TAG
@@ -230,7 +230,7 @@ def unhealthy(place: Place) -> Iterator[str]:
     report = json.loads(before)
     report["passed"] = False
     report["gates"].append({**report["gates"][0], "name": "drop of kick", "group": "baseline", "passed": False})
-    path.write_text(json.dumps(sealed(report)))
+    path.write_text(json.dumps(sealed(report, HEALTH_REPORT.seal)))
     yield "drop of kick"
     path.write_bytes(before)
 
@@ -271,7 +271,7 @@ def test_a_reason_promotes_what_failed_its_criteria_but_not_what_is_not_fit_for_
         toml.write_text(lenient + "\n[release]\nmax_size_mb = 0.001\n")
         refused = place.run("promoted_model", promoted_model=forced)
         assert "not fit for use" in failure(refused)
-        assert "millions of bytes" in failure(refused)
+        assert "size of the version" in failure(refused)
         assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
         assert place.checks("promoted_model")["exported_model", place.key].passed
         assert not place.checks("promoted_model")["fit_for_use", place.key].passed

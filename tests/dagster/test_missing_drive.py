@@ -12,8 +12,9 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.audio.absence import absent_and_back, describe_absence, found_unmounted, is_there
+from beatsight_core.audio.inventory import open_inventory
 from beatsight_core.errors import BeatSightError, InputError
-from beatsight_core.manifest.read_manifest import manifest_key
+from beatsight_core.manifest.read_manifest import manifest_key, open_catalog
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster import failures
 from beatsight_dagster.definitions import defs
@@ -142,7 +143,7 @@ def test_what_is_all_there_is_told_in_a_word(place: Place) -> None:
     assert result.success
     (found,) = [each for each in result.get_asset_check_evaluations() if each.check_name == "roots_mounted"]
     assert found.description == "each source set has a mounted root"
-    inventory = json.loads((place.settings.catalog_folder(place.key) / "inventory.json").read_text())
+    inventory = open_inventory(place.settings, open_catalog(place.settings, place.key)).figures()
     assert describe_absence(inventory, place.settings) is None
 
 

@@ -6,9 +6,9 @@ import dagster as dg
 import pytest
 
 from beatsight_core.errors import SettingsError
-from beatsight_core.runs.presets import TrainingConfig
+from beatsight_core.runs.presets import TrainingConfig, value_types
 from beatsight_dagster.definitions import defs
-from beatsight_dagster.preset_config import PresetValues, attribute_texts, from_text, given
+from beatsight_dagster.preset_config import PresetValues, from_text, given
 
 ASSETS = ("warmup_probe", "baseline_model", "long_run_model")
 
@@ -17,8 +17,8 @@ ASSETS = ("warmup_probe", "baseline_model", "long_run_model")
 def test_every_value_of_a_preset_is_offered_with_type_and_text(asset):
     config = defs.get_repository_def().assets_defs_by_key[dg.AssetKey(asset)].op.config_schema.config_type
     fields = config.fields["overrides"].config_type.fields
-    wanted = {field.name: field.type for field in dataclasses.fields(TrainingConfig) if field.name != "preset"}
-    assert set(fields) == set(wanted)
+    wanted = value_types()
+    assert set(fields) == set(wanted) == {field.name for field in dataclasses.fields(TrainingConfig)} - {"preset"}
     names = {int: "Int", float: "Float", str: "String", bool: "Bool"}
     for name, field in fields.items():
         assert not field.is_required
@@ -28,10 +28,10 @@ def test_every_value_of_a_preset_is_offered_with_type_and_text(asset):
     assert all(field.description for field in config.fields.values())
 
 
-def test_every_attribute_has_a_text():
-    texts = attribute_texts(TrainingConfig)
-    assert set(texts) == {field.name for field in dataclasses.fields(TrainingConfig)}
-    assert all(len(text.split()) > 1 or text == "Least." for text in texts.values())
+def test_every_value_has_a_text():
+    texts = {name: field.description.partition(" Presets: ")[0] for name, field in PresetValues.model_fields.items()}
+    assert all(len(text.split()) > 1 and text.endswith(".") for text in texts.values())
+    assert texts["lr"] == "Highest learning rate."
 
 
 def test_only_what_was_filled_in_is_an_override():
@@ -43,3 +43,5 @@ def test_text_gets_its_type():
     assert from_text({"epochs": "4", "lr": "1e-3", "compile": "true"}) == {"epochs": 4, "lr": 1e-3, "compile": True}
     with pytest.raises(SettingsError, match="did you mean epochs"):
         from_text({"epoch": "4"})
+    with pytest.raises(SettingsError, match=r"epochs must be int, not 'four'.*lr must be positive"):
+        from_text({"epochs": "four", "lr": "0"})

@@ -9,7 +9,7 @@ import pytest
 from beatsight_core.settings import Settings
 from beatsight_dagster import partitions
 from beatsight_dagster.checks.specs import check_result
-from beatsight_dagster.events import EventPrinter
+from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.metadata import manifest_metadata, path, promotion_metadata, table, text
 
 NAME = "kit|[x](javascript:alert(1))<img src=x>\u202e`\x1b[31m"

@@ -108,6 +108,8 @@ def _of_type(hint: Any) -> tuple[Any, ...]:
         return 0, 1, 2, 3, -1, 8000, 10**6, 2**31, 2**63
     if hint is float:
         return 0.0, 0.5, 1.0, -1.0, 1e-300, 1e300, 20.0, 8000.0
+    if typing.get_origin(hint) is typing.Literal:
+        return *typing.get_args(hint), "", "x"
     if hint is str:
         return "", "x", "wav", "flac", "uint8", "float16", "demo", "cosine", "plateau", "map", "off", "cnn_small"
     return tuple(value for value in VALUES if isinstance(value, list | dict | str))

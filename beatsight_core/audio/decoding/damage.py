@@ -28,7 +28,7 @@ _MP3_LAG = 3
 
 
 def proven_frames(stream: BinaryIO, header: Header) -> int | None:
-    """The frames whose place is proven, of a file whose format only estimates its length.
+    """Return the frames whose position is proven, of a file whose format only estimates its length.
 
     Args:
         stream: The file.

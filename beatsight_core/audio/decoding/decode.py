@@ -41,7 +41,7 @@ class Decoded:
     """A decoded file in mono.
 
     Attributes:
-        samples: (n,) int16, or float32 in -1..1, at the file's rate.
+        samples: Array (n,) of int16, or of float32 in -1..1, at the file's rate.
         rate_hz: Rate of the file.
         declared_frames: Frames that its header promises; None if it does not say.
         ending: End of the file: the number of good frames, and what is missing.
@@ -63,7 +63,7 @@ class Decoded:
         return self.ending.is_missing
 
     def at_rate(self, rate_hz: int) -> Samples16:
-        """The samples as 16 bit at another rate."""
+        """Return the samples as 16 bit at another rate."""
         resampler = Resampler(self.rate_hz, rate_hz)
         parts = resampler.push(self.samples), resampler.finish()
         return np.concatenate(parts) if len(parts[1]) else parts[0]
@@ -93,7 +93,7 @@ class MonoBlocks:
                 yield self._taken(frames)
 
     def ending(self) -> Ending:
-        """Where the file ends, once all blocks were taken.
+        """Return where the file ends, once all blocks were taken.
 
         Raises:
             UnusableAudioError: Nothing of it decodes.
@@ -126,7 +126,7 @@ def open_blocks(stream: BinaryIO, where: str, channel: str = "mix", heard: Heard
         stream: The opened file, or its bytes.
         where: Name of the file in errors.
         channel: Source of the mono signal: "mix", "left", "right" or "loudest".
-        heard: Receives every block, and mono of it.
+        heard: Receiver of every block, and of the same block in mono.
 
     Raises:
         UnusableAudioError: The header is none of audio, or not readable; samples are not finite.
@@ -140,7 +140,7 @@ def decode(source: Path | bytes, where: str | None = None, channel: str = "mix")
     """Decode a whole file to mono at its own rate.
 
     Args:
-        source: A path, or the file's bytes.
+        source: Path, or the file's bytes.
         where: Name of the file in errors; the path by default.
         channel: Source of the mono signal: "mix", "left", "right" or "loudest".
 

@@ -9,15 +9,15 @@ from beatsight_core.audio.headers.header import Header
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """Where a file ends.
+    """The end of a file.
 
     Attributes:
         frames: Number of frames whose position is certain.
-        is_missing: Whether more were there once: what follows is not silence, and nobody knows it.
+        is_missing: True if more frames were there once: what follows is unknown, not silence.
         reason: Name under which hits that reach into the missing part are counted.
         why: Description of what is missing; also given where no hit is lost by it.
-        as_written: Whether the header said just this, so that nothing had to be judged. Never so of MP3 and
-            Opus, which an earlier version decoded otherwise.
+        as_written: True if the header said just this, so that nothing had to be decided. Never true of MP3 and Opus,
+            which an earlier version decoded differently.
     """
 
     frames: int
@@ -28,7 +28,7 @@ class Ending:
 
 
 def ending_of(stream: BinaryIO, header: Header, frames: int, failed: str | None) -> Ending:
-    """Where a decoded file ends.
+    """Return where a decoded file ends.
 
     Args:
         stream: The file.
@@ -53,12 +53,12 @@ def ending_of(stream: BinaryIO, header: Header, frames: int, failed: str | None)
 
 
 def open_end(frames: int | None) -> str:
-    """The message for a file whose header leaves open how long it is."""
+    """Return the message for a file whose header leaves open how long it is."""
     return f"its header does not say how long it is: the {frames or 0:,} frames that follow count"
 
 
 def cut_short(promised: int | None, frames: int | None) -> str:
-    """The message for a file that holds fewer frames than its header promises."""
+    """Return the message for a file that holds fewer frames than its header promises."""
     return f"cut short: the header promises {promised or 0:,} frames, {frames or 0:,} are there"
 
 

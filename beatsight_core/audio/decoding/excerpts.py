@@ -32,10 +32,10 @@ _EXACT_SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "D
 
 
 def needed_ranges(spans: Spans) -> Spans:
-    """The ranges of a file that hold some clips, merged where they touch or lie closer than a seek is worth.
+    """Return the ranges of a file that hold some clips, merged where they touch or lie closer than a seek is worth.
 
     Args:
-        spans: (n, 2) of the clips, in the file's frames; they may begin before 0 and go on after the end.
+        spans: Array (n, 2) of the clips, in the file's frames; clips may begin before 0 and go on after the end.
 
     Returns:
         (m, 2) ranges, ascending and apart.
@@ -50,17 +50,20 @@ def needed_ranges(spans: Spans) -> Spans:
 
 
 def worth_seeking(ranges: Spans, frames: int) -> bool:
-    """The one rule of cost: frames to decode, and a price per seek, against all frames of the file."""
+    """Return whether seeking is cheaper than decoding the whole file.
+
+    Cost is frames to decode plus a price per seek.
+    """
     cost = int((ranges[:, 1] - ranges[:, 0]).sum()) + SEEK_FRAMES * len(ranges)
     return GAIN * cost <= frames
 
 
 def exact_frames(stream: BinaryIO, rate_hz: int, where: str) -> int | None:
-    """How many frames a file has, if parts of it may be decoded in place of the whole; None if not.
+    """Return how many frames a file has if parts of it may be decoded in place of the whole, else None.
 
     Args:
         stream: The file.
-        rate_hz: The rate wanted.
+        rate_hz: Rate of the clips.
         where: Name of the file in errors.
 
     Raises:
@@ -78,13 +81,13 @@ def exact_frames(stream: BinaryIO, rate_hz: int, where: str) -> int | None:
 
 
 def decode_ranges(stream: BinaryIO, where: str, ranges: Spans, channel: str = "mix") -> Iterator[tuple[int, Samples16]]:
-    """Some ranges of a file in mono, in blocks.
+    """Decode some ranges of a file to mono, in blocks.
 
     Args:
         stream: The file, for which `exact_frames` gave a number.
         where: Name of the file in errors.
-        ranges: What `needed_ranges` gave.
-        channel: What mono is made of: not "loudest", which takes the whole file to know.
+        ranges: Ranges from `needed_ranges`.
+        channel: Source of the mono signal: "mix", "left" or "right"; "loudest" would take the whole file to know.
 
     Yields:
         (place of the first sample, samples): what lies in the ranges and in the file, equal to the same of the whole.

@@ -28,7 +28,7 @@ class FailedError(UnusableAudioError):
 
 
 def loudest_channel(stream: BinaryIO, where: str) -> int:
-    """The channel with the greatest root mean square over the whole file; of equal ones the first."""
+    """Return the channel with the greatest root mean square over the whole file; of equal ones the first."""
     with open_audio(stream, where) as opened:
         power = np.zeros(opened.header.channels)
         with contextlib.suppress(FailedError):
@@ -38,7 +38,7 @@ def loudest_channel(stream: BinaryIO, where: str) -> int:
 
 
 def one_channel(frames: Frames, channel: str) -> Samples16 | SamplesFloat:
-    """Mono of (n,) or (n, channels) that are all there is of a recording."""
+    """Return mono of frames (n,) or (n, channels) that are a whole recording."""
     if frames.ndim == 1 or channel == "mix":
         return to_mono(frames, None)
     if channel == "loudest":
@@ -47,12 +47,12 @@ def one_channel(frames: Frames, channel: str) -> Samples16 | SamplesFloat:
 
 
 def sounds_in_a_channel(stream: BinaryIO, where: str, spans: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether any channel has a sample that is not zero in some stretches of a file.
+    """Return whether any channel has a sample other than zero in some stretches of a file.
 
     Args:
         stream: The file.
         where: Name of the file in errors.
-        spans: (n, 2) of its own frames.
+        spans: Array (n, 2) of stretches in the file's own frames.
 
     Returns:
         (n,).
@@ -75,12 +75,12 @@ def _powers(frames: Frames) -> NDArray[np.float64]:
 
 
 def picked_channel(stream: BinaryIO | None, opened: Opened, channel: str) -> int | None:
-    """The channel that is taken; None for the mean of all.
+    """Return the channel that is taken; None for the mean of all.
 
     Args:
         stream: The file; None where "loudest" is not asked for, which takes the whole of it to know.
-        opened: The same, open.
-        channel: One of `settings.CHANNELS`.
+        opened: The same file, opened for decoding.
+        channel: Name of the channel, one of `settings.CHANNELS`.
     """
     if channel == "mix" or opened.header.channels == 1:
         return None
@@ -90,7 +90,7 @@ def picked_channel(stream: BinaryIO | None, opened: Opened, channel: str) -> int
 
 
 def read_on(opened: Opened, pick: int | None) -> Iterator[Frames]:
-    """Block after block, to the end."""
+    """Yield block after block, to the end of the file."""
     count = block_frames(opened)
     while len(frames := read_frames(opened, count, pick)):
         yield frames
@@ -99,7 +99,7 @@ def read_on(opened: Opened, pick: int | None) -> Iterator[Frames]:
 
 
 def read_frames(opened: Opened, count: int, pick: int | None) -> Frames:
-    """(n,) or (n, channels): the next frames, fewer than `count` only at the end."""
+    """Return the next frames, (n,) or (n, channels); fewer than `count` only at the end."""
     channels = opened.header.channels
     is_whole = opened.header.subtype in _INTEGER_SUBTYPES and (channels <= 2 or pick is not None)
     room: Any = np.empty(count if channels == 1 else (count, channels), np.int16 if is_whole else np.float32)
@@ -112,13 +112,13 @@ def read_frames(opened: Opened, count: int, pick: int | None) -> Frames:
 
 
 def block_frames(opened: Opened) -> int:
-    """How many frames of a file are decoded at once."""
+    """Return how many frames of a file are decoded at once."""
     count = min(BLOCK_FRAMES, max(_BLOCK_VALUES // opened.header.channels, 1))
     return count if opened.header.frames is None else min(count, opened.header.frames + 1)
 
 
 def to_mono(frames: Frames, pick: int | None) -> Samples16 | SamplesFloat:
-    """(n,) of (n,) or (n, channels)."""
+    """Return mono (n,) of frames (n,) or (n, channels)."""
     if frames.ndim == 1:
         return frames
     if pick is None and frames.shape[1] > 1:
@@ -127,14 +127,14 @@ def to_mono(frames: Frames, pick: int | None) -> Samples16 | SamplesFloat:
 
 
 def are_samples(mono: Samples16 | SamplesFloat) -> bool:
-    """Whether all of these are numbers that a sound can have."""
+    """Return whether all values are numbers that a sound can have."""
     if mono.dtype == np.int16 or not len(mono):
         return True
     return bool(mono.max() < GREATEST_SAMPLE and mono.min() > -GREATEST_SAMPLE)  # NaN is neither
 
 
 def mean_of_channels(frames: Frames) -> Samples16 | SamplesFloat:
-    """The mean over the channels of (n, channels), in the type that they have."""
+    """Return the mean over the channels of (n, channels), in the type that they have."""
     if frames.dtype == np.int16:
         total: NDArray[np.int32] = np.add(frames[:, 0], frames[:, 1], dtype=np.int32)
         total += (total >> 1) & 1  # half to even, as np.rint would

@@ -24,11 +24,11 @@ _NO_FILE = 7
 
 
 class UnusableAudioError(AudioError):
-    """The fault lies with one file: its content cannot be used. Its hits get no clip, and nothing else is touched."""
+    """An error for one file whose content cannot be used. Its hits get no clip, and no other file is affected."""
 
     @classmethod
     def of(cls, what: str, where: str, why: str) -> "UnusableAudioError":
-        """The error for a file that only another one can take the place of."""
+        """Return the error for a file that has to be replaced."""
         return cls(what, where=where, why=why, do="replace it")
 
 
@@ -40,12 +40,13 @@ class Source:
     Args:
         stream: The opened file, or its bytes.
         where: Name of the file in errors.
-        head: What stands in for the file's first `skip` bytes.
+        head: Bytes that stand in for the file's first `skip` bytes.
         skip: Length of that beginning.
-        told: Least length that a decoder is told, who then finds the end when it comes. Its last bytes are the file's.
+        told: Least length that the decoder is told; it then finds the true end when it comes. Its last bytes are the
+            file's.
 
     Attributes:
-        ran_out: Whether a decoder that was told more came to the end of what there is.
+        ran_out: True if a decoder that was told a greater length reached the end of the file.
     """
 
     def __init__(self, stream: BinaryIO, where: str, head: bytes = b"", skip: int = 0, told: int = 0):
@@ -84,7 +85,7 @@ class Source:
         return self._place
 
     def tell(self) -> int:
-        """The place that is read next."""
+        """Return the position that is read next."""
         return self._place
 
     def readinto(self, buffer: memoryview) -> int:
@@ -120,7 +121,7 @@ class decoding:  # noqa: N801 - it is used as a function is, once for every bloc
     """Call a decoder in the block: what it prints goes nowhere, and what it raises becomes the file's reason.
 
     Args:
-        source: What it reads.
+        source: Stream that the decoder reads.
 
     Raises:
         UnusableAudioError: The decoder refuses the file, in whatever way.

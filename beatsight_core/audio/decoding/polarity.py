@@ -19,7 +19,7 @@ LEFT_OVER = 1e-3
 
 @dataclass(slots=True)
 class Polarity:
-    """Compares the power of the mean with that of the channels, over a whole file."""
+    """A comparison of the power of the mean with that of the channels, over a whole file."""
 
     _mean: float = 0.0
     _unrelated: float = 0.0
@@ -34,5 +34,5 @@ class Polarity:
 
     @property
     def notice(self) -> str:
-        """What to say of the file; empty if its channels do not cancel each other."""
+        """The notice about the file; empty if its channels do not cancel each other."""
         return CANCELLED if self._mean < LEFT_OVER * self._unrelated else ""

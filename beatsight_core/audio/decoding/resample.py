@@ -22,8 +22,8 @@ class Resampler:
     """Mono audio at another rate and in 16 bit, block by block: the bytes of `to_pcm16(resample(...))` of the whole.
 
     Args:
-        from_hz: Rate of what comes.
-        to_hz: Rate of what is given.
+        from_hz: Rate of the samples that come in.
+        to_hz: Rate of the samples that are given back.
     """
 
     def __init__(self, from_hz: int, to_hz: int):
@@ -31,25 +31,25 @@ class Resampler:
         self._stream = None if same else soxr.ResampleStream(from_hz, to_hz, 1, dtype="float32", quality=QUALITY)
 
     def push(self, samples: Samples16 | SamplesFloat) -> Samples16:
-        """What a block gives: as much as can be told before the next one comes."""
+        """Return the samples of a block, as far as they are certain before the next one comes."""
         if self._stream is None:
             return to_pcm16(samples)
         return to_pcm16(self._stream.resample_chunk(np.ascontiguousarray(to_float32(samples))))
 
     def finish(self) -> Samples16:
-        """What is left when no block follows."""
+        """Return the samples that are left when no block follows."""
         if self._stream is None:
             return np.empty(0, np.int16)
         return to_pcm16(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
 
 
 def resample(samples: SamplesFloat, from_hz: int, to_hz: int) -> SamplesFloat:
-    """Mono audio at another rate; equal rates give the samples back.
+    """Return mono audio at another rate; with equal rates, the samples themselves.
 
     Args:
-        samples: (n,) float32.
-        from_hz: Their rate.
-        to_hz: The rate wanted.
+        samples: Array (n,) of float32.
+        from_hz: Rate of these samples.
+        to_hz: Rate of the result.
 
     Returns:
         (round(n * to_hz / from_hz),) float32, aligned with the input: no delay.
@@ -73,7 +73,7 @@ def to_pcm16(samples: SamplesFloat | Samples16) -> Samples16:
 
 
 def to_float32(samples: SamplesFloat | Samples16) -> SamplesFloat:
-    """16-bit samples as float32 in -1..1, exactly; float32 passes unchanged."""
+    """Return 16-bit samples as float32 in -1..1, exactly; float32 passes unchanged."""
     if samples.dtype == np.float32:
         return samples  # type: ignore[return-value]
     return samples.astype(np.float32) * np.float32(1.0 / FULL_SCALE)

@@ -25,7 +25,7 @@ _W64_ID = bytes.fromhex("726966662e91cf11a5d628db04c10000")
 
 
 def read_container(stream: BinaryIO) -> Container:
-    """What the chunks of a file say; nothing at all if they are of none of these kinds."""
+    """Return what the chunks of a file say; an empty container if the file is of none of these kinds."""
     stream.seek(0)
     start = stream.read(64)
     if not start:

@@ -28,7 +28,7 @@ _WIDE_UNKNOWN = 1 << 62
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What the chunks of a file say.
+    """The statements of a file's chunks.
 
     Attributes:
         facts: Format of the samples; None if no chunk says it.
@@ -58,12 +58,12 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Where the samples of a file begin, and the field of its header that holds their length.
+    """The position of a file's samples, and the field of its header that holds their length.
 
     Attributes:
-        begin: Place of the first sample.
+        begin: Position of the first sample.
         size: Length as it is written down.
-        field: Place of the field.
+        field: Position of the field.
         width: Bytes of the field, 4 or 8.
         order: Byte order of the field, "little" or "big".
         counted: Bytes that the length counts and that are no samples.
@@ -79,7 +79,7 @@ class Samples:
     before_chunks: bool = True
 
     def is_unknown(self, there: int, stream: BinaryIO) -> bool:
-        """Whether the length is none, for a file that has so many bytes from the first sample on."""
+        """Return whether the length is unknown, for a file that has so many bytes from the first sample on."""
         length = self.size - self.counted
         if length <= 0:
             return there > 0 and not self._chunks_follow(stream, 0)
@@ -98,7 +98,7 @@ class Samples:
         return end - 1 <= reached <= end + 1
 
     def head(self, stream: BinaryIO, there: int) -> bytes | None:
-        """The bytes before the samples, with a length of `there`; None if there are too many of them."""
+        """Return the bytes before the samples, with a length of `there`; None if there are too many of them."""
         if self.begin > LONGEST_HEAD:
             return None
         stream.seek(0)
@@ -109,7 +109,7 @@ class Samples:
 
 
 def container_of(stream: BinaryIO, facts: Facts | None, samples: Samples) -> Container:
-    """The container of a file whose samples were found."""
+    """Return the container of a file whose samples were found."""
     there = stream.seek(0, os.SEEK_END) - samples.begin
     if there < 0:
         fault = f"its header has the samples begin {-there:,} bytes after the end of the file"
@@ -121,13 +121,13 @@ def container_of(stream: BinaryIO, facts: Facts | None, samples: Samples) -> Con
 
 
 def stands_for_unknown(size: int) -> bool:
-    """Whether a length, or a number of frames, is one that writers put who do not know it."""
+    """Return whether a length, or a number of frames, is one that stands for "not known"."""
     near = any(greatest - _BELOW <= size <= greatest for greatest in (1 << 31, (1 << 32) - 1))
     return size == 0 or near or size >= _WIDE_UNKNOWN
 
 
 def chunks(stream: BinaryIO, place: int, order: str, *, wide: bool = False) -> Iterator[tuple[bytes, int, int]]:
-    """The chunks of a file, as long as they make sense.
+    """Yield the chunks of a file, as long as they make sense.
 
     Args:
         stream: The file.
@@ -154,5 +154,5 @@ def chunks(stream: BinaryIO, place: int, order: str, *, wide: bool = False) -> I
 
 
 def is_name(name: bytes) -> bool:
-    """Whether four bytes can be the id of a chunk."""
+    """Return whether four bytes can be the id of a chunk."""
     return not name.isspace() and all(0x20 <= byte < 0x7F for byte in name)

@@ -36,7 +36,7 @@ class Header:
         declared_frames: Frames that the file was meant to hold; None if it does not say.
         subtype: libsndfile's name of the sample format, as PCM_24.
         format: libsndfile's name of the container, as WAV.
-        is_open_ended: Whether a container of uncompressed audio leaves open how much follows: all of it was taken.
+        is_open_ended: True if a container of uncompressed audio leaves open how much follows: all of it was taken.
     """
 
     rate_hz: int
@@ -76,7 +76,7 @@ class Forward(sf.SoundFile):  # type: ignore[misc]
     """
 
     def seekable(self) -> bool:
-        """Whether a seek follows every read."""
+        """Return whether a seek follows every read: never."""
         return False
 
 
@@ -85,9 +85,9 @@ class Opened:
     """An audio file that is open.
 
     Attributes:
-        file: To be used inside `decoding(source)` only.
-        source: What it reads from.
-        header: What it says, within the limits of audio.
+        file: Decoder, to be used inside `decoding(source)` only.
+        source: Stream that the decoder reads from.
+        header: Header of the file, within the limits of audio.
     """
 
     file: sf.SoundFile
@@ -129,7 +129,7 @@ def open_audio(stream: BinaryIO, where: str, kind: type[sf.SoundFile] = Forward)
 
 
 def reaches_its_end(opened: Opened) -> bool:
-    """Whether the last frame that a header promises can be read: tells a cut FLAC, whose size says nothing.
+    """Return whether the last frame that a header promises can be read. This tells a cut FLAC, whose size says nothing.
 
     A whole file answers in half a millisecond, as the decoder goes straight to the end.
 
@@ -159,7 +159,7 @@ def _header_of(file: sf.SoundFile, container: Container, where: str) -> Header:
         raise UnusableAudioError.of("The header of an audio file makes no sense", where, facts.refusal)
     frames = file.frames if file.frames < MAX_FRAMES else None
     if frames is not None and frames <= 0:
-        why = _said(container) or "its header promises no samples"
+        why = _statement(container) or "its header promises no samples"
         raise UnusableAudioError.of("An audio file holds no audio", where, f"it holds no audio: {why}")
     declared = _declared(container, frames, file.channels * _SAMPLE_BYTES.get(file.subtype, 0))
     return Header(file.samplerate, file.channels, frames, declared, file.subtype, file.format, container.is_open_ended)
@@ -178,12 +178,12 @@ def _declared(container: Container, frames: int | None, frame_bytes: int) -> int
 
 def _refused(error: UnusableAudioError, container: Container) -> UnusableAudioError:
     """The error for a file that a decoder refuses, with what its header says."""
-    said = _said(container)
-    why = f"{error.why} ({said})" if said else error.why
+    statement = _statement(container)
+    why = f"{error.why} ({statement})" if statement else error.why
     return UnusableAudioError(error.what, where=error.where, why=why, do=error.do)
 
 
-def _said(container: Container) -> str:
+def _statement(container: Container) -> str:
     """What a header says, in words; empty if nothing of it could be read."""
     parts = [container.facts.text] if container.facts else []
     if container.size is not None:

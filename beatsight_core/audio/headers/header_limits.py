@@ -24,7 +24,7 @@ MAX_FRAMES = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a header says of its samples, as it says it.
+    """The format of samples, as a header states it.
 
     Attributes:
         rate_hz: Samples per second and channel; a fraction where the container has room for one.
@@ -58,7 +58,7 @@ class Facts:
 
 
 def require_rate(rate_hz: float) -> None:
-    """Hold a rate that a program gave to the limits.
+    """Refuse a sample rate, given by a program, that lies outside the limits of audio.
 
     Raises:
         AudioError: It is none of audio.

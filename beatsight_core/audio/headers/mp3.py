@@ -34,7 +34,7 @@ _PADDING = 4
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What the four bytes before a frame say.
+    """The length of an MP3 frame, from its first four bytes.
 
     Attributes:
         size: Length in bytes.
@@ -46,7 +46,7 @@ class Frame:
 
 
 def frame_at(stream: BinaryIO, place: int) -> Frame | None:
-    """The frame at a place; None if there is none."""
+    """Return the frame at a position; None if there is none."""
     stream.seek(place)
     head = stream.read(4)
     if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0:
@@ -64,14 +64,14 @@ def frame_at(stream: BinaryIO, place: int) -> Frame | None:
 
 
 def frames_from(stream: BinaryIO, place: int) -> Iterator[tuple[int, Frame]]:
-    """(where it ends, frame) of the frames that follow one another from a place on."""
+    """Yield (position of its end, frame) for the frames that follow one another from a position on."""
     while frame := frame_at(stream, place):
         place += frame.size
         yield place, frame
 
 
 def first_frame(stream: BinaryIO) -> int:
-    """Where the first frame lies: after tags, whose length has seven bits a byte."""
+    """Return where the first frame lies: after tags, whose length has seven bits a byte."""
     place = 0
     while True:
         stream.seek(place)
@@ -86,11 +86,11 @@ def first_frame(stream: BinaryIO) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The first frame of a file, if it notes how many follow.
+    """A frame count, noted in the first frame of a file.
 
     Attributes:
-        frames: How many; 0 if it leaves that out, or says it in a way that decoders do not read.
-        field: Place of the number in the file.
+        frames: Number of frames; 0 if the note leaves it out, or has it in a form that decoders do not read.
+        field: Position of the number in the file.
     """
 
     frames: int
@@ -98,7 +98,7 @@ class Note:
 
 
 def note_in(stream: BinaryIO, place: int) -> Note | None:
-    """The note in the frame at a place; None if it has none."""
+    """Return the note in the frame at a position; None if it has none."""
     frame = frame_at(stream, place)
     stream.seek(place)
     start = stream.read(min(frame.size, 64)) if frame else b""
@@ -112,7 +112,7 @@ def note_in(stream: BinaryIO, place: int) -> Note | None:
 
 
 def look(stream: BinaryIO, _: bytes) -> Container:
-    """Nothing, or what makes a decoder read on in a file whose length it would take for less than it is."""
+    """Return an empty container, or one that makes a decoder read on past a length that the file gets wrong."""
     place = first_frame(stream)
     note = note_in(stream, place)
     frames = [frame for _, frame in frames_from(stream, place)]

@@ -1,12 +1,16 @@
 """Verbs of the data: verify, export, health, features."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.safe_text import for_shell
+
+if TYPE_CHECKING:
+    from beatsight_core.dataset.verify_export import CheckResult
+    from beatsight_core.features.build import FeatureResult
 
 _LISTED = 20
 """Lost files named on a terminal."""
@@ -54,13 +58,13 @@ def export(
     """Export the clips of MANIFEST as Parquet shards; only what is not there yet is written."""
     from beatsight_core.dataset.export import export_dataset
     from beatsight_core.dataset.index import dataset_key
-    from beatsight_core.dataset.verify_export import check_dataset
+    from beatsight_core.dataset.verify_export import CheckResult, check_dataset
 
     if check or heal:
         key = dataset_key(session.settings, manifest)
-        checked = check_dataset(session.settings, key, heal, progress=session.progress).to_json()
-        session.show(checked, _show_check)
-        return 0 if checked["passed"] else 1
+        checked = check_dataset(session.settings, key, heal, progress=session.progress)
+        session.show_as(CheckResult, checked.to_json(), _show_check)
+        return 0 if checked.passed else 1
     result = export_dataset(
         session.settings, manifest, source_sets=sources or None, limit=limit, workers=workers, overwrite=overwrite,
         progress=session.progress,
@@ -70,7 +74,7 @@ def export(
 
 
 class _JudgeOrBless(click.Group):
-    """`health MANIFEST` judges; `health bless MANIFEST` blesses."""
+    """`health MANIFEST` judges; `health bless MANIFEST` approves the report."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args if args and args[0] in self.commands else ["judge", *args])
@@ -100,9 +104,11 @@ def judge(session: Session, manifest: str) -> int:
 @verb
 def bless(session: Session, manifest: str, why: str | None) -> int:
     """Make the health report of MANIFEST the baseline: later reports may not fall far behind it."""
-    from beatsight_core.health.approve import bless as carry_out
+    from beatsight_core.health.approve import approve, baseline_path
+    from beatsight_core.typed_json import to_json
 
-    session.show(carry_out(session.settings, manifest, why=why).to_json(), _show_blessing)
+    approval = approve(session.settings, manifest, why=why)
+    session.show({**to_json(approval), "baseline": str(baseline_path(session.settings))}, _show_approval)
     return 0
 
 
@@ -119,17 +125,21 @@ health.add_command(bless)
 def features(session: Session, manifest: str, *, sources: tuple[str, ...], device: str, check: bool, heal: bool) -> int:
     """Compute the features of every clip of MANIFEST that has none yet."""
     from beatsight_core.compute.hold import device_for
-    from beatsight_core.features.build import build_features
+    from beatsight_core.dataset.verify_export import CheckResult
+    from beatsight_core.features.build import FeatureResult, build_features
     from beatsight_core.features.verify_cache import check_features
 
-    options: dict[str, Any] = {"source_sets": sources or None, "progress": session.progress}
     with device_for("cpu" if check and not heal else device, {"verb": "features"}) as held:
         if check or heal:
-            checked = check_features(session.settings, manifest, heal, device=held, **options).to_json()
-            session.show(checked, _show_feature_check)
-            return 0 if checked["passed"] else 1
-        result = build_features(session.settings, manifest, device=held, **options)
-    session.show(result.to_json(), _show_features)
+            checked = check_features(
+                session.settings, manifest, heal, source_sets=sources or None, device=held, progress=session.progress
+            )
+            session.show_as(CheckResult, checked.to_json(), _show_feature_check)
+            return 0 if checked.passed else 1
+        result = build_features(
+            session.settings, manifest, source_sets=sources or None, device=held, progress=session.progress
+        )
+    session.show_as(FeatureResult, result.to_json(), _show_features)
     return 0
 
 
@@ -197,13 +207,13 @@ def _show_export(result: dict[str, Any]) -> None:
     )
 
 
-def _show_check(result: dict[str, Any], what: str = "the dataset") -> None:
-    whole = "is whole" if result["passed"] else "is NOT whole: run it again with --heal"
-    text.headline(f"{result['key']}: {result['checked']:,} shards checked; {what} {whole}")
-    text.figures({name: result[name] for name in ("broken", "missing", "healed")})
+def _show_check(result: "CheckResult", what: str = "the dataset") -> None:
+    whole = "is whole" if result.passed else "is NOT whole: run it again with --heal"
+    text.headline(f"{result.key}: {result.checked:,} shards checked; {what} {whole}")
+    text.figures({"broken": result.broken, "missing": result.missing, "healed": result.healed})
 
 
-def _show_feature_check(result: dict[str, Any]) -> None:
+def _show_feature_check(result: "CheckResult") -> None:
     _show_check(result, "its feature cache")
 
 
@@ -226,20 +236,20 @@ def _show_out_of_time(rows: list[dict[str, Any]]) -> None:
         click.echo(f"and {len(rows) - _LISTED:,} more: see out_of_time.jsonl beside the report")
 
 
-def _show_blessing(result: dict[str, Any]) -> None:
+def _show_approval(result: dict[str, Any]) -> None:
     text.headline(f"{result['key']}: this report is the baseline now")
-    blessed = {"blessed by": f"{result['by']} on {result['host']}", "at": result["at"], "why": result["why"] or None}
+    approved = {"approved by": f"{result['by']} on {result['host']}", "at": result["at"], "why": result["why"] or None}
     failed = ", ".join(result["failed"]) or None
-    text.figures({**blessed, "although these gates failed": failed, "baseline": result["baseline"]})
+    text.figures({**approved, "although these gates failed": failed, "baseline": result["baseline"]})
 
 
-def _show_features(result: dict[str, Any]) -> None:
-    text.headline(f"{result['key']}: features of {result['clips']:,} clips")
+def _show_features(result: "FeatureResult") -> None:
+    text.headline(f"{result.key}: features of {result.clips:,} clips")
     text.figures(
         {
-            "spec": result["spec"],
-            "shards": f"{result['shards_written']:,} written, {result['shards_reused']:,} reused",
-            "size": text.size(result["bytes"]),
-            "seconds": result["seconds"],
+            "spec": result.spec,
+            "shards": f"{result.shards_written:,} written, {result.shards_reused:,} reused",
+            "size": text.size(result.bytes),
+            "seconds": result.seconds,
         }
     )

@@ -41,7 +41,7 @@ def show(session: Session, dataset: str, html: bool, all_shards: bool) -> int:
 
     described = describe_dataset(session.settings, dataset)
     if html:
-        described["page"] = str(write_dataset_page(session.settings, described["key"]))
+        described["page"] = str(write_dataset_page(session.settings, str(described["key"])))
     session.show(described, lambda result: _show_one(result, None if all_shards else _LISTED))
     return 0
 

@@ -9,6 +9,7 @@ import click
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.compute.waiting import who
+from beatsight_core.typed_json import JsonObject
 
 _NONE = "No device is known to NVML, nvidia-smi or torch, nor named by BEATSIGHT_DEVICES or CUDA_VISIBLE_DEVICES."
 _THEN = "Steps that want one run on the CPU, or fail where the executor's no_device is 'fail'."
@@ -41,7 +42,7 @@ def _show(result: dict[str, Any]) -> None:
     text.figures({**versions, "told by": result["source"], "leases": result["folder"]})
 
 
-def _device_row(device: Mapping[str, Any], now: float) -> dict[str, Any]:
+def _device_row(device: Mapping[str, Any], now: float) -> JsonObject:
     used, total = device["memory_used"], device["memory_total"]
     return {
         "device": device["index"],
@@ -54,7 +55,7 @@ def _device_row(device: Mapping[str, Any], now: float) -> dict[str, Any]:
     }
 
 
-def _waiting_row(request: Mapping[str, Any], now: float) -> dict[str, Any]:
+def _waiting_row(request: Mapping[str, Any], now: float) -> JsonObject:
     return {
         "place": request["number"],
         "wants": request["count"],

@@ -21,7 +21,7 @@ def retry(session: Session, manifest: str) -> int:
     from beatsight_core.errors import UsageError
     from beatsight_core.manifest.identity import manifest_key, resolve_manifest
     from beatsight_core.manifest.inbox.entries import inbox_file
-    from beatsight_core.manifest.inbox.requests import wish_retry
+    from beatsight_core.manifest.inbox.wishes import wish_retry
 
     path = resolve_manifest(session.settings, manifest)
     key = manifest_key(path)
@@ -68,7 +68,7 @@ def forget(
         session.show(shown, _show_forgotten)
         if not click.confirm("Forget it?", default=False):
             return 0
-    result = forget_manifest(settings, key, with_file=with_file, despite_use=despite_use, really=True)
+    result = forget_manifest(settings, key, with_file=with_file, override=despite_use, really=True)
     partitions.remove(key)
     session.show(result.to_json() | partitions.to_json(), _show_forgotten)
     return 0

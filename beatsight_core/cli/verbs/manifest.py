@@ -9,6 +9,8 @@ from beatsight_core.cli import text
 from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.cli.verbs.forget import forget, retry
+from beatsight_core.taxonomy import suggestions, taxonomy_named
+from beatsight_core.typed_json import JsonObject
 
 _LISTED = 20
 """Rows of a long table that a terminal gets."""
@@ -31,13 +33,18 @@ def check(session: Session, manifest: str) -> int:
 
     catalog = build_catalog(session.settings, manifest, progress=session.progress)
     sampling = read_sampling(session.settings, catalog)
-    weights = {"profile": sampling.profile.name, "boosts": dict(sampling.profile.boosts)}
     summary = catalog.summary.to_json()
     gate = reject_gate(
         refused_figures(summary, catalog.rejected_path), profile_of(session.settings.gates).max_reject_rate
     )
-    said = {"sampling": weights | {"by_source": sampling.by_source()}, "passed": gate.passed, "gates": [gate.to_json()]}
-    session.show(summary | said, _show_summary)
+    meant = suggestions(catalog.summary.unknown_labels, taxonomy_named(session.settings.taxonomy))
+    weights: JsonObject = {
+        "profile": sampling.profile.name,
+        "boosts": {**sampling.profile.boosts},
+        "by_source": {name: {**row} for name, row in sampling.by_source().items()},
+    }
+    judged: JsonObject = {"passed": gate.passed, "gates": [gate.to_json()], "suggestions": {**meant}}
+    session.show({**summary, "sampling": weights, **judged}, _show_summary)
     return 0 if gate.passed else 1
 
 
@@ -53,7 +60,9 @@ def stats(session: Session, manifest: str) -> int:
     from beatsight_core.manifest.stats import manifest_stats
 
     catalog = catalog_to_look_at(session.settings, manifest, progress=session.progress)
-    session.show(manifest_stats(catalog, read_sampling(session.settings, catalog)).to_json(), _show_stats)
+    counted = manifest_stats(catalog, read_sampling(session.settings, catalog))
+    meant = suggestions(counted.unknown_labels, taxonomy_named(session.settings.taxonomy))
+    session.show({**counted.to_json(), "suggestions": {**meant}}, _show_stats)
     return 0
 
 
@@ -110,6 +119,7 @@ def _show_summary(result: dict[str, Any]) -> None:
     names = ("hits", "sessions", "files", "duplicates", "rejects_by_reason", "events_by_source", "hits_by_split")
     text.figures({name.replace("_", " "): result.get(name) for name in (*names, "split_notes", "corrections")})
     text.gates(result["gates"], "Too much?")
+    _show_unknown(result)
     by_label, events = result["hits_by_label"], result["events_by_label"]
     rows = [{"component": label, "events": events.get(label, 0), "hits": count} for label, count in by_label.items()]
     text.table(rows, ["component", "events", "hits"], "Components")
@@ -118,10 +128,21 @@ def _show_summary(result: dict[str, Any]) -> None:
     text.table(weights, columns, f"Weights of sessions ({result['sampling']['profile']})")
 
 
+def _show_unknown(result: dict[str, Any]) -> None:
+    """Print the labels that the taxonomy lacks, most frequent first, with what may be meant."""
+    counts = sorted(result["unknown_labels"].items(), key=lambda item: -item[1])
+    if not counts:
+        return
+    meant = result["suggestions"]
+    rows = [{"label": label, "strokes": count, "": meant.get(label, "")} for label, count in counts[:_LISTED]]
+    text.table(rows, ["label", "strokes", ""], f"{len(counts):,} labels that the taxonomy lacks")
+    click.echo("`beatsight taxonomy` lists the labels that there are.")
+
+
 def _show_stats(result: dict[str, Any]) -> None:
     text.headline(f"{result['key']}: {result['read']:,} lines, {result['kept']:,} events")
     text.figures({"rejected for": result["rejects"], "duplicates": result["duplicates"]})
-    text.figures({"unknown labels": result["unknown_labels"]})
+    _show_unknown(result)
     by_source = [{"source_set": name, **row} for name, row in result["by_source"].items()]
     text.table(by_source, ["source_set", "events", "hits", "sessions", "files", "weight"], "Source sets")
     text.table([{"split": name, **row} for name, row in result["by_split"].items()], ["split", "hits", "sessions"])

@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,11 @@ from beatsight_core.cli.verbs.judgement import show_probe
 from beatsight_core.errors import UsageError
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import CHANNELS
+from beatsight_core.typed_json import to_json
+
+if TYPE_CHECKING:
+    from beatsight_core.evaluation.compare_models import RivalComparison
+    from beatsight_core.evaluation.evaluate import ShownEvaluation
 
 _device = click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 
@@ -55,7 +60,7 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.promotion.probe_record import PROBE_PRESET, judge_probe
     from beatsight_core.runs.presets import load_preset
-    from beatsight_core.training.run import Terms
+    from beatsight_core.training.run import RunOptions
     from beatsight_core.training.run import train as run
 
     began, limit = time.monotonic(), options["max_seconds"]
@@ -67,11 +72,11 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     holder, count = {"verb": "train", "manifest": key}, max(config.processes, 1)
     with device_for(options["device"], holder, count=count, timeout_s=limit) as device:
         left = None if limit is None else max(limit - (time.monotonic() - began), 0.0)
-        terms = Terms(
-            options["fresh"], options["extend"], left, waived=tuple(waived.values()),
-            despite_version=options["despite_version"],
+        how = RunOptions(
+            options["fresh"], options["extend"], left, gate_overrides=tuple(waived.values()),
+            version_override=options["despite_version"],
         )  # fmt: skip
-        result = run(settings, key, preset, overrides=overrides, device=device, terms=terms, progress=session.progress)
+        result = run(settings, key, preset, overrides=overrides, device=device, options=how, progress=session.progress)
         probe = None
         if preset == PROBE_PRESET and limit is None:
             probe = judge_probe(settings, result.run_id, device=device, progress=session.progress)
@@ -95,14 +100,15 @@ def evaluate(
     It is compared on the same hits with the run of its preset before it and with the champion.
     """
     from beatsight_core.compute.hold import device_for
+    from beatsight_core.evaluation.evaluate import HitSelection, ShownEvaluation
     from beatsight_core.evaluation.evaluate import evaluate as judge
 
     with device_for(device, {"verb": "evaluate", "run": run}) as held:
         result = judge(
-            session.settings, run, on=on, split=split, fraction=fraction, against=against, compare=True,
-            device=held, progress=session.progress,
+            session.settings, run, HitSelection(on, split, fraction), against=against, compare=True, device=held,
+            progress=session.progress,
         )  # fmt: skip
-    session.show(result.to_json(), _show_evaluation)
+    session.show_as(ShownEvaluation, result.to_json(), _show_evaluation)
     return 0
 
 
@@ -164,9 +170,9 @@ def _show_train(result: dict[str, Any]) -> None:
         show_probe(result["probe"])
 
 
-def _show_evaluation(result: dict[str, Any]) -> None:
-    metrics = result["metrics"]
-    text.headline(f"{result['run_id']} on {result['on']} ({result['split']}): {metrics['hits']:,} hits")
+def _show_evaluation(result: "ShownEvaluation") -> None:
+    metrics = result.metrics
+    text.headline(f"{result.run_id} on {result.on} ({result.split}): {metrics.hits:,} hits")
     names = (
         "accuracy",
         "exact_match",
@@ -177,27 +183,27 @@ def _show_evaluation(result: dict[str, Any]) -> None:
         "legacy_accuracy",
         "legacy_ceiling",
     )
-    text.figures({name.replace("_", " "): metrics.get(name) for name in names})
-    text.figures({"hits it learned from": result["learned_hits"]})
-    rows = [{"component": label, **values} for label, values in metrics["per_class"].items()]
+    text.figures({name.replace("_", " "): getattr(metrics, name) for name in names})
+    text.figures({"hits it learned from": result.learned_hits})
+    rows = [{"component": label, **to_json(scores)} for label, scores in metrics.per_class.items()]
     text.table(rows, ["component", "positives", "precision", "recall", "f1", "ap"], "Per component")
-    for rival in result["against"]:
-        text.figures({f"against {rival['name']}": _change(rival)})
-    wrong = [row["message"] for row in result["curves"] if not row["passed"]]
-    text.figures({"curves": "; ".join(wrong) or "nothing wrong", "likely label errors": result["label_errors"]})
-    text.figures({"report": result.get("report_html"), "as JSON": result.get("report_json")})
+    for rival in result.against:
+        text.figures({f"against {rival.name}": _change(rival)})
+    wrong = [str(row["message"]) for row in result.curves if not row["passed"]]
+    text.figures({"curves": "; ".join(wrong) or "nothing wrong", "likely label errors": result.label_errors})
+    text.figures({"report": result.report_html, "as JSON": result.report_json})
 
 
-def _change(rival: dict[str, Any]) -> str:
-    """One comparison in a line."""
-    change = rival["change"]
+def _change(rival: "RivalComparison") -> str:
+    """Return one comparison in a line."""
+    change = rival.change
     if change is None:
-        return f"not compared: {rival['why_not']}"
-    accuracy = change["accuracy"]
-    span = "" if accuracy["low"] is None else f" ({accuracy['low']:+.3f} to {accuracy['high']:+.3f})"
-    moved = "unknown" if accuracy["difference"] is None else f"{accuracy['difference']:+.3f}{span}"
-    better, worse = (", ".join(change[word]) or "none" for word in ("better", "worse"))
-    return f"{', '.join(rival['roles'])}: accuracy {moved}; better: {better}; worse: {worse}"
+        return f"not compared: {rival.why_not}"
+    accuracy = change.accuracy
+    span = "" if accuracy.low is None else f" ({accuracy.low:+.3f} to {accuracy.high:+.3f})"
+    moved = "unknown" if accuracy.difference is None else f"{accuracy.difference:+.3f}{span}"
+    better, worse = (", ".join(labels) or "none" for labels in (change.better, change.worse))
+    return f"{', '.join(rival.roles)}: accuracy {moved}; better: {better}; worse: {worse}"
 
 
 def _show_classification(result: dict[str, Any]) -> None:

@@ -52,13 +52,13 @@ def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_onl
     # Nothing of a real layout that the shell may have exported: the demo keeps to its own folder.
     for name in LAYOUT_VARIABLES:
         os.environ.pop(name, None)
-    corpus = make_demo(root, seed=seed, size=size, progress=session.progress).to_json()
+    corpus = make_demo(root, seed=seed, size=size, progress=session.progress)
     if corpus_only:
-        session.show(corpus, text.figures)
+        session.show(corpus.to_json(), text.figures)
         return 0
     settings = load_settings(root)
-    run_dagster_module(settings, "beatsight_dagster.materialize", corpus["manifest"])
-    session.show({"corpus": corpus, **_outcome(settings)}, _show_demo)
+    run_dagster_module(settings, "beatsight_dagster.materialize", corpus.manifest)
+    session.show({"corpus": corpus.to_json(), **_outcome(settings)}, _show_demo)
     return 0
 
 

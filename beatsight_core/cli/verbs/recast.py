@@ -1,12 +1,15 @@
 """The verb recast: training sessions played again on other kits."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from beatsight_core.cli import text
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.safe_text import for_shell
+
+if TYPE_CHECKING:
+    from beatsight_core.recast.recast import Recast
 
 
 @click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="How often each is played.")
@@ -20,29 +23,29 @@ def recast(session: Session, manifest: str, *, rounds: int, seed: int, source_se
 
     Sessions that validate or calibrate are not touched, and all new ones train. Merge both manifests to train on them.
     """
-    from beatsight_core.recast.recast import recast_manifest
+    from beatsight_core.recast.recast import Recast, recast_manifest
 
     result = recast_manifest(
         session.settings, manifest, rounds=rounds, seed=seed, source_set=source_set, workers=workers,
         progress=session.progress,
     )  # fmt: skip
-    session.show(result.to_json(), _show_recast)
+    session.show_as(Recast, result.to_json(), _show_recast)
     return 0
 
 
-def _show_recast(result: dict[str, Any]) -> None:
-    merge = f"beatsight manifest merge {for_shell(result['source'])} {for_shell(result['manifest'])} -o MERGED.jsonl"
-    text.headline(f"{result['events']:,} events in {result['sessions']:,} sessions, each on a kit of its own")
+def _show_recast(result: "Recast") -> None:
+    merge = f"beatsight manifest merge {for_shell(result.source)} {for_shell(result.manifest)} -o MERGED.jsonl"
+    text.headline(f"{result.events:,} events in {result.sessions:,} sessions, each on a kit of its own")
     text.figures(
         {
-            "manifest": result["manifest"],
-            "audio": result["folder"],
-            "of": f"{result['played_sessions']:,} training sessions of {result['source']}, {result['rounds']} times",
-            "files kept": result["files_kept"],
-            "minutes": result["seconds"] / 60.0,
-            "size": text.size(result["bytes"]),
-            "events by component": result["events_by_component"],
-            "strokes left out, as kits lack them": result["left_out"],
+            "manifest": result.manifest,
+            "audio": result.folder,
+            "of": f"{result.played_sessions:,} training sessions of {result.source}, {result.rounds} times",
+            "files kept": result.files_kept,
+            "minutes": result.seconds / 60.0,
+            "size": text.size(result.bytes),
+            "events by component": result.events_by_component,
+            "strokes left out, as kits lack them": result.left_out,
             "next": merge,
         }
     )

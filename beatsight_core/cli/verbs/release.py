@@ -1,13 +1,23 @@
 """Verbs of the release: promote, rollback, models, archive."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from beatsight_core.cli import text
 from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
+from beatsight_core.typed_json import to_json
+
+if TYPE_CHECKING:
+    from beatsight_core.promotion.archive.check_archive import ArchiveChecks
+    from beatsight_core.promotion.archive.write_archive import ArchiveResult
+    from beatsight_core.promotion.delivery.deliver import Delivery
+    from beatsight_core.promotion.external.edit_file import ChangedFile
+    from beatsight_core.promotion.external.external_files import PlaceReport
+    from beatsight_core.promotion.results import AppliedUpdates, ModelList, RollbackResult, ShownPromotion
 
 
 @click.option("--force", metavar="REASON", help="Promote although a criterion fails; the reason is kept for ever.")
@@ -22,20 +32,23 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
     from beatsight_core.promotion.preview import preview_promotion
     from beatsight_core.promotion.promote import promote as release
     from beatsight_core.promotion.promote import reason_given
+    from beatsight_core.promotion.results import ShownPromotion
 
     force = reason_given(force)
     with device_for(device, {"verb": "promote", "run": run}, small=True) as held:
         judgement = judged(session.settings, run, device=held, progress=session.progress)
         if not judgement.may_pass(force):
-            session.show({**judgement.to_json(), "promoted": False, "version": None}, _show_promotion)
+            refused = {**judgement.to_json(), "promoted": False, "version": None}
+            session.show_as(ShownPromotion, refused, _show_promotion)
             return 1
         if dry_run:
-            session.show(preview_promotion(session.settings, judgement, force=force).to_json(), _show_promotion)
+            preview = preview_promotion(session.settings, judgement, force=force)
+            session.show_as(ShownPromotion, preview.to_json(), _show_promotion)
             return 0
         result = release(
             session.settings, run, force=force, device=held, judgement=judgement, progress=session.progress
         ).to_json()
-    session.show(result, _show_promotion)
+    session.show_as(ShownPromotion, result, _show_promotion)
     if force and judgement.passed:
         click.echo("Every criterion is met, so the reason for force was not needed, and is not kept.", err=True)
     return 0
@@ -48,10 +61,12 @@ def promote(session: Session, run: str, force: str | None, device: str, dry_run:
 def rollback(session: Session, version: str | None, why: str | None, dry_run: bool) -> int:
     """Make the previous champion, or VERSION, the champion again."""
     from beatsight_core.promotion.promote import rollback as back
+    from beatsight_core.promotion.results import RollbackResult
 
     if version is None:  # done already, the same words would go one version further
         session.after_interrupt = "`beatsight models` says which version is in use, and whether to roll back again"
-    session.show(back(session.settings, version, why=why, dry_run=dry_run).to_json(), _show_rollback)
+    result = back(session.settings, version, why=why, dry_run=dry_run)
+    session.show_as(RollbackResult, result.to_json(), _show_rollback)
     return 0
 
 
@@ -64,12 +79,13 @@ def ls(session: Session, apply: bool) -> int:
     writes them, shows every line that changes, and keeps a copy of each configuration as it was.
     """
     from beatsight_core.promotion.promote import apply_pending
+    from beatsight_core.promotion.results import AppliedUpdates, ModelList
     from beatsight_core.promotion.version.model_list import list_models
 
     if apply:
-        session.show(apply_pending(session.settings).to_json(), _show_applied)
+        session.show_as(AppliedUpdates, apply_pending(session.settings).to_json(), _show_applied)
     else:
-        session.show(list_models(session.settings).to_json(), _show_models)
+        session.show_as(ModelList, list_models(session.settings).to_json(), _show_models)
     return 0
 
 
@@ -88,9 +104,9 @@ models = click.Group("models", callback=_list_unless_told, params=ls.params, hel
 @verb
 def export(session: Session, model: str | None, to: Path) -> int:
     """Write MODEL (a version or a run; default: the champion) as safetensors, .pth and ONNX, and check each form."""
-    from beatsight_core.promotion.delivery.deliver import export_model
+    from beatsight_core.promotion.delivery.deliver import Delivery, export_model
 
-    session.show(export_model(session.settings, model, to).to_json(), _show_delivery)
+    session.show_as(Delivery, export_model(session.settings, model, to).to_json(), _show_delivery)
     return 0
 
 
@@ -105,116 +121,113 @@ def archive(session: Session, run: str | None, verify: bool) -> int:
 
     With --verify, RUN may also be an archive's folder or a day; without it all archives are looked at.
     """
-    from beatsight_core.promotion.archive.check_archive import check_archives
-    from beatsight_core.promotion.archive.write_archive import archive_run
+    from beatsight_core.promotion.archive.check_archive import ArchiveChecks, check_archives
+    from beatsight_core.promotion.archive.write_archive import ArchiveResult, archive_run
     from beatsight_core.promotion.external.external_files import places_to_tell
 
     if verify:
         checks = check_archives(session.settings, run)
         whole = all(check.whole for check in checks)
-        external = [each.to_json() for each in places_to_tell(session.settings)]
-        archives = [check.to_json() for check in checks]
-        session.show({"whole": whole, "archives": archives, "external": external}, _show_checks)
+        reports = tuple(each.report for each in places_to_tell(session.settings))
+        session.show_as(ArchiveChecks, to_json(ArchiveChecks(whole, tuple(checks), reports)), _show_checks)
         return 0 if whole else 1
-    session.show(archive_run(session.settings, run).to_json(), _show_archive)
+    session.show_as(ArchiveResult, archive_run(session.settings, run).to_json(), _show_archive)
     return 0
 
 
-def _show_promotion(result: dict[str, Any]) -> None:
+def _show_promotion(result: "ShownPromotion") -> None:
     from beatsight_core.promotion.criteria import UNFORCEABLE
 
-    dry_run = result.get("dry_run", False)
-    said = f"would be version {result['version']}" if dry_run else "is refused"
-    verdict = f"is version {result['version']}, the champion" if result["promoted"] else said
-    text.headline(f"{result['run_id']} {verdict}")
-    text.gates(result["criteria"], "Promotion criteria")
-    if result.get("infrastructure"):
-        text.gates(result["infrastructure"], "The version, loaded in a fresh process")
-    text.figures({name: result.get(name) for name in ("notice", "forced", "folder", "record")})
-    _show_changes(result)
-    if not result["promoted"] and not dry_run:
+    said = f"would be version {result.version}" if result.dry_run else "is refused"
+    verdict = f"is version {result.version}, the champion" if result.promoted else said
+    text.headline(f"{result.run_id} {verdict}")
+    text.gates(result.criteria, "Promotion criteria")
+    if result.infrastructure:
+        text.gates(result.infrastructure, "The version, loaded in a fresh process")
+    text.figures({"notice": result.notice, "forced": result.forced, "folder": result.folder, "record": result.record})
+    _show_changes(result.changes, result.untold, dry_run=result.dry_run)
+    if not result.promoted and not result.dry_run:
         click.echo("Train longer or on more data, or look at the evaluation's report.")
-        if set(result["failed"]) & set(UNFORCEABLE):
+        if set(result.failed) & set(UNFORCEABLE):
             click.echo("No reason lets a model pass that was not the one judged, or does not load elsewhere.")
         else:
             click.echo("--force REASON promotes it all the same and says so for ever.")
 
 
-def _show_rollback(result: dict[str, Any]) -> None:
-    if result["version"] == result["previous"]:
-        text.headline(f"Version {result['version']} is the champion already")
+def _show_rollback(result: "RollbackResult") -> None:
+    if result.version == result.previous:
+        text.headline(f"Version {result.version} is the champion already")
     else:
-        verb = "would be" if result["dry_run"] else "is"
-        text.headline(f"Version {result['version']} {verb} the champion again (was {result['previous']})")
-    _show_changes(result)
+        verb = "would be" if result.dry_run else "is"
+        text.headline(f"Version {result.version} {verb} the champion again (was {result.previous})")
+    _show_changes(result.changes, result.untold, dry_run=result.dry_run)
 
 
-def _show_changes(result: dict[str, Any]) -> None:
-    """The lines that change, or changed, in files of others."""
-    for change in result.get("changes", []):
-        click.echo(change["diff"])
-        if not result.get("dry_run"):
-            click.echo(f"As it was: {change['backup']}" if change["backup"] else f"Written: {change['file']}")
-    if result.get("untold"):
-        click.echo(result["untold"][:1].upper() + result["untold"][1:])
+def _show_changes(changes: "Iterable[ChangedFile]", pending: str | None = None, *, dry_run: bool = False) -> None:
+    """Print the lines that change, or changed, in external files."""
+    for change in changes:
+        click.echo(change.diff)
+        if not dry_run:
+            click.echo(f"As it was: {change.backup}" if change.backup else f"Written: {change.file}")
+    if pending:
+        click.echo(pending[:1].upper() + pending[1:])
 
 
-def _show_applied(result: dict[str, Any]) -> None:
-    if result["changes"]:
-        text.headline(f"Version {result['version']} is in use, and these files say so now")
+def _show_applied(result: "AppliedUpdates") -> None:
+    if result.changes:
+        text.headline(f"Version {result.version} is in use, and these files say so now")
     else:
-        text.headline(f"Version {result['version']} is in use, and everything said so already")
-    _show_changes(result)
+        text.headline(f"Version {result.version} is in use, and everything said so already")
+    _show_changes(result.changes)
 
 
-def _show_external(places: list[dict[str, Any]]) -> None:
-    """External files that do not say what they should, each with the lines that would change."""
+def _show_external(places: "Sequence[PlaceReport]") -> None:
+    """Print external files that do not say what they should, each with the lines that would change."""
     for place in places:
-        click.echo(f"{click.style('NOT IN LINE', fg='red', bold=True)} {place['file']}, {place['key']}: {place['why']}")
-        if place["diff"]:
-            click.echo(place["diff"])
-    if any(place["diff"] for place in places):
+        click.echo(f"{click.style('NOT IN LINE', fg='red', bold=True)} {place.file}, {place.key}: {place.why}")
+        if place.diff:
+            click.echo(place.diff)
+    if any(place.diff for place in places):
         click.echo("Nothing was written. `beatsight models --apply` writes these lines and shows what it did.")
 
 
-def _show_models(result: dict[str, Any]) -> None:
+def _show_models(result: "ModelList") -> None:
     columns = ["version", "role", "run_id", "accuracy", "exact_match", "macro_f1", "promoted_at"]
-    if result["models"]:
-        text.table(result["models"], columns, "Models")
-        text.figures({f"version {row['version']}": row["notice"] for row in result["models"]})
+    if result.models:
+        text.table(map(to_json, result.models), columns, "Models")
+        text.figures({f"version {row.version}": row.notice for row in result.models})
     else:
         text.headline("No model has been promoted yet")
-    if challenger := result["challenger"]:
-        verdict = "met every criterion" if challenger["passed"] else f"failed {', '.join(challenger['failed'])}"
-        text.headline(f"Challenger: {challenger['run_id']}, {verdict} ({challenger['judged_at']})")
-    text.table(result["history"], ["at", "action", "version", "why", "by"], "Who was champion when")
-    if result["interrupted"]:
-        click.echo(f"{click.style('NOT IN LINE', fg='red', bold=True)} {result['interrupted']}")
-    _show_external(result["external"])
+    if challenger := result.challenger:
+        verdict = "met every criterion" if challenger.passed else f"failed {', '.join(challenger.failed)}"
+        text.headline(f"Challenger: {challenger.run_id}, {verdict} ({challenger.judged_at})")
+    changes = map(to_json, result.history)
+    text.table(changes, ["at", "action", "version", "why", "by"], "Who was champion when")
+    if result.interrupted:
+        click.echo(f"{click.style('NOT IN LINE', fg='red', bold=True)} {result.interrupted}")
+    _show_external(result.external)
 
 
-def _show_delivery(result: dict[str, Any]) -> None:
-    text.headline(f"{result['model']} is in {result['folder']}" + ("" if result["promoted"] else " (not promoted)"))
-    rows = [{"form": name, "differs at most by": f"{value:.1e}"} for name, value in result["differences"].items()]
-    text.table(rows, ["form", "differs at most by"], f"Asked in a fresh process about {result['clips']} real clips")
-    text.figures({"size": text.size(result["bytes"])})
+def _show_delivery(result: "Delivery") -> None:
+    text.headline(f"{result.model} is in {result.folder}" + ("" if result.promoted else " (not promoted)"))
+    rows = [{"form": name, "differs at most by": f"{value:.1e}"} for name, value in result.differences.items()]
+    text.table(rows, ["form", "differs at most by"], f"Asked in a fresh process about {result.clips} real clips")
+    text.figures({"size": text.size(result.bytes)})
 
 
-def _show_archive(result: dict[str, Any]) -> None:
-    text.headline(
-        f"{result['run_id']} {'was archived before, and nothing changed' if result['reused'] else 'is archived'}"
-    )
-    text.figures({"folder": result["folder"], "files": result["files"], "size": text.size(result["bytes"])})
-    for name in result["absent"]:
+def _show_archive(result: "ArchiveResult") -> None:
+    text.headline(f"{result.run_id} {'was archived before, and nothing changed' if result.reused else 'is archived'}")
+    text.figures({"folder": result.folder, "files": result.files, "size": text.size(result.bytes)})
+    for name in result.absent:
         click.echo(f"Not there to be archived: {name}")
 
 
-def _show_checks(result: dict[str, Any]) -> None:
-    if not result["archives"]:
+def _show_checks(result: "ArchiveChecks") -> None:
+    if not result.archives:
         text.headline("Nothing is archived yet")
-    for check in result["archives"]:
-        text.headline(
-            f"{check['folder']}: {'whole' if check['whole'] else 'NOT AS IT WAS'}, {check['files']} files listed"
+    for check in result.archives:
+        text.headline(f"{check.folder}: {'whole' if check.whole else 'NOT AS IT WAS'}, {check.files} files listed")
+        text.figures(
+            {"altered": check.altered, "missing": check.missing, "extra": check.extra, "problem": check.problem}
         )
-        text.figures({name: check[name] for name in ("altered", "missing", "extra", "problem")})
-    _show_external(result["external"])
+    _show_external(result.external)

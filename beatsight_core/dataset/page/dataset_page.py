@@ -1,18 +1,18 @@
 """A page per dataset: what it holds in figures, and a few clips of each label to hear and see.
 
 `reports/datasets/<key>.html` with the same figures as `.json` beside it, whose `content` says of which dataset they
-are: as long as that holds, the page is not made again.
+are: as long as that holds, the page is not made again. An export from a terminal does not make the page, which takes
+half a second; `dataset show --html` and the asset do.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.dataset.index import Index, index_paths, read_index
-from beatsight_core.dataset.page.example_cards import Clip, card_groups, clips_within
+from beatsight_core.dataset.page.example_cards import ExampleClip, card_groups, clips_within
 from beatsight_core.dataset.page.examples import choose_examples
-from beatsight_core.dataset.page.figures import SPLITS, dataset_figures, label_counts
+from beatsight_core.dataset.page.figures import DatasetFigures, LabelFigures, dataset_figures, label_counts
 from beatsight_core.errors import BeatSightError, DatasetError
 from beatsight_core.files import digest_json, read_json, write_json, write_text
 from beatsight_core.leftovers import remove_leftovers
@@ -20,6 +20,7 @@ from beatsight_core.names import place_in
 from beatsight_core.pages.formats import count, duration, shown
 from beatsight_core.pages.page import render_page
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject, to_json
 
 logger = logging.getLogger("beatsight")
 
@@ -28,7 +29,7 @@ FORMAT = 1
 
 PER_LABEL = 4
 SOUND_BYTES = 2_000_000
-"""At most so many bytes of sounds and pictures; the page is a third larger than they are, and its text comes on top."""
+"""Most bytes of sounds and spectrograms; the page is a third larger than they are, and its text comes on top."""
 
 LISTED = 200
 """Rows of shards and of files without clips."""
@@ -38,8 +39,8 @@ def write_dataset_page(settings: Settings, key: str) -> Path:
     """Write the page of a dataset, unless it is there.
 
     Args:
-        settings: Where all is.
-        key: Of the manifest.
+        settings: Layout of the data root.
+        key: Key of the manifest.
 
     Returns:
         The page's path.
@@ -57,14 +58,14 @@ def write_dataset_page(settings: Settings, key: str) -> Path:
         remove_leftovers(page.parent)
         counts = label_counts(settings, indexes)
         figures = dataset_figures(key, indexes, counts)
-        chosen = choose_examples(settings, counts, [row["label"] for row in figures["labels"]], PER_LABEL)
+        chosen = choose_examples(settings, counts, [row.label for row in figures.labels], PER_LABEL)
         write_text(page, render_dataset(figures, indexes, list(clips_within(settings, chosen, SOUND_BYTES))))
-        write_json(figures_file, {"content": content, **figures})
+        write_json(figures_file, {"content": content, **to_json(figures)})
     return page
 
 
 def page_after_export(settings: Settings, key: str) -> Path | None:
-    """The page of what was just exported. The export stands without it: what goes wrong here is logged, and no more."""
+    """Write the page of what was just exported. The export stands without it: a failure here is logged, and no more."""
     try:
         return write_dataset_page(settings, key)
     except BeatSightError as error:
@@ -73,39 +74,41 @@ def page_after_export(settings: Settings, key: str) -> Path | None:
 
 
 def page_paths(settings: Settings, key: str) -> tuple[Path, Path]:
-    """Where the page of a dataset lies, and its figures."""
+    """Return the path of a dataset's page, and that of its figures."""
     folder = settings.dataset_pages_dir
     return place_in(folder, key, ".html"), place_in(folder, key, ".json")
 
 
-def render_dataset(figures: Mapping[str, Any], indexes: Sequence[Index], clips: Sequence[Clip]) -> str:
-    """The page as HTML.
+def render_dataset(figures: DatasetFigures, indexes: Sequence[Index], clips: Sequence[ExampleClip]) -> str:
+    """Return the page as HTML.
 
     Args:
-        figures: From `dataset_figures`.
-        indexes: Of the dataset.
-        clips: Examples, each with its picture (PNG) and its sound (FLAC).
+        figures: Figures from `dataset_figures`.
+        indexes: Indexes of the dataset.
+        clips: Examples, each with its spectrogram (PNG) and its sound (FLAC).
     """
-    shards = [{"source_set": index.source_set, **entry.to_json()} for index in indexes for entry in index.shards]
+    shards = [{"source_set": index.source_set, **to_json(entry)} for index in indexes for entry in index.shards]
+    written = to_json(figures)
     return render_page(
         "dataset.html",
-        title=figures["key"],
-        figures=figures,
+        title=figures.key,
+        figures=written,
         tiles=_tiles(figures),
-        label_bars=[_by_split(row) for row in figures["labels"]],
-        examples=card_groups(figures["labels"], clips),
-        source_bars=[{"label": row["source_set"], "amounts": row["seconds_by_split"]} for row in figures["sources"]],
-        source_seconds=[sum(row["seconds_by_split"].values()) for row in figures["sources"]],
-        reject_bars=[{"label": reason, "value": hits} for reason, hits in figures["rejected"].items()],
-        rejected_files=figures["rejected_files"][:LISTED],
+        label_bars=[_by_split(row) for row in figures.labels],
+        examples=card_groups(figures.labels, clips),
+        source_bars=[{"label": row.source_set, "amounts": row.seconds_by_split} for row in figures.sources],
+        source_seconds=[sum(row.seconds_by_split.values()) for row in figures.sources],
+        reject_bars=[{"label": reason, "value": hits} for reason, hits in figures.rejected.items()],
+        rejected_files=[to_json(lost) for lost in figures.rejected_files[:LISTED]],
         shards=shards[:LISTED],
         shard_count=len(shards),
         provenance=_provenance(figures, indexes),
     )
 
 
-def _by_split(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"label": row["label"], "amounts": {split: row[split] for split in SPLITS}, "total": row["clips"]}
+def _by_split(row: LabelFigures) -> JsonObject:
+    amounts: JsonObject = {"train": row.train, "val": row.val, "calibration": row.calibration}
+    return {"label": row.label, "amounts": amounts, "total": row.clips}
 
 
 def _content(path: Path) -> str | None:
@@ -116,36 +119,40 @@ def _content(path: Path) -> str | None:
     return found.get("content") if isinstance(found, dict) else None
 
 
-def _tiles(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
-    totals, lost = figures["totals"], figures["totals"]["rejected"]
-    labels = sum(row["clips"] > 0 for row in figures["labels"])
+def _tiles(figures: DatasetFigures) -> list[JsonObject]:
+    totals, lost = figures.totals, figures.totals.rejected
+    labels = sum(row.clips > 0 for row in figures.labels)
     return [
-        {"label": "Clips", "value": count(totals["clips"]),
-         "note": f"{labels} of {len(figures['labels'])} labels, {count(totals['files'])} audio files"},
-        {"label": "Sound", "value": duration(totals["seconds"]), "note": _clip_text(figures["clips"].values())},
+        {"label": "Clips", "value": count(totals.clips),
+         "note": f"{labels} of {len(figures.labels)} labels, {count(totals.files)} audio files"},
+        {"label": "Sound", "value": duration(totals.seconds), "note": _clip_text(figures.clips.values())},
         {"label": "Hits without a clip", "value": count(lost),
-         "note": f"{shown(lost / totals['hits'] if totals['hits'] else 0.0, 'share')} of {count(totals['hits'])}",
+         "note": f"{shown(lost / totals.hits if totals.hits else 0.0, 'share')} of {count(totals.hits)}",
          "state": "warn" if lost else None},
-        {"label": "On disk", "value": shown(totals["bytes"], "size"), "note": f"shards: {count(totals['shards'])}"},
+        {"label": "On disk", "value": shown(totals.bytes, "size"), "note": f"shards: {count(totals.shards)}"},
     ]  # fmt: skip
 
 
-def _clip_text(specs: Any) -> str:
+def _clip_text(specs: Iterable[JsonObject]) -> str:
     """How long clips are, if all are alike: "280 ms each, 44.1 kHz"."""
-    kinds = {(spec.get("frames"), spec.get("sample_rate")) for spec in specs}
-    frames, rate = next(iter(kinds)) if len(kinds) == 1 else (None, None)
+    kinds = {(_number(spec, "frames"), _number(spec, "sample_rate")) for spec in specs}
+    frames, rate = next(iter(kinds)) if len(kinds) == 1 else (0.0, 0.0)
     return f"{duration(frames / rate)} each, {rate / 1000:g} kHz" if frames and rate else "of various lengths"
 
 
-def _provenance(figures: Mapping[str, Any], indexes: Sequence[Index]) -> list[dict[str, Any]]:
-    rows = [("manifest", figures["key"]), ("dataset digest", figures["digest"])]
+def _number(spec: JsonObject, name: str) -> float:
+    value = spec.get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
+
+
+def _provenance(figures: DatasetFigures, indexes: Sequence[Index]) -> list[JsonObject]:
+    rows = [("manifest", figures.key), ("dataset digest", figures.digest)]
     for index in indexes:
-        taxonomy = index.settings.get("taxonomy", {})
         made = {name: value for name, value in index.settings.items() if name != "taxonomy"}
         rows += [
             (f"{index.source_set}: digest", index.digest),
             (f"{index.source_set}: inputs", index.inputs),
             (f"{index.source_set}: clips", ", ".join(f"{name} {value}" for name, value in made.items())),
-            (f"{index.source_set}: labels", f"{taxonomy.get('name')} {taxonomy.get('version')}"),
+            (f"{index.source_set}: labels", f"{index.taxonomy.get('name')} {index.taxonomy.get('version')}"),
         ]
     return [{"name": name, "value": value} for name, value in rows]

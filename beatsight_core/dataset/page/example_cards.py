@@ -1,24 +1,73 @@
-"""Examples of a dataset as cards for a page: a picture, a sound, and where it comes from, within a number of bytes."""
+"""Examples of a dataset as cards for a page: a spectrogram, a sound, and its origin, within a number of bytes."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from beatsight_core.dataset.page.examples import Example, example_sound
+from beatsight_core.dataset.page.examples import ClipOrigin, Example, clip_sound
+from beatsight_core.dataset.page.figures import LabelFigures
 from beatsight_core.pages.formats import shown
 from beatsight_core.pages.spectrogram import spectrogram
 from beatsight_core.settings import Settings
 
-Clip = tuple[Example, bytes, bytes]
-"""An example, its picture (PNG) and its sound (FLAC)."""
+
+@dataclass(frozen=True, slots=True)
+class ExampleClip:
+    """An example to see and to hear.
+
+    Attributes:
+        example: Clip that was chosen.
+        spectrogram: Spectrogram of the clip as PNG.
+        sound: Sound of the clip as FLAC.
+    """
+
+    example: Example
+    spectrogram: bytes
+    sound: bytes
 
 
-def clips_within(settings: Settings, chosen: Mapping[str, Sequence[Example]], room: int) -> Iterator[Clip]:
-    """Examples with picture and sound while there is room: the first of every label, then the second, and so on.
+@dataclass(frozen=True, slots=True)
+class ExampleCard:
+    """An example as a page shows it.
+
+    Attributes:
+        title: Labels of the clip.
+        lines: Origin of the clip, in lines.
+        onset: Position of the onset as a share of the clip's length; None if it is not known.
+        spectrogram: Spectrogram of the clip as PNG.
+        sound: Sound of the clip as FLAC.
+    """
+
+    title: str
+    lines: list[str]
+    onset: float | None
+    spectrogram: bytes
+    sound: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CardGroup:
+    """The cards of a label.
+
+    Attributes:
+        label: Name of the label.
+        count: Number of clips that hold it in the whole dataset.
+        clips: Cards of some of them.
+    """
+
+    label: str
+    count: int
+    clips: list[ExampleCard]
+
+
+def clips_within(settings: Settings, chosen: Mapping[str, Sequence[Example]], room: int) -> Iterator[ExampleClip]:
+    """Yield examples with spectrogram and sound while there is room.
+
+    The first example of every label comes before the second.
 
     Args:
-        settings: Say where shards lie.
-        chosen: From `examples.choose_examples`.
-        room: Bytes of pictures and sounds together.
+        settings: Settings that say where shards lie.
+        chosen: Label -> examples, from `examples.choose_examples`.
+        room: Bytes of spectrograms and sounds together.
 
     Raises:
         DatasetError: A shard is broken or gone.
@@ -27,50 +76,38 @@ def clips_within(settings: Settings, chosen: Mapping[str, Sequence[Example]], ro
         for examples in chosen.values():
             if turn >= len(examples):
                 continue
-            samples, sound = example_sound(settings, examples[turn])
-            picture = spectrogram(samples, examples[turn].about["sample_rate"])
-            room -= len(sound) + len(picture)
+            sound = clip_sound(settings, examples[turn].shard, examples[turn].row)
+            image = spectrogram(sound.samples, sound.rate_hz)
+            room -= len(sound.flac) + len(image)
             if room < 0:
                 return
-            yield examples[turn], picture, sound
+            yield ExampleClip(examples[turn], image, sound.flac)
 
 
-def card_groups(labels: Iterable[Mapping[str, Any]], clips: Sequence[Clip]) -> list[dict[str, Any]]:
-    """Cards by label.
+def card_groups(labels: Iterable[LabelFigures], clips: Sequence[ExampleClip]) -> list[CardGroup]:
+    """Return cards by label, for the labels that have some.
 
     Args:
-        labels: `label` and `clips` (how many hold it) of each, in class order.
-        clips: From `clips_within`.
-
-    Returns:
-        Of every label that has some: `label`, `count`, and `clips`, each with `title`, `lines`, `onset`, `picture` and
-        `sound`.
+        labels: Figures of each label, in class order.
+        clips: Examples from `clips_within`.
     """
-    groups = {row["label"]: {**row, "clips": [], "count": row["clips"]} for row in labels}
-    for example, picture, sound in clips:
-        about = example.about
-        groups[example.label]["clips"].append(
-            {
-                "title": " + ".join(about["labels"]),
-                "lines": _lines(about),
-                "onset": _onset(about),
-                "picture": picture,
-                "sound": sound,
-            }
-        )
-    return [group for group in groups.values() if group["clips"]]
+    groups = {row.label: CardGroup(row.label, row.clips, []) for row in labels}
+    for clip in clips:
+        origin = clip.example.origin
+        card = ExampleCard(" + ".join(origin.labels), _lines(origin), _onset(origin), clip.spectrogram, clip.sound)
+        groups[clip.example.label].clips.append(card)
+    return [group for group in groups.values() if group.clips]
 
 
-def _lines(about: Mapping[str, Any]) -> list[str]:
+def _lines(origin: ClipOrigin) -> list[str]:
     """Where a clip comes from: each line begins with what tells most, as its end may not be seen."""
     return [
-        f"at {about['onset_time']:.3f} s · {about['audio_path'].rpartition('/')[2]}",
-        f"session {about['session_id']}",
-        f"{about['split']} · {shown(about['peak'], 'decibels')} · {about['source_set']}",
+        f"at {origin.onset_time:.3f} s · {origin.audio_path.rpartition('/')[2]}",
+        f"session {origin.session_id}",
+        f"{origin.split} · {shown(origin.peak, 'decibels')} · {origin.source_set}",
     ]
 
 
-def _onset(about: Mapping[str, Any]) -> float | None:
+def _onset(origin: ClipOrigin) -> float | None:
     """Where in a clip its onset lies, as a share of its length."""
-    frame = about.get("onset_frame")
-    return None if frame is None else float(frame / about["frames"])
+    return None if origin.onset_frame is None else float(origin.onset_frame / origin.frames)

@@ -5,9 +5,8 @@ Which clips they are follows from the dataset alone. Only the shards they lie in
 
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -19,30 +18,56 @@ from numpy.typing import NDArray
 from beatsight_core.audio.decoding.decode import decode
 from beatsight_core.audio.decoding.resample import to_pcm16
 from beatsight_core.dataset.page.figures import broken_shard
-from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.shards.shard_schema import shard_name
 from beatsight_core.settings import Settings
 
-_COLUMNS = (
-    "hit_id", "labels", "split", "source_set", "session_id", "audio_path", "onset_time", "peak", "sample_rate",
-    "frames", "onset_frame",
-)  # fmt: skip
+
+@dataclass(frozen=True, slots=True)
+class ClipOrigin:
+    """The columns of a clip that say what it is and where it comes from.
+
+    Attributes:
+        hit_id: Id of the hit.
+        labels: Labels of the hit, in class order.
+        split: Split of the hit.
+        source_set: Source set of the hit.
+        session_id: Session of the hit.
+        audio_path: Path of the audio file in the manifest.
+        onset_time: Time of the onset in that file, in seconds.
+        peak: Peak level of the clip in dB below full scale.
+        sample_rate: Samples per second.
+        frames: Length of the clip in samples.
+        onset_frame: Sample of the clip that is its onset's; None in a shard of an earlier format.
+    """
+
+    hit_id: str
+    labels: list[str]
+    split: str
+    source_set: str
+    session_id: str
+    audio_path: str
+    onset_time: float
+    peak: float
+    sample_rate: int
+    frames: int
+    onset_frame: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """A clip chosen for a label.
 
     Attributes:
-        label: The label.
-        shard: Digest of the shard it lies in.
-        row: Its row there.
-        about: Its columns, save the audio; a shard of an earlier format may lack `onset_frame`.
+        label: Label that the clip stands for.
+        shard: Digest of the shard that holds it.
+        row: Row of the clip in that shard.
+        origin: Description of the clip.
     """
 
     label: str
     shard: str
     row: int
-    about: dict[str, Any]
+    origin: ClipOrigin
 
 
 def choose_examples(
@@ -51,10 +76,10 @@ def choose_examples(
     """Choose clips for each label.
 
     Args:
-        settings: Say where shards lie.
-        counts: From `figures.label_counts`.
-        labels: In the order they are to choose; no clip stands for two.
-        per_label: How many for each, if there are as many.
+        settings: Settings that say where shards lie.
+        counts: Table from `figures.label_counts`.
+        labels: Labels in the order in which they choose; no clip stands for two.
+        per_label: Number of examples for each label, if there are as many.
 
     Returns:
         Label -> its examples; a label without a clip is left out.
@@ -77,22 +102,43 @@ def choose_examples(
     return chosen
 
 
-def example_sound(settings: Settings, example: Example) -> tuple[NDArray[np.int16], bytes]:
-    """The samples of an example, and the same as a FLAC file.
+@dataclass(frozen=True, slots=True)
+class ClipSound:
+    """A clip to be heard.
+
+    Attributes:
+        samples: Array (n,) of the samples.
+        rate_hz: Samples per second.
+        flac: Content of a FLAC file of the same samples.
+    """
+
+    samples: NDArray[np.int16]
+    rate_hz: int
+    flac: bytes
+
+
+def clip_sound(settings: Settings, shard: str, row: int) -> ClipSound:
+    """Return the sound of a clip.
+
+    Args:
+        settings: Settings that say where shards lie.
+        shard: Digest of the shard that holds the clip.
+        row: Row of the clip in that shard.
 
     Raises:
-        DatasetError: Its shard is broken or gone.
+        DatasetError: The shard is broken or gone.
     """
-    path = settings.shards_dir / shard_name(example.shard)
+    path = settings.shards_dir / shard_name(shard)
     try:
         with pq.ParquetFile(path, memory_map=True) as file:
-            data = _clip(file, example.row)
+            data = _clip(file, row)
     except (OSError, pa.ArrowException) as error:
         raise broken_shard(path, error) from error
-    samples = to_pcm16(decode(data, str(path)).samples)
+    decoded = decode(data, str(path))
+    samples = to_pcm16(decoded.samples)
     packed = io.BytesIO()
-    sf.write(packed, samples, example.about["sample_rate"], format="FLAC", subtype="PCM_16")
-    return samples, packed.getvalue()
+    sf.write(packed, samples, decoded.rate_hz, format="FLAC", subtype="PCM_16")
+    return ClipSound(samples, decoded.rate_hz, packed.getvalue())
 
 
 def _clip(file: pq.ParquetFile, row: int) -> bytes:
@@ -129,12 +175,12 @@ class _Shards:
     def examples(self, shard: str, label: str) -> list[Example]:
         """The clips of a shard that hold a label, those that hold it alone first."""
         if shard not in self._read:
-            path = self._folder / shard_name(shard)
+            path, wanted = self._folder / shard_name(shard), {column.name for column in fields(ClipOrigin)}
             try:
-                columns = [name for name in pq.read_schema(path).names if name in _COLUMNS]
+                columns = [name for name in pq.read_schema(path).names if name in wanted]
                 self._read[shard] = pl.read_parquet(path, columns=columns, glob=False).with_row_index("row")
             except (OSError, pa.ArrowException, pl.exceptions.PolarsError) as error:
                 raise broken_shard(path, error) from error
         rows = self._read[shard].filter(pl.col("labels").list.contains(label))
         ordered = rows.sort(pl.col("labels").list.len() != 1, "hit_id")
-        return [Example(label, shard, row.pop("row"), row) for row in ordered.iter_rows(named=True)]
+        return [Example(label, shard, row.pop("row"), ClipOrigin(**row)) for row in ordered.iter_rows(named=True)]

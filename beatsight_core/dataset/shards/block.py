@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from beatsight_core.audio.decoding.resample import FULL_SCALE
 from beatsight_core.audio.slicing import Window
-from beatsight_core.dataset.shards.schema import ROW_GROUP, SILENCE_DBFS, WAV_HEADER_BYTES
+from beatsight_core.dataset.shards.shard_schema import ROW_GROUP, SILENCE_DBFS, WAV_HEADER_BYTES
 
 _HEADER_SAMPLES = WAV_HEADER_BYTES // 2
 
@@ -56,11 +56,11 @@ class ClipBlock:
         self.rows = 0
 
     def levels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(rows,) peak and (rows,) root mean square of the clips, in dB below full scale."""
+        """Return peak (rows,) and root mean square (rows,) of the clips, in dB below full scale."""
         return peak_dbfs(self.samples), rms_dbfs(self.samples)
 
     def encoded(self) -> pa.Array:
-        """The clips as whole audio files, one per row; WAV is a view, so write it before the block changes."""
+        """Return the clips as whole audio files, one per row. WAV is a view, so write it before the block changes."""
         if self._encoding == "flac":
             return pa.array([_flac(clip, self._window.rate_hz) for clip in self.samples], pa.binary())
         row_bytes = self._buffer.shape[1] * 2
@@ -70,7 +70,7 @@ class ClipBlock:
 
 
 class VariedBlock:
-    """Up to `ROW_GROUP` clips of any lengths."""
+    """A block of up to `ROW_GROUP` clips of any lengths."""
 
     def __init__(self, rate_hz: int, encoding: str):
         self._rate_hz = rate_hz
@@ -101,12 +101,12 @@ class VariedBlock:
         self._clips.clear()
 
     def levels(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(rows,) peak and (rows,) root mean square of the clips, in dB below full scale."""
+        """Return peak (rows,) and root mean square (rows,) of the clips, in dB below full scale."""
         rows = [clip[None] for clip in self._clips]
         return np.concatenate([peak_dbfs(row) for row in rows]), np.concatenate([rms_dbfs(row) for row in rows])
 
     def encoded(self) -> pa.Array:
-        """The clips as whole audio files, one per row."""
+        """Return the clips as whole audio files, one per row."""
         if self._encoding == "flac":
             files = [_flac(clip, self._rate_hz) for clip in self._clips]
         else:
@@ -115,7 +115,7 @@ class VariedBlock:
 
 
 def wav_header(rate_hz: int, frames: int) -> bytes:
-    """The 44 bytes before the samples of a mono PCM16 WAV file."""
+    """Return the 44 bytes before the samples of a mono PCM16 WAV file."""
     data_bytes = 2 * frames
     parts = (
         b"RIFF", (36 + data_bytes).to_bytes(4, "little"), b"WAVE",
@@ -128,10 +128,10 @@ def wav_header(rate_hz: int, frames: int) -> bytes:
 
 
 def peak_dbfs(clips: NDArray[np.int16]) -> NDArray[np.float32]:
-    """The largest magnitude of each clip in dB below full scale.
+    """Return the largest magnitude of each clip in dB below full scale.
 
     Args:
-        clips: (n, frames) int16.
+        clips: Array (n, frames) of int16.
 
     Returns:
         (n,) float32 from -120 to 0.
@@ -141,10 +141,10 @@ def peak_dbfs(clips: NDArray[np.int16]) -> NDArray[np.float32]:
 
 
 def rms_dbfs(clips: NDArray[np.int16]) -> NDArray[np.float32]:
-    """The root mean square of each clip in dB below full scale; a full-scale square wave is 0.
+    """Return the root mean square of each clip in dB below full scale; a full-scale square wave is 0.
 
     Args:
-        clips: (n, frames) int16.
+        clips: Array (n, frames) of int16.
 
     Returns:
         (n,) float32 from -120 to 0.

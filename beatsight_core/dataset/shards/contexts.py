@@ -1,4 +1,4 @@
-"""How much audio around its onset each hit asks for: `context_ms` of its events, where clips differ in length."""
+"""The audio around its onset that each hit asks for: `context_ms` of its events, where clips differ in length."""
 
 import numpy as np
 import polars as pl
@@ -15,11 +15,11 @@ _STATED = ("context_pre_ms", "context_post_ms")
 
 
 def hit_windows(catalog: Catalog, window: Window) -> NDArray[np.int32]:
-    """Samples before and from the onset on, for every hit of a catalog.
+    """Return the samples before the onset and from it on, for every hit of a catalog.
 
     Args:
-        catalog: Of the hits.
-        window: What a hit gets whose events ask for nothing.
+        catalog: Catalog of the hits.
+        window: Window of a hit whose events ask for nothing.
 
     Returns:
         (hits, 2) in the order of the hits' rows: the most that any of a hit's events asks for.

@@ -22,7 +22,7 @@ from beatsight_core.audio.decoding.polarity import CANCELLED
 from beatsight_core.audio.decoding.resample import Resampler, Samples16
 from beatsight_core.audio.slicing import Spans, clip_spans, onset_samples, reach
 from beatsight_core.dataset.shards.reel import Reel
-from beatsight_core.dataset.shards.schema import ClipSpec
+from beatsight_core.dataset.shards.shard_schema import ClipSpec
 from beatsight_core.dataset.shards.unit_audio import SourceFile
 from beatsight_core.units import samples_to_seconds
 
@@ -34,7 +34,7 @@ _SPARSE = 64
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """Hits of a file that get no clip, and why."""
+    """Hits of a file that get no clip, with the reason."""
 
     reason: str
     rows: pa.Table
@@ -46,11 +46,11 @@ class Cut:
     """Some hits of a file, and what became of them.
 
     Attributes:
-        rows: Those that got a clip.
-        clips: Their clips, views of the file's audio.
-        pre: (n,) samples of each clip before its onset.
-        lost: The others; all of a file come with its last hits.
-        is_judged: Whether it had to be judged what of the file can be used: it is not what its header says, or hits of
+        rows: Hits that got a clip.
+        clips: Clips of these hits, views of the file's audio.
+        pre: Array (n,) of the samples of each clip before its onset.
+        lost: Losses of the other hits; all losses of a file come with its last hits.
+        is_judged: True if rules decided which part of the file can be used: it is not what its header says, or hits of
             it are lost that lie before its end.
     """
 
@@ -63,12 +63,12 @@ class Cut:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What an earlier try showed of a file.
+    """The findings of an earlier try at a file.
 
     Attributes:
-        in_parts: Whether it can be decoded in parts.
-        ending: Where it ends, if something is missing.
-        fault: Why it cannot be used at all.
+        in_parts: True if the file can be decoded in parts.
+        ending: End of the file, if something is missing.
+        fault: Reason why it cannot be used at all.
     """
 
     in_parts: bool
@@ -77,10 +77,12 @@ class Known:
 
 
 class SecondThoughtError(Exception):
-    """Clips of a file were given that there should be none of, or the way it was read does not lead to its end.
+    """An error that asks for a file to be cut once more.
+
+    Clips were given that should not be, or the reading ended too early.
 
     Attributes:
-        known: What is to be known when it is cut once more.
+        known: Findings to use when the file is cut once more.
     """
 
     def __init__(self, known: Known):
@@ -89,7 +91,10 @@ class SecondThoughtError(Exception):
 
 
 def takes_parts(stream: BinaryIO, where: str, rows: pa.Table, spec: ClipSpec) -> bool:
-    """Whether a file is to be decoded in parts for its hits: says the same wherever and whenever it is asked."""
+    """Return whether a file is to be decoded in parts for its hits.
+
+    The answer is the same wherever and whenever it is asked.
+    """
     if spec.channel == "loudest":
         return False
     frames = exact_frames(stream, spec.window.rate_hz, where)
@@ -104,10 +109,10 @@ def cut_file(file: SourceFile, rows: pa.Table, spec: ClipSpec, known: Known | No
     """Cut one file's clips, in the order of its hits.
 
     Args:
-        file: The file.
-        rows: Its hits.
-        spec: How clips are made.
-        known: What an earlier try showed.
+        file: File to cut.
+        rows: Hits of the file.
+        spec: Shape of the clips.
+        known: Findings of an earlier try.
 
     Raises:
         SecondThoughtError: What was given so far does not count; cut the file once more.
@@ -242,7 +247,7 @@ class _Cutting:
         return places + needed <= ending.frames
 
     def _sounding(self, cut: Cut) -> Cut:
-        """Take out clips in which nothing at all sounds, though their labels say that something was struck.
+        """Take out clips in which nothing at all sounds, though their labels say that something was played.
 
         A muted track or an empty stem would teach that silence is a drum. A hit without labels may be silent.
         """

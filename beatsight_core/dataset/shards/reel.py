@@ -15,10 +15,11 @@ HELD_SAMPLES = 1 << 22
 
 
 class Reel:
-    """Cuts the clips of one file in the order in which they are given.
+    """A cutter of the clips of one file, in the order in which they are given.
 
     Args:
-        spans: (n, 2) places of the clips, at the rate of the blocks; they may begin before 0 and go on after the end.
+        spans: Array (n, 2) of positions of the clips, at the rate of the blocks; they may begin before 0 and go on
+            after the end.
     """
 
     def __init__(self, spans: Spans):
@@ -49,16 +50,16 @@ class Reel:
             self._cut()
 
     def take(self) -> list[Samples16]:
-        """The clips that are ready and were not taken yet: the next ones in order."""
+        """Return the clips that are ready and were not taken yet: the next ones in order."""
         taken, self._ready, self._weight = self._ready, [], 0
         self.given += len(taken)
         return taken
 
     def finish(self, kept: NDArray[np.bool_]) -> list[Samples16]:
-        """The clips that are left once all blocks came, with silence where they go on after the end.
+        """Return the clips that are left once all blocks came, with silence where they go on after the end.
 
         Args:
-            kept: (n,) which clips are wanted; those that were given before are of no account.
+            kept: Array (n,) that tells which clips are wanted; those that were given before are ignored.
         """
         self._cut()
         ready = self.take()

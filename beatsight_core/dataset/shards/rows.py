@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beatsight_core.dataset.export_plan import Unit
-from beatsight_core.dataset.shards.schema import HIT_COLUMNS, HIT_ROWS, WINDOW_FIELDS
+from beatsight_core.dataset.shards.shard_schema import HIT_COLUMNS, HIT_ROWS, WINDOW_FIELDS
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import storage_errors
 
@@ -22,18 +22,18 @@ class HitRows:
     """The hits of a catalog, to be read unit by unit.
 
     Attributes:
-        path: Its `hits.parquet`.
-        windows: (hits, 2) of `contexts.hit_windows` where clips differ in length; they become two more columns.
+        path: File `hits.parquet` of the catalog.
+        windows: Array (hits, 2) from `contexts.hit_windows` where clips differ in length; it becomes two more columns.
     """
 
     path: Path
     windows: NDArray[np.int32] | None = None
 
     def of_units(self, units: Sequence[Unit]) -> Iterator[tuple[Unit, pa.Table]]:
-        """Each unit with the rows of its files that are to be had, as `HIT_ROWS`.
+        """Yield each unit with the rows of its files that can be had, as `HIT_ROWS`.
 
         Args:
-            units: In the order of their rows; rows between them are skipped.
+            units: Units in the order of their rows; rows between them are skipped.
 
         Raises:
             DatasetError: The rows are not those that the units were planned from.
@@ -77,7 +77,7 @@ class HitRows:
 
 
 def rows_bytes(rows: pa.Table) -> bytes:
-    """Rows in Arrow's stream format, without what lies around them in memory."""
+    """Return rows in Arrow's stream format, without what lies around them in memory."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as stream:
         stream.write_table(rows)

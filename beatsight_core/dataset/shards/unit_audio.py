@@ -1,4 +1,4 @@
-"""Reading the audio files of a unit: bytes once, their digests, and what could not be had.
+"""Reading the audio files of a unit: bytes once, their digests, and which files could not be had.
 
 Small files stay in memory between digesting and decoding. Beyond a budget they are read again when their turn comes,
 and must then hold the same bytes. Of a large file, and of one that is decoded in parts, no bytes stay: they are decoded
@@ -34,11 +34,11 @@ class FileJob:
     """A file to read.
 
     Attributes:
-        audio_path: Its path as the manifest names it.
-        root: The root that it lies in.
-        hits: How many of the unit's rows are its hits.
-        known: Its state and its digest, if it was read before.
-        spelt: Its path as the drive has it, where that differs.
+        audio_path: Path of the file as the manifest names it.
+        root: Root that it lies in.
+        hits: Number of the unit's rows that are its hits.
+        known: State and digest of the file, if it was read before.
+        spelt: Path of the file as the drive has it, where that differs.
     """
 
     audio_path: str
@@ -49,7 +49,7 @@ class FileJob:
 
     @property
     def path(self) -> Path:
-        """Where it lies."""
+        """The path of the file on the drive."""
         return Path(self.root) / (self.spelt or self.audio_path)
 
 
@@ -58,10 +58,10 @@ class SourceFile:
     """A file that was read.
 
     Attributes:
-        job: Which.
-        digest: Of its bytes.
-        state: As it was when it was read.
-        in_parts: Whether only parts of it are to be decoded.
+        job: File that was asked for.
+        digest: Digest of its bytes.
+        state: State of the file when it was read.
+        in_parts: True if only parts of it are to be decoded.
     """
 
     job: FileJob
@@ -72,7 +72,7 @@ class SourceFile:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[BinaryIO]:
-        """The file, to be decoded: what was held of it is let go.
+        """Open the file to decode it, and let go of the bytes that were held of it.
 
         Raises:
             AudioError: It changed since it was digested, or is gone; its drive failed.
@@ -108,7 +108,7 @@ class SourceFile:
         return data
 
     def keep_within(self, room: int) -> int:
-        """Let go of bytes that exceed the room for them; returns what room is left."""
+        """Let go of bytes that exceed the room for them, and return what room is left."""
         if self._held is not None and len(self._held) > room:
             self._held = None
         return room - len(self._held or b"")
@@ -121,17 +121,32 @@ class SourceFile:
         return SourceFile, (self.job, self.digest, self.state, self.in_parts)
 
 
+@dataclass(frozen=True, slots=True)
+class LostFileJob:
+    """A file of a unit that could not be had.
+
+    Attributes:
+        job: File that was asked for.
+        reason: Reason that its hits are counted under.
+        message: Finding in words.
+    """
+
+    job: FileJob
+    reason: str
+    message: str
+
+
 @dataclass(slots=True)
 class UnitAudio:
-    """What reading a unit gave.
+    """The result of reading a unit.
 
     Attributes:
         read: Files that were read, in order.
-        lost: Files that could not be had: which, reason, message.
+        lost: Files that could not be had, with reasons.
     """
 
     read: list[SourceFile] = field(default_factory=list)
-    lost: list[tuple[FileJob, str, str]] = field(default_factory=list)
+    lost: list[LostFileJob] = field(default_factory=list)
 
 
 def read_unit(files: tuple[FileJob, ...], takes_parts: TakesParts) -> UnitAudio:
@@ -152,9 +167,9 @@ def read_unit(files: tuple[FileJob, ...], takes_parts: TakesParts) -> UnitAudio:
                 streamed = in_parts or _state(job, stream).size > MEMORY_BUDGET
                 file = _streamed(job, stream, in_parts) if streamed else _whole(job, stream)
         except FileNotFoundError:
-            unit.lost.append((job, "missing_audio", "vanished since the inventory"))
+            unit.lost.append(LostFileJob(job, "missing_audio", "vanished since the inventory"))
         except PermissionError as error:
-            unit.lost.append((job, "unreadable_audio", error.strerror or str(error)))
+            unit.lost.append(LostFileJob(job, "unreadable_audio", error.strerror or str(error)))
         else:
             room = file.keep_within(room)
             unit.read.append(file)

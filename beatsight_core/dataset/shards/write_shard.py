@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import orjson
@@ -19,9 +18,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from beatsight_core.dataset.export_plan import ShardNames, shard_names
+from beatsight_core.dataset.index import Rejected
 from beatsight_core.dataset.shards.block import ClipBlock, VariedBlock
-from beatsight_core.dataset.shards.cutting import Cut, Known, Loss, SecondThoughtError, cut_file, takes_parts
-from beatsight_core.dataset.shards.schema import (
+from beatsight_core.dataset.shards.cutting import Cut, Known, SecondThoughtError, cut_file, takes_parts
+from beatsight_core.dataset.shards.shard_schema import (
     FILE_KEY,
     HIT_ROWS,
     ROW_GROUP,
@@ -52,15 +52,15 @@ _LEAVES = [
 
 @dataclass(frozen=True, slots=True)
 class UnitJob:
-    """What a worker needs to make a shard.
+    """The inputs that a worker makes a shard from.
 
     Attributes:
-        source_set: Of the unit.
-        files: Its files that are to be had, in order.
-        rows: Their hits in Arrow's stream format.
-        spec: How clips are made.
-        shards_dir: Where shards lie.
-        overwrite: Write even if the shard is there.
+        source_set: Source set of the unit.
+        files: Files of the unit that can be had, in order.
+        rows: Hits of these files in Arrow's stream format.
+        spec: Shape of the clips.
+        shards_dir: Folder of the shards.
+        overwrite: True to write even if the shard is there.
     """
 
     source_set: str
@@ -72,41 +72,22 @@ class UnitJob:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """Hits of a file that got no clip."""
-
-    audio_path: str
-    reason: str
-    hits: int
-    events: int
-    message: str = ""
-
-    @classmethod
-    def of(cls, audio_path: str, reason: str, rows: pa.Table, message: str) -> "Rejected":
-        """The loss of some rows of the hits' table."""
-        return cls(audio_path, reason, rows.num_rows, count_events(rows), message)
-
-    def to_json(self) -> dict[str, Any]:
-        """As shards and indexes hold it."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
 class ShardOutcome:
     """A shard as it lies on disk.
 
     Attributes:
-        digest: Its name.
-        rows: Clips.
-        events: That are in them.
+        digest: Name of the shard.
+        rows: Number of clips.
+        events: Number of events in these clips.
         by_split: Split -> clips.
         frames_by_split: Split -> samples of clips.
         rejected: Hits of its files that got no clip.
-        files: Audio files it was made from.
-        remembering: Whether one of these is an MP3 or Opus, by its name: an earlier version decoded such otherwise.
-        bytes: Its size.
-        sha256: Of the whole file; empty if it was not computed.
-        written: Whether this run wrote it.
+        files: Number of audio files that it was made from.
+        remembering: True if one of these is an MP3 or Opus by its name: an earlier version decoded such files
+            otherwise.
+        bytes: Size of the shard.
+        sha256: Checksum of the whole file; empty if it was not computed.
+        written: True if this run wrote it.
         read: Files that were read to make it.
     """
 
@@ -135,7 +116,7 @@ def make_shard(job: UnitJob) -> ShardOutcome:
         rows = stream.read_all()
     mine = _rows_by_file(job, rows)
     unit = read_unit(job.files, lambda file, stream: takes_parts(stream, file.audio_path, mine[file], job.spec))
-    lost = tuple(Rejected.of(file.audio_path, reason, mine[file], why) for file, reason, why in unit.lost)
+    lost = tuple(_rejected(one.job, one.reason, mine[one.job], one.message) for one in unit.lost)
     rows = _rows_of_read(rows, job.files, unit.read)
     names = shard_names(job.spec, [(file.job.audio_path, file.digest) for file in unit.read], rows)
     there, written = find_shard(job.shards_dir, names), False
@@ -152,7 +133,7 @@ def make_shard(job: UnitJob) -> ShardOutcome:
 
 
 def find_shard(shards_dir: Path, names: ShardNames) -> ShardOutcome | None:
-    """The shard of a unit, under whichever of its names it lies; None if there is no whole one.
+    """Return the shard of a unit, under whichever of its names it lies; None if there is no whole one.
 
     What was judged by earlier rules lies under the plain name, too, and does not count.
     """
@@ -192,7 +173,7 @@ def _put_shard(job: UnitJob, names: ShardNames, files: list[SourceFile], rows: p
 
 
 def read_outcome(path: Path, digest: str) -> ShardOutcome | None:
-    """What a shard's own metadata says of it; None if there is no whole shard."""
+    """Return what a shard's own metadata says of it; None if there is no whole shard."""
     if not path.is_file():  # of a pipe a reader would wait for ever
         return None
     try:
@@ -216,7 +197,7 @@ def read_outcome(path: Path, digest: str) -> ShardOutcome | None:
 
 
 def count_events(rows: pa.Table) -> int:
-    """How many events some rows of the hits' table hold."""
+    """Return how many events some rows of the hits' table hold."""
     return int(pc.sum(pc.list_value_length(rows["event_ids"])).as_py() or 0)
 
 
@@ -264,16 +245,14 @@ def _try_to_write(
     rejected: list[Rejected] = []
     counts, is_judged = _Counts(), False
     schema = schema_with_features(job.spec)
-    with pq.ParquetWriter(path, schema, **_writer_options()) as writer, early_writing(path) as write_early:
+    with _writer(path, schema) as writer, early_writing(path) as write_early:
         groups = _RowGroups(writer, job.spec, write_early)
         first = 0
         for number, file in enumerate(files):
             for cut in _cuts(number, file, rows.slice(first, file.job.hits), job.spec, known):
                 groups.add(cut)
                 counts.add(cut)
-                rejected += [
-                    Rejected.of(file.job.audio_path, loss.reason, loss.rows, loss.message) for loss in cut.lost
-                ]
+                rejected += [_rejected(file.job, loss.reason, loss.rows, loss.message) for loss in cut.lost]
                 is_judged |= cut.is_judged
             first += file.job.hits
         groups.flush()
@@ -282,14 +261,14 @@ def _try_to_write(
             "source_set": job.source_set,
             "files": [(file.job.audio_path, file.digest) for file in files],
             **asdict(counts),
-            "rejected": [entry.to_json() for entry in rejected],
+            "rejected": [asdict(entry) for entry in rejected],
         }
         writer.add_key_value_metadata({FILE_KEY: orjson.dumps(note, option=orjson.OPT_SORT_KEYS)})
     return is_judged
 
 
-def _rejected(file: SourceFile, loss: Loss) -> Rejected:
-    return Rejected.of(file.job.audio_path, loss.reason, loss.rows, loss.message)
+def _rejected(file: FileJob, reason: str, rows: pa.Table, message: str) -> Rejected:
+    return Rejected(file.audio_path, reason, rows.num_rows, count_events(rows), message)
 
 
 def _cuts(number: int, file: SourceFile, rows: pa.Table, spec: ClipSpec, known: Mapping[int, Known]) -> Iterator[Cut]:
@@ -320,7 +299,7 @@ class _Counts:
 class _RowGroups:
     """Gathers rows and clips of several files into row groups of `ROW_GROUP`, the last one excepted."""
 
-    def __init__(self, writer: pq.ParquetWriter, spec: ClipSpec, written: Callable[[], object]):
+    def __init__(self, writer: pq.ParquetWriter, spec: ClipSpec, written: Callable[[], None]):
         self._writer = writer
         self._written = written
         self._spec = spec
@@ -373,12 +352,14 @@ class _RowGroups:
         return pa.table([columns[name] for name in SHARD_SCHEMA.names], schema=self._writer.schema)
 
 
-def _writer_options() -> dict[str, Any]:
-    """How the file is written: fixed, for it shows in the bytes. Packing the text would save a part in 500."""
-    return {
-        "compression": "none",
-        "use_dictionary": _TEXT,
-        "write_statistics": [name for name in _LEAVES if "." not in name],
-        "version": "2.6",
-        "data_page_version": "1.0",
-    }
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer with fixed options, for they show in the bytes. Packing the text would save a part in 500."""
+    return pq.ParquetWriter(
+        path,
+        schema,
+        compression="none",
+        use_dictionary=_TEXT,
+        write_statistics=[name for name in _LEAVES if "." not in name],
+        version="2.6",
+        data_page_version="1.0",
+    )

@@ -1,78 +1,118 @@
-"""Mistakes as cards of a page: what was struck and what was said, where, how sure, to see and to hear."""
+"""Mistakes as cards of a page: reference and prediction, where, how sure, to see and to hear."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from beatsight_core.evaluation.label_errors import LikelyError, Statement
+from beatsight_core.evaluation.mistakes import Mistake
 from beatsight_core.evaluation.page.clips import HitClip
+from beatsight_core.metrics import ClassScores
 
 
-def mistake_cards(rows: Sequence[Mapping[str, Any]], clips: Mapping[int, HitClip]) -> list[dict[str, Any]]:
-    """Cards for the macro `clip`.
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A card for the macro `clip`; without a clip it has no spectrogram and no sound.
+
+    Attributes:
+        title: Title of the card.
+        lines: Lines of text below it.
+        picture: Spectrogram as PNG.
+        sound: Clip as FLAC.
+        onset: Place of the onset, as a share of the clip's length.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    picture: bytes | None
+    sound: bytes | None
+    onset: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The mistakes of one component, and how it fares.
+
+    Attributes:
+        label: Label of the component.
+        cards: Cards of its mistakes.
+        precision: Precision of the component.
+        recall: Recall of the component.
+    """
+
+    label: str
+    cards: list[Card]
+    precision: float | None
+    recall: float | None
+
+
+def mistake_cards(mistakes: Sequence[Mistake], clips: Mapping[int, HitClip]) -> list[Card]:
+    """Return a card for each mistake.
 
     Args:
-        rows: From `mistakes.mistake_row`.
-        clips: By the `row` of a mistake; one that is missing has a card without picture and sound.
+        mistakes: Mistakes in the order of their cards.
+        clips: Clips by the `row` of a mistake.
     """
-    return [_card(row, clips.get(row["row"])) for row in rows]
+    return [_mistake_card(mistake, clips.get(mistake.row)) for mistake in mistakes]
 
 
 def mistake_shelves(
-    by_class: Mapping[str, Sequence[Mapping[str, Any]]], clips: Mapping[int, HitClip], per_class: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """The same by component: label, cards, and how the component fares.
+    by_class: Mapping[str, Sequence[Mistake]], clips: Mapping[int, HitClip], per_class: Mapping[str, ClassScores]
+) -> list[Shelf]:
+    """Return the same by component.
 
     Args:
-        by_class: From `mistakes.mistakes_by_class`.
-        clips: As above.
-        per_class: Scores of each component.
+        by_class: Label -> its mistakes.
+        clips: Clips by the `row` of a mistake.
+        per_class: Label -> its scores.
     """
     return [
-        {
-            "label": label,
-            "cards": mistake_cards(rows, clips),
-            "precision": per_class[label]["precision"],
-            "recall": per_class[label]["recall"],
-        }
-        for label, rows in by_class.items()
+        Shelf(label, mistake_cards(mistakes, clips), per_class[label].precision, per_class[label].recall)
+        for label, mistakes in by_class.items()
     ]
 
 
-def suspect_cards(rows: Sequence[Mapping[str, Any]], clips: Mapping[int, HitClip]) -> list[dict[str, Any]]:
-    """Cards of likely label errors, from `label_errors.agreed`."""
+def suspect_cards(suspects: Sequence[LikelyError], clips: Mapping[int, HitClip]) -> list[Card]:
+    """Return a card for each likely label error.
+
+    Args:
+        suspects: Likely errors in the order of their cards.
+        clips: Clips by the `row` of a likely error.
+    """
     return [
-        {
-            **_card(row, clips.get(row["row"])),
-            "title": f"{_set(row['labels'])} → {_set(row['suggested'])}?",
-            "lines": [*map(_statement, row["statements"]), *_place(row)],
-        }
-        for row in rows
+        _card(
+            f"{_set(suspect.labels)} → {_set(suspect.suggested)}?",
+            (*map(_statement, suspect.statements), *_place(suspect)),
+            clips.get(suspect.row),
+        )
+        for suspect in suspects
     ]
 
 
-def _statement(statement: Mapping[str, Any]) -> str:
-    said = "is heard" if statement["kind"] == "invented" else "is not heard"
-    least = min(statement["confidence"].values())
-    return f"{statement['component']} {said}: ≥ {least:.2f} at {len(statement['confidence'])} checkpoints"
+def _statement(statement: Statement) -> str:
+    heard = "is heard" if statement.kind == "invented" else "is not heard"
+    least = min(statement.confidence.values())
+    return f"{statement.component} {heard}: ≥ {least:.2f} at {len(statement.confidence)} checkpoints"
 
 
-def _card(row: Mapping[str, Any], clip: HitClip | None) -> dict[str, Any]:
-    return {
-        "title": f"{_set(row['labels'])} → {_set(row['said'])}",
-        "lines": [f"{row['component']} {row['kind']}, p = {row['probability']:.3f}", *_place(row)],
-        "picture": clip and clip.picture,
-        "sound": clip and clip.sound,
-        "onset": clip and clip.onset,
-    }
+def _mistake_card(mistake: Mistake, clip: HitClip | None) -> Card:
+    line = f"{mistake.component} {mistake.kind}, p = {mistake.probability:.3f}"
+    return _card(f"{_set(mistake.labels)} → {_set(mistake.said)}", (line, *_place(mistake)), clip)
+
+
+def _card(title: str, lines: tuple[str, ...], clip: HitClip | None) -> Card:
+    if clip is None:
+        return Card(title, lines, None, None, None)
+    return Card(title, lines, clip.spectrogram, clip.sound, clip.onset)
 
 
 def _set(labels: Sequence[str]) -> str:
     return " + ".join(labels) or "nothing"
 
 
-def _place(row: Mapping[str, Any]) -> list[str]:
-    """Where a hit is: each line begins with what tells most, as its end may not be seen."""
-    return [
-        f"at {row['onset_time']:.3f} s · {row['audio_path'].rpartition('/')[2]}",
-        f"session {row['session_id']}",
-        row["source_set"],
-    ]
+def _place(mistake: Mistake) -> tuple[str, ...]:
+    """Return lines that say where a hit is; each begins with what tells most, as its end may not be seen."""
+    return (
+        f"at {mistake.onset_time:.3f} s · {mistake.audio_path.rpartition('/')[2]}",
+        f"session {mistake.session_id}",
+        mistake.source_set,
+    )

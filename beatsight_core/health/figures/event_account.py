@@ -7,9 +7,8 @@ A source set that was not exported is accounted for by its files. Before any exp
 would be lost.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -17,7 +16,7 @@ from beatsight_core.audio.inventory import Inventory
 from beatsight_core.audio.roots import Status
 from beatsight_core.dataset.index import Index, index_paths, read_index
 from beatsight_core.dataset.page.figures import broken_shard
-from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.shards.shard_schema import shard_name
 from beatsight_core.dataset.shards.write_shard import REASONS
 from beatsight_core.files import plain_file
 from beatsight_core.health.figures.event_figures import id_mark
@@ -29,12 +28,47 @@ UNACCOUNTED = "unaccounted"
 
 LISTED = 20
 
-_LOST: dict[str, Any] = {
+_LOST = {
     "line": pl.Int64, "event_id": pl.String, "session_id": pl.String, "source_set": pl.String,
     "audio_path": pl.String, "onset_time": pl.Float64, "reason": pl.String,
 }  # fmt: skip
-_FAULTS: dict[str, Any] = {"source_set": pl.String, "event_id": pl.String, "fault": pl.String}
+_FAULTS = {"source_set": pl.String, "event_id": pl.String, "fault": pl.String}
 _FILE = ["source_set", "audio_path"]
+
+
+@dataclass(frozen=True, slots=True)
+class CountCheck:
+    """A count and the one that it must equal.
+
+    Attributes:
+        name: Name of the comparison.
+        expected: Count that it must be.
+        found: Count that it is.
+        gap: Number of those at fault; 0 where both agree.
+        examples: Ids of some at fault.
+    """
+
+    name: str
+    expected: int
+    found: int
+    gap: int
+    examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventMark:
+    """The events of some hits or clips, as they are compared before their ids are.
+
+    Attributes:
+        count: Number of events.
+        mark: Figure that is the same for the same ids in any order.
+    """
+
+    count: int
+    mark: int
+
+
+NO_EVENTS = EventMark(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +76,12 @@ class Account:
     """Where the events of a catalog went.
 
     Attributes:
-        exported: Whether it is told from an export; if not, from the audio inventory.
+        exported: True where an export says so; else the audio inventory does.
         kept: Events that are in a clip, or would be.
-        lost: A row per event that is not: line, event_id, session_id, source_set, audio_path, onset_time, reason.
+        lost: Row per event that is not: line, event_id, session_id, source_set, audio_path, onset_time, reason.
         not_exported: Files of source sets without an index: source_set, audio_path, hits, events.
         at_fault: Events that are lost, foreign or repeated without a reason: source_set, event_id, fault.
-        checks: As `reconciliation.reconcile` gives them.
+        checks: Comparison for each source set.
     """
 
     exported: bool
@@ -55,10 +89,10 @@ class Account:
     lost: pl.DataFrame
     not_exported: pl.DataFrame
     at_fault: pl.DataFrame
-    checks: tuple[dict[str, Any], ...]
+    checks: tuple[CountCheck, ...]
 
     def reasons(self) -> dict[str, int]:
-        """Reason -> events that are in no clip for it, those of the export always named, those without one not."""
+        """Return reason -> events that are in no clip for it; reasons of an export are always named."""
         named = self.lost.filter(pl.col("reason") != UNACCOUNTED)
         counted = dict(named.group_by("reason").len().iter_rows())
         return dict.fromkeys(REASONS, 0) | {reason: counted[reason] for reason in sorted(counted)}
@@ -68,9 +102,9 @@ def account_for_events(settings: Settings, catalog: Catalog, inventory: Inventor
     """Follow the events of a catalog to their clips.
 
     Args:
-        settings: Say where datasets lie.
-        catalog: The events and hits.
-        inventory: Their audio.
+        settings: Folders of datasets.
+        catalog: Catalog of the events and hits.
+        inventory: Audio inventory of the catalog.
 
     Raises:
         DatasetError: An index or a shard cannot be read.
@@ -82,22 +116,29 @@ def account_for_events(settings: Settings, catalog: Catalog, inventory: Inventor
     try:
         lost = pl.concat([_lost(catalog, clips, index) for index in indexes.values()])
         wanted, held = _counted(pl.scan_parquet(catalog.hits_path, glob=False)), _counted(clips)
-        found = [_compare(catalog, clips, lost, (wanted, held), name) for name in sorted(indexes)]
+        found = [
+            _compare(catalog, clips, lost, name, wanted.get(name, NO_EVENTS), held.get(name, NO_EVENTS))
+            for name in sorted(indexes)
+        ]
     except (OSError, pl.exceptions.PolarsError) as error:
         raise broken_shard(settings.shards_dir, error) from error
     absent = inventory.files.filter(~pl.col("source_set").is_in(list(indexes))).select(*_FILE, "hits", "events")
     return Account(
         exported=True,
-        kept=sum(count for count, _ in held.values()),
+        kept=sum(events.count for events in held.values()),
         lost=lost,
         not_exported=absent,
-        at_fault=pl.concat([at_fault for _, at_fault in found]),
-        checks=tuple(check for check, _ in found),
+        at_fault=pl.concat([one.at_fault for one in found]),
+        checks=tuple(one.check for one in found),
     )
 
 
 def at_fault(wanted: pl.LazyFrame, held: pl.LazyFrame) -> pl.DataFrame:
-    """Ids that are in one of two columns `event_id` only, or several times in the second.
+    """Return ids that are in one of two columns `event_id` only, or several times in the second.
+
+    Args:
+        wanted: Ids that must be there.
+        held: Ids that are there.
 
     Returns:
         event_id and fault: "lost" (not held), "foreign" (not wanted) or "repeated" (held more than once).
@@ -116,7 +157,7 @@ def at_fault(wanted: pl.LazyFrame, held: pl.LazyFrame) -> pl.DataFrame:
 
 
 def _from_inventory(catalog: Catalog, inventory: Inventory) -> Account:
-    """What the audio inventory says: files that are gone or broken, events at or after the end of theirs."""
+    """Return what the audio inventory says: files that are gone or broken, events at or after the end of theirs."""
     files = inventory.files
     reason = pl.when(pl.col("status") == Status.UNREADABLE).then(pl.lit("unreadable_audio")).otherwise(
         pl.when(pl.col("status") == Status.OK).then(pl.lit("past_end")).otherwise(pl.lit("missing_audio"))
@@ -142,25 +183,24 @@ def _from_inventory(catalog: Catalog, inventory: Inventory) -> Account:
 
 
 def _clips(settings: Settings, indexes: Iterable[Index]) -> pl.LazyFrame:
-    """source_set, audio_path, hit_id, event_ids of every clip on disk."""
+    """Return source_set, audio_path, hit_id, event_ids of every clip on disk."""
     digests = dict.fromkeys(shard.digest for index in indexes for shard in index.shards)
     columns = (*_FILE, "hit_id", "event_ids")
     if not digests:
-        schema: dict[str, Any] = {**dict.fromkeys(columns, pl.String), "event_ids": pl.List(pl.String)}
-        return pl.LazyFrame(schema=schema)
+        return pl.LazyFrame(schema={**dict.fromkeys(columns, pl.String()), "event_ids": pl.List(pl.String)})
     paths = [plain_file(settings.shards_dir / shard_name(digest)) for digest in digests]
     return pl.scan_parquet(paths, glob=False).select(columns)
 
 
-def _counted(rows: pl.LazyFrame) -> dict[str, tuple[int, int]]:
-    """Source set -> events of some hits or clips, and a figure that is the same for the same ids in any order."""
+def _counted(rows: pl.LazyFrame) -> dict[str, EventMark]:
+    """Return source set -> events of some hits or clips."""
     ids = rows.select("source_set", "event_ids").explode("event_ids").drop_nulls("event_ids")
     counted = ids.group_by("source_set").agg(pl.len(), mark=id_mark("event_ids")).collect(engine="streaming")
-    return {name: (count, mark) for name, count, mark in counted.iter_rows()}
+    return {name: EventMark(count, mark) for name, count, mark in counted.iter_rows()}
 
 
 def _lost(catalog: Catalog, clips: pl.LazyFrame, index: Index) -> pl.DataFrame:
-    """Events of files that lost hits, as far as they are in no clip, each with the reason its index gives."""
+    """Return events of files that lost hits, as far as they are in no clip, each with the reason its index gives."""
     entries = _entries(index)
     if entries.is_empty():
         return pl.DataFrame(schema=_LOST)
@@ -182,8 +222,8 @@ def _lost(catalog: Catalog, clips: pl.LazyFrame, index: Index) -> pl.DataFrame:
 
 
 def _entries(index: Index) -> pl.DataFrame:
-    """audio_path, reason, and which of a file's lost hits it is for, counted back from the last: `first` to `after`."""
-    rows = [(entry["audio_path"], entry["reason"], entry["hits"]) for entry in index.rejected_files]
+    """Return audio_path, reason, and for which of a file's lost hits it is, counted back: `first` to `after`."""
+    rows = [(entry.audio_path, entry.reason, entry.hits) for entry in index.rejected_files]
     entries = pl.DataFrame(rows, schema=["audio_path", "reason", "hits"], orient="row").cast(
         {"audio_path": pl.String, "reason": pl.String, "hits": pl.Int64}
     )
@@ -193,32 +233,33 @@ def _entries(index: Index) -> pl.DataFrame:
     return ordered.select("audio_path", "reason", first=after - pl.col("hits"), after=after)
 
 
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """The comparison of one source set, and its events at fault."""
+
+    check: CountCheck
+    at_fault: pl.DataFrame
+
+
 def _compare(
-    catalog: Catalog,
-    clips: pl.LazyFrame,
-    lost: pl.DataFrame,
-    counted: tuple[Mapping[str, tuple[int, int]], Mapping[str, tuple[int, int]]],
-    name: str,
-) -> tuple[dict[str, Any], pl.DataFrame]:
-    """The check of one source set, and its events at fault."""
+    catalog: Catalog, clips: pl.LazyFrame, lost: pl.DataFrame, name: str, expected: EventMark, held: EventMark
+) -> _Compared:
     mine = pl.col("source_set") == name
     gone = lost.filter(mine & (pl.col("reason") != UNACCOUNTED))
-    mark = int(gone.select(id_mark("event_id")).item() or 0)
-    (expected, wanted_mark), (held, held_mark) = counted[0].get(name, (0, 0)), counted[1].get(name, (0, 0))
-    found = held + gone.height
+    found = EventMark(held.count + gone.height, held.mark + int(gone.select(id_mark("event_id")).item() or 0))
     faults = pl.DataFrame(schema=_FAULTS)
-    if (expected, wanted_mark) != (found, held_mark + mark):
+    if expected != found:
         wanted, in_clips = (
             rows.filter(mine).select(event_id="event_ids").explode("event_id").drop_nulls()
             for rows in (pl.scan_parquet(catalog.hits_path, glob=False), clips)
         )
         either = pl.concat([in_clips, gone.lazy().select("event_id")])
         faults = at_fault(wanted, either).select(pl.lit(name).alias("source_set"), "event_id", "fault")
-    check = {
-        "name": f"events of {name} = in clips + lost for a reason",
-        "expected": expected,
-        "found": found,
-        "gap": max(faults.height, abs(expected - found)),
-        "examples": faults["event_id"].head(LISTED).to_list(),
-    }
-    return check, faults
+    check = CountCheck(
+        name=f"events of {name} = in clips + lost for a reason",
+        expected=expected.count,
+        found=found.count,
+        gap=max(faults.height, abs(expected.count - found.count)),
+        examples=tuple(faults["event_id"].head(LISTED)),
+    )
+    return _Compared(check, faults)

@@ -1,14 +1,22 @@
 """What an exported dataset really holds: clips, rejects by reason, seconds, levels; read from indexes and shards."""
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
-from beatsight_core.dataset.index import Index, dataset_digest, index_paths, read_index
-from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.index import (
+    Index,
+    RejectedFile,
+    dataset_digest,
+    index_paths,
+    read_index,
+    rejected_files,
+)
+from beatsight_core.dataset.shards.shard_schema import shard_name
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import plain_file
-from beatsight_core.health.figures.event_figures import bin_of, histogram
+from beatsight_core.health.figures.event_figures import Histogram, bin_of, histogram
 from beatsight_core.settings import Settings
 
 PEAK_EDGES = tuple(range(-60, 1, 4))
@@ -22,18 +30,88 @@ LISTED = 50
 """Files that lost hits, named in the report."""
 
 
-def export_figures(settings: Settings, key: str) -> dict[str, Any] | None:
-    """Measure the dataset of a manifest.
+@dataclass(frozen=True, slots=True)
+class SourceExport:
+    """Clips of a source set.
+
+    Attributes:
+        digest: Digest of what the source set holds.
+        hits: Number of clips.
+        rejected: Reason -> hits without a clip.
+        seconds_by_split: Split -> length of clips.
+        shards: Number of shards.
+        bytes: Bytes of all shards.
+    """
+
+    digest: str
+    hits: int
+    rejected: Mapping[str, int]
+    seconds_by_split: Mapping[str, float]
+    shards: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceLevels:
+    """Levels of the clips of a source set.
+
+    Attributes:
+        peak: Clips by peak in dBFS.
+        rms: Clips by root mean square in dBFS.
+        labelled: Number of clips with a label.
+        silent: Number of those that hardly sound.
+    """
+
+    peak: Histogram
+    rms: Histogram
+    labelled: int
+    silent: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClipLevels:
+    """Levels of all clips.
+
+    Attributes:
+        peak: Clips by peak in dBFS.
+        rms: Clips by root mean square in dBFS.
+        by_source: Source set -> levels of its clips.
+    """
+
+    peak: Histogram
+    rms: Histogram
+    by_source: Mapping[str, SourceLevels] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFigures:
+    """Figures of an exported dataset.
+
+    Attributes:
+        digest: Digest of what the dataset holds.
+        hits: Number of clips.
+        rejected: Reason -> hits without a clip.
+        rejected_files: Files that lost hits.
+        by_source: Source set -> its clips.
+        classes: Class -> clips that hold it.
+        levels: Levels of all clips.
+    """
+
+    digest: str
+    hits: int
+    rejected: Mapping[str, int]
+    rejected_files: tuple[RejectedFile, ...]
+    by_source: Mapping[str, SourceExport]
+    classes: Mapping[str, int]
+    levels: ClipLevels
+
+
+def export_figures(settings: Settings, key: str) -> ExportFigures | None:
+    """Measure the dataset of a manifest; None if nothing was exported.
 
     Args:
-        settings: Say where datasets lie.
-        key: The manifest's key.
-
-    Returns:
-        None if nothing was exported. Else `digest`, `hits` (clips), `rejected` (reason -> hits), `by_source` (the same
-        for each, with seconds by split, shards and bytes), `rejected_files`, `classes` (label -> clips that hold it),
-        and `levels` (peak and rms in dBFS, in all and `by_source`, there with `labelled` clips and how many of those
-        are `silent`).
+        settings: Folders of datasets.
+        key: Key of the manifest.
 
     Raises:
         DatasetError: An index or a shard cannot be read.
@@ -42,31 +120,30 @@ def export_figures(settings: Settings, key: str) -> dict[str, Any] | None:
     if not indexes:
         return None
     reasons = sorted({reason for index in indexes for reason in index.rejected})
-    files = [{"source_set": index.source_set, **file} for index in indexes for file in index.rejected_files]
-    return {
-        "digest": dataset_digest(indexes),
-        "hits": sum(shard.rows for index in indexes for shard in index.shards),
-        "rejected": {reason: sum(index.rejected.get(reason, 0) for index in indexes) for reason in reasons},
-        "rejected_files": files[:LISTED],
-        "by_source": {index.source_set: _source(index) for index in indexes},
-        "classes": _classes(settings, indexes),
-        "levels": _levels(settings, indexes),
-    }
+    return ExportFigures(
+        digest=dataset_digest(indexes),
+        hits=sum(shard.rows for index in indexes for shard in index.shards),
+        rejected={reason: sum(index.rejected.get(reason, 0) for index in indexes) for reason in reasons},
+        rejected_files=tuple(rejected_files(indexes)[:LISTED]),
+        by_source={index.source_set: _source(index) for index in indexes},
+        classes=_classes(settings, indexes),
+        levels=_levels(settings, indexes),
+    )
 
 
-def _source(index: Index) -> dict[str, Any]:
-    return {
-        "digest": index.digest,
-        "hits": sum(shard.rows for shard in index.shards),
-        "rejected": dict(index.rejected),
-        "seconds_by_split": dict(index.seconds_by_split),
-        "shards": len(index.shards),
-        "bytes": index.bytes,
-    }
+def _source(index: Index) -> SourceExport:
+    return SourceExport(
+        digest=index.digest,
+        hits=sum(shard.rows for shard in index.shards),
+        rejected=dict(index.rejected),
+        seconds_by_split=dict(index.seconds_by_split),
+        shards=len(index.shards),
+        bytes=index.bytes,
+    )
 
 
 def _classes(settings: Settings, indexes: list[Index]) -> dict[str, int]:
-    """Clips that hold each label; only the column of labels is read."""
+    """Return class -> clips that hold it; only the column of labels is read."""
     clips = _scan(settings, indexes)
     if clips is None:
         return {}
@@ -74,11 +151,11 @@ def _classes(settings: Settings, indexes: list[Index]) -> dict[str, int]:
     return dict(sorted(_collected(labels, settings, indexes).iter_rows()))
 
 
-def _levels(settings: Settings, indexes: list[Index]) -> dict[str, Any]:
-    """Histograms over all clips. Only levels, labels and source sets are read."""
+def _levels(settings: Settings, indexes: list[Index]) -> ClipLevels:
+    """Return histograms over all clips. Only levels, labels and source sets are read."""
     clips = _scan(settings, indexes)
     if clips is None:
-        return {"peak": histogram(_EMPTY, PEAK_EDGES), "rms": histogram(_EMPTY, RMS_EDGES), "by_source": {}}
+        return ClipLevels(histogram(_EMPTY, PEAK_EDGES), histogram(_EMPTY, RMS_EDGES))
     labelled = pl.col("labels").list.len() > 0
     bins = clips.select(
         "source_set", labelled=labelled, silent=labelled & (pl.col("peak") < SILENT_DBFS),
@@ -87,27 +164,29 @@ def _levels(settings: Settings, indexes: list[Index]) -> dict[str, Any]:
     grouped = bins.group_by("source_set", "labelled", "silent", "peak", "rms").len()
     counted = _collected(grouped, settings, indexes)
     sources = counted["source_set"].unique().sort()
-    return _histograms(counted) | {"by_source": {name: _of_source(counted, name) for name in sources}}
+    return ClipLevels(_peak(counted), _rms(counted), {name: _of_source(counted, name) for name in sources})
 
 
-def _of_source(counted: pl.DataFrame, name: str) -> dict[str, Any]:
+def _of_source(counted: pl.DataFrame, name: str) -> SourceLevels:
     mine = counted.filter(pl.col("source_set") == name)
-    return {
-        **_histograms(mine),
-        "labelled": int(mine.filter("labelled")["len"].sum()),
-        "silent": int(mine.filter("silent")["len"].sum()),
-    }
+    return SourceLevels(
+        peak=_peak(mine),
+        rms=_rms(mine),
+        labelled=int(mine.filter("labelled")["len"].sum()),
+        silent=int(mine.filter("silent")["len"].sum()),
+    )
 
 
-def _histograms(counted: pl.DataFrame) -> dict[str, Any]:
-    return {
-        "peak": histogram(counted.select("len", bin="peak"), PEAK_EDGES),
-        "rms": histogram(counted.select("len", bin="rms"), RMS_EDGES),
-    }
+def _peak(counted: pl.DataFrame) -> Histogram:
+    return histogram(counted.select("len", bin="peak"), PEAK_EDGES)
+
+
+def _rms(counted: pl.DataFrame) -> Histogram:
+    return histogram(counted.select("len", bin="rms"), RMS_EDGES)
 
 
 def _scan(settings: Settings, indexes: list[Index]) -> pl.LazyFrame | None:
-    """All shards of a dataset; None if it has none."""
+    """Return a scan of all shards of a dataset; None if it has none."""
     paths = [plain_file(settings.shards_dir / shard_name(shard.digest)) for index in indexes for shard in index.shards]
     return pl.scan_parquet(paths, glob=False) if paths else None
 

@@ -2,11 +2,12 @@
 
 Two clips are near duplicates if the levels of their bands over time differ by no more than `CLOSE_DB` (root mean square
 over what is heard in either), whatever their gain. Strokes of a sampler at one velocity are near duplicates, too, and
-rightly so: they teach nothing new. So nothing is judged by this; it is told how many there are, and how many of them
-stand on both sides of the split.
+rightly so: they teach nothing new. So nothing is judged by this; a report says how many there are, and how many of
+them stand on both sides of the split.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -24,16 +25,79 @@ _BLOCK = 512
 _Prints = NDArray[np.float32]
 
 
-def near_duplicates(clips: pl.DataFrame) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class ClipPlace:
+    """Where a clip comes from.
+
+    Attributes:
+        source_set: Name of its source set.
+        session_id: Name of its session.
+        audio_path: Path of its file in the manifest.
+        onset_time: Onset in the file, in seconds.
+        hit_id: Id of its hit.
+    """
+
+    source_set: str
+    session_id: str
+    audio_path: str
+    onset_time: float
+    hit_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearPair:
+    """A validation clip that sounds nearly like one that trains or tunes.
+
+    Attributes:
+        val: Place of the validation clip.
+        training: Place of the other.
+        distance_db: Distance of both in decibels.
+    """
+
+    val: ClipPlace
+    training: ClipPlace
+    distance_db: float
+
+
+@dataclass(frozen=True, slots=True)
+class NearCounts:
+    """Near duplicates of a source set.
+
+    Attributes:
+        compared: Number of clips compared.
+        near: Number of those with a near duplicate.
+    """
+
+    compared: int
+    near: int
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicates:
+    """Clips that sound nearly like another.
+
+    Attributes:
+        compared: Number of clips compared.
+        near: Number of those with a near duplicate.
+        by_source: Source set -> its near duplicates.
+        val: Number of validation clips among those compared.
+        val_near_training: Number of those whose near duplicate is in another split.
+        examples: Pairs on both sides of the split, the nearest first.
+    """
+
+    compared: int
+    near: int
+    by_source: Mapping[str, NearCounts]
+    val: int
+    val_near_training: int
+    examples: tuple[NearPair, ...]
+
+
+def near_duplicates(clips: pl.DataFrame) -> NearDuplicates:
     """Compare measured clips, each with its nearest.
 
     Args:
-        clips: Columns source_set, hit_id, session_id, split, audio_path, onset_time, print.
-
-    Returns:
-        `compared` (clips), `near` (those with a near duplicate), `by_source` (the same of each source set), `val` and
-        `val_near_training` (validation clips, and those whose near duplicate is among the other splits), `examples`
-        (of those: both clips and their `distance_db`, the nearest first).
+        clips: Measured clips: source_set, hit_id, session_id, split, audio_path, onset_time, print.
     """
     heard = clips.filter(pl.col("print").bin.size() > 0).sort("source_set", "hit_id")
     stacked = np.frombuffer(b"".join(heard["print"].to_list()), np.uint8).reshape(heard.height, TIMES * BANDS)
@@ -51,29 +115,25 @@ def near_duplicates(clips: pl.DataFrame) -> dict[str, Any]:
     counted = rows.select("source_set").with_columns(near=pl.Series(near, dtype=pl.Boolean)).group_by("source_set").agg(
         compared=pl.len(), near=pl.col("near").sum()
     )  # fmt: skip
-    return {
-        "compared": rows.height,
-        "near": int(near.sum()),
-        "by_source": {name: {"compared": n, "near": m} for name, n, m in counted.sort("source_set").iter_rows()},
-        "val": len(val),
-        "val_near_training": len(shared),
-        "examples": [
-            {
-                "val": _named(rows, int(val[place])),
-                "training": _named(rows, int(partner[place])),
-                "distance_db": round(float(distance[place]), 3),
-            }
+    return NearDuplicates(
+        compared=rows.height,
+        near=int(near.sum()),
+        by_source={name: NearCounts(n, m) for name, n, m in counted.sort("source_set").iter_rows()},
+        val=len(val),
+        val_near_training=len(shared),
+        examples=tuple(
+            NearPair(_place(rows, int(val[place])), _place(rows, int(partner[place])), round(float(distance[place]), 3))
             for place in shared[:LISTED]
-        ],
-    }
+        ),
+    )
 
 
 def distance_db(one: _Prints, other: _Prints) -> NDArray[np.float32]:
-    """Root mean square difference of prints in decibels, over the cells where either is heard.
+    """Return the root mean square difference of prints in decibels, over the cells where either is heard.
 
     Args:
-        one: (n, cells) decibels above the floor.
-        other: The same.
+        one: Prints in decibels above the floor, (n, cells).
+        other: Prints to compare them with, of the same shape.
 
     Returns:
         (n,).
@@ -86,7 +146,7 @@ def distance_db(one: _Prints, other: _Prints) -> NDArray[np.float32]:
 def _nearest(
     levels: _Prints, these: NDArray[np.int64], among: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Of each of `these`, the nearest row `among` others, itself aside, and how far it is; infinite for none."""
+    """Return for each of `these` the nearest row `among` others, itself aside, and its distance, infinite for none."""
     partner, distance = np.zeros(len(these), np.int64), np.full(len(these), np.inf, np.float32)
     if len(among) == 0:
         return partner, distance
@@ -103,6 +163,6 @@ def _nearest(
     return partner, distance
 
 
-def _named(rows: pl.DataFrame, row: int) -> dict[str, Any]:
+def _place(rows: pl.DataFrame, row: int) -> ClipPlace:
     names = ("source_set", "session_id", "audio_path", "onset_time", "hit_id")
-    return {name: rows[name][row] for name in names}
+    return ClipPlace(*rows.select(names).row(row))

@@ -26,12 +26,14 @@ Clips = NDArray[np.int16]
 
 
 def strengths(clips: Clips, onset: int, rate_hz: int) -> NDArray[np.uint8]:
-    """(n, BINS): the onset strength in decibels, `BEFORE_MS` before to `AFTER_MS` after the onset; 0 beyond the clip.
+    """Return the onset strength in decibels, (n, BINS), `BEFORE_MS` before to `AFTER_MS` after the onset.
+
+    It is 0 beyond the clip.
 
     Args:
-        clips: (n, frames) of one length, rate and onset.
-        onset: The sample of the onset; below 0 where nobody knows, which gives zeros.
-        rate_hz: Their rate.
+        clips: Clips of one length, rate and onset, (n, frames).
+        onset: Sample of the onset; below 0 where nobody knows, which gives zeros.
+        rate_hz: Rate of the clips.
     """
     block = max(1, round(BLOCK_MS / 1000 * rate_hz))
     found = np.zeros((len(clips), BINS), np.uint8)
@@ -47,7 +49,7 @@ def strengths(clips: Clips, onset: int, rate_hz: int) -> NDArray[np.uint8]:
 
 
 def _rises(clips: Clips, block: int) -> NDArray[np.float32]:
-    """(n, blocks): by how much each block is louder than those just before it, over both kinds of energy."""
+    """Return by how much each block is louder than those just before it, over both kinds of energy, (n, blocks)."""
     samples = clips[:, : clips.shape[1] // block * block].astype(np.float32)
     differences = np.zeros_like(samples)
     np.subtract(samples[:, 1:], samples[:, :-1], out=differences[:, 1:])

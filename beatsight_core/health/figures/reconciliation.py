@@ -12,11 +12,15 @@ lines read       = lines refused + events lost, by reason + events not exported 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import polars as pl
 
-from beatsight_core.health.figures.event_account import LISTED, Account, at_fault
+from beatsight_core.audio.inventory_figures import AudioFigures
+from beatsight_core.health.figures.event_account import LISTED, Account, CountCheck, at_fault
+from beatsight_core.health.figures.export_figures import ExportFigures, SourceExport
+from beatsight_core.health.figures.hit_figures import HitFigures
+from beatsight_core.health.figures.rejects import RejectFigures
 from beatsight_core.manifest.read_manifest import Catalog
 
 REFUSED, NOT_EXPORTED, IN_CLIPS, WITH_AUDIO = "refused", "not_exported", "in_clips", "with_audio"
@@ -26,62 +30,70 @@ _SAME_EVENTS = "events = events of all hits"
 
 
 def reconcile(
-    catalog: Catalog, summary: Mapping[str, Any], frames: Mapping[str, pl.DataFrame], figures: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+    catalog: Catalog,
+    frames: Mapping[str, pl.DataFrame],
+    rejects: RejectFigures,
+    hits: HitFigures,
+    audio: AudioFigures | None,
+    export: ExportFigures | None,
+) -> tuple[CountCheck, ...]:
     """Compare every count with the one it must equal.
 
     Args:
-        catalog: Whose tables are searched for the events at fault, if there are any.
-        summary: The catalog's own figures.
-        frames: Collected plans of events and hits.
-        figures: What `statistics` has so far.
-
-    Returns:
-        For each comparison `name`, `expected`, `found`, `gap` (how many are at fault) and `examples` (ids of them).
+        catalog: Catalog whose tables are searched for the events at fault, if there are any.
+        frames: Results of the plans of events and hits.
+        rejects: Figures of the lines that were refused.
+        hits: Figures of the hits.
+        audio: Figures of the audio, if it was looked for.
+        export: Figures of the dataset, if there is one.
     """
-    rows = frames["event_ids"]["len"][0]
+    summary, rows = catalog.summary, frames["event_ids"]["len"][0]
     checks = [
-        _equal("lines read = kept + rejected", summary["read"], summary["kept"] + summary["rejected"]),
-        _equal("lines rejected = lines quarantined", summary["rejected"], figures["rejects"]["lines"]),
-        _equal("events kept = rows of events", summary["kept"], rows),
-        _equal("hits counted = rows of hits", summary["hits"], figures["hits"]["hits"]),
+        _equal("lines read = kept + rejected", summary.read, summary.kept + summary.rejected),
+        _equal("lines rejected = lines quarantined", summary.rejected, rejects.lines),
+        _equal("events kept = rows of events", summary.kept, rows),
+        _equal("hits counted = rows of hits", summary.hits, hits.hits),
         _same_events(catalog, frames),
     ]
-    if figures["audio"]:
-        listed = sum(source["events"] for source in figures["audio"]["by_source"].values())
+    if audio:
+        listed = sum(source.events for source in audio.by_source.values())
         checks.append(_equal("events = events of the audio inventory", rows, listed))
-    if figures["export"]:
-        checks += _exported_hits(figures["hits"]["hits_by_source"], figures["export"]["by_source"])
-    return checks
+    if export:
+        checks += _exported_hits(hits.hits_by_source, export.by_source)
+    return tuple(checks)
 
 
-def whereabouts(summary: Mapping[str, Any], account: Account) -> dict[str, int]:
-    """What every line of the manifest came to: refused, lost for a reason, not exported, in a clip. The sum is all."""
+def whereabouts(catalog: Catalog, account: Account) -> dict[str, int]:
+    """Return what the lines of the manifest came to: refused, lost for a reason, not exported, in a clip.
+
+    The sum is the number of lines that were read.
+    """
     return {
-        REFUSED: int(summary["rejected"]),
+        REFUSED: catalog.summary.rejected,
         **account.reasons(),
         **({NOT_EXPORTED: int(account.not_exported["events"].sum())} if account.exported else {}),
         IN_CLIPS if account.exported else WITH_AUDIO: account.kept,
     }
 
 
-def account_checks(summary: Mapping[str, Any], account: Account) -> list[dict[str, Any]]:
-    """The comparisons that an account of every event makes possible."""
-    went = whereabouts(summary, account)
-    unaccounted = account.at_fault["event_id"].head(LISTED).to_list()
+def account_checks(catalog: Catalog, account: Account) -> tuple[CountCheck, ...]:
+    """Return the comparisons that an account of every event makes possible."""
     kept = "in clips" if account.exported else "with audio"
     name = f"lines read = refused + lost for a reason + {kept}"
-    return [*account.checks, _equal(name, summary["read"], sum(went.values())) | {"examples": unaccounted}]
+    whole = _equal(name, catalog.summary.read, sum(whereabouts(catalog, account).values()))
+    return (*account.checks, replace(whole, examples=tuple(account.at_fault["event_id"].head(LISTED))))
 
 
-def misplaced_events(catalog: Catalog, checks: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Events that are not in exactly one hit, as `event_account.at_fault` gives them; looked for only if there are any.
+def misplaced_events(catalog: Catalog, checks: Sequence[CountCheck]) -> pl.DataFrame:
+    """Return events that are not in exactly one hit, as `event_account.at_fault` gives them.
+
+    They are looked for only if there are any.
 
     Args:
-        catalog: Whose tables are compared.
-        checks: As `reconcile` gives them.
+        catalog: Catalog whose tables are compared.
+        checks: Comparisons of `reconcile`.
     """
-    if not any(check["gap"] for check in checks if check["name"] == _SAME_EVENTS):
+    if not any(check.gap for check in checks if check.name == _SAME_EVENTS):
         return pl.DataFrame(schema={"event_id": pl.String, "fault": pl.String})
     return _misplaced(catalog)
 
@@ -92,24 +104,24 @@ def _misplaced(catalog: Catalog) -> pl.DataFrame:
     return at_fault(wanted, held)
 
 
-def _exported_hits(wanted: Mapping[str, int], exported: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every source set of the catalog; one without an index has no hit that is accounted for."""
-    accounted = {name: source["hits"] + sum(source["rejected"].values()) for name, source in exported.items()}
+def _exported_hits(wanted: Mapping[str, int], exported: Mapping[str, SourceExport]) -> list[CountCheck]:
+    """Compare the hits of every source set; one without an index has no hit that is accounted for."""
+    accounted = {name: source.hits + sum(source.rejected.values()) for name, source in exported.items()}
     return [
         _equal(f"hits of {name} = exported + rejected", wanted.get(name, 0), accounted.get(name, 0))
         for name in sorted({*wanted, *accounted})
     ]
 
 
-def _equal(name: str, expected: int, found: int) -> dict[str, Any]:
-    return {"name": name, "expected": expected, "found": found, "gap": abs(expected - found), "examples": []}
+def _equal(name: str, expected: int, found: int) -> CountCheck:
+    return CountCheck(name, expected, found, abs(expected - found))
 
 
-def _same_events(catalog: Catalog, frames: Mapping[str, pl.DataFrame]) -> dict[str, Any]:
-    """Every event is in exactly one hit. Only where the marks differ are the ids themselves compared."""
+def _same_events(catalog: Catalog, frames: Mapping[str, pl.DataFrame]) -> CountCheck:
+    """Compare events with those of all hits, each once. Only where the marks differ are the ids themselves compared."""
     events, hits = frames["event_ids"], frames["hit_event_ids"]
     check = _equal(_SAME_EVENTS, events["len"][0], hits["len"][0])
     if events.row(0) == hits.row(0):
         return check
     faults = _misplaced(catalog)["event_id"]
-    return check | {"gap": max(faults.len(), check["gap"]), "examples": faults.head(LISTED).to_list()}
+    return replace(check, gap=max(faults.len(), check.gap), examples=tuple(faults.head(LISTED)))

@@ -1,38 +1,69 @@
 """The lines that were refused: how many, why, and some of them to look at."""
 
 import itertools
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from beatsight_core.files import storage_errors
 from beatsight_core.manifest.read_manifest import Catalog
-from beatsight_core.manifest.refused import refused_figures
+from beatsight_core.manifest.refused import RefusedLines, refused_figures
+from beatsight_core.typed_json import from_json
 
 LISTED = 50
 _BLOCK = 1 << 20
 
 
-def rejects(catalog: Catalog, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures of `rejected.jsonl`.
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A line of a manifest that was refused, as `rejected.jsonl` lists it.
 
-    Args:
-        catalog: Has the file.
-        summary: The catalog's own figures.
-
-    Returns:
-        What `refused_figures` gives, `lines` (counted in the file itself) and `examples`, the first of them.
+    Attributes:
+        line: Number of the line, from 1.
+        offset: Byte of the file at which it begins.
+        reason: Code of the reason.
+        message: Sentence that says what is wrong with it.
     """
+
+    line: int
+    offset: int
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RejectFigures(RefusedLines):
+    """Figures of the lines that were refused.
+
+    Attributes:
+        lines: Lines of `rejected.jsonl`, counted in the file itself.
+        examples: First lines of that file.
+    """
+
+    lines: int
+    examples: tuple[RefusedLine, ...]
+
+
+def reject_figures(catalog: Catalog) -> RejectFigures:
+    """Return the figures of a catalog's `rejected.jsonl`."""
     path = catalog.rejected_path
-    figures = refused_figures(summary, path)
+    refused = refused_figures(catalog.summary.to_json(), path)
+    lines, examples = 0, []
     with storage_errors(path):
-        if not path.exists():
-            return {**figures, "lines": 0, "examples": []}
-        with path.open("rb") as handle:
-            examples = [orjson.loads(line) for line in itertools.islice(handle, LISTED) if line.strip()]
-        return {**figures, "lines": _count_lines(path), "examples": examples}
+        if path.exists():
+            with path.open("rb") as handle:
+                examples = [orjson.loads(line) for line in itertools.islice(handle, LISTED) if line.strip()]
+            lines = _count_lines(path)
+    return RejectFigures(
+        read=refused.read,
+        rejected=refused.rejected,
+        by_reason=refused.by_reason,
+        first=refused.first,
+        path=refused.path,
+        lines=lines,
+        examples=tuple(from_json(RefusedLine, row, path) for row in examples),
+    )
 
 
 def _count_lines(path: Path) -> int:

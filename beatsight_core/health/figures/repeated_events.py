@@ -1,7 +1,7 @@
 """Events that say the same again: same session, same onset, same components. The catalog counts them; here is where."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -11,17 +11,45 @@ LISTED = 20
 _BETWEEN = "\x1f"
 
 
-def duplicates(catalog: Catalog, summary: Mapping[str, Any]) -> dict[str, Any]:
-    """How many events repeat another, as a share of all, and which sessions hold most of them.
+@dataclass(frozen=True, slots=True)
+class RepeatingSession:
+    """A session in which events repeat others.
+
+    Attributes:
+        source_set: Name of its source set.
+        session_id: Name of the session.
+        repeats: Number of its events that repeat another.
+    """
+
+    source_set: str
+    session_id: str
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatedEvents:
+    """Events that repeat another.
+
+    Attributes:
+        events: Number of events that repeat another.
+        rate: Share of all events.
+        by_source: Source set -> such events.
+        sessions: Sessions that hold most of them, the worst first.
+    """
+
+    events: int
+    rate: float
+    by_source: Mapping[str, int]
+    sessions: tuple[RepeatingSession, ...]
+
+
+def repeated_events(catalog: Catalog) -> RepeatedEvents:
+    """Return how many events repeat another, as a share of all, and which sessions hold most of them.
 
     Args:
-        catalog: The events.
-        summary: The catalog's own figures.
-
-    Returns:
-        `events`, `rate`, `by_source`, and `sessions`, the worst of them with their number.
+        catalog: Catalog of the events.
     """
-    repeated, kept = int(summary["duplicates"]), int(summary["kept"])
+    repeated, kept = catalog.summary.duplicates, catalog.summary.kept
     where = (
         _where(catalog)
         if repeated
@@ -29,16 +57,18 @@ def duplicates(catalog: Catalog, summary: Mapping[str, Any]) -> dict[str, Any]:
     )
     by_source = where.group_by("source_set").agg(pl.col("repeats").sum()).sort("source_set")
     worst = where.sort("repeats", "session_id", descending=[True, False]).head(LISTED)
-    return {
-        "events": repeated,
-        "rate": repeated / kept if kept else 0.0,
-        "by_source": dict(by_source.iter_rows()),
-        "sessions": worst.to_dicts(),
-    }
+    return RepeatedEvents(
+        events=repeated,
+        rate=repeated / kept if kept else 0.0,
+        by_source=dict(by_source.iter_rows()),
+        sessions=tuple(
+            RepeatingSession(*row) for row in worst.select("source_set", "session_id", "repeats").iter_rows()
+        ),
+    )
 
 
 def _where(catalog: Catalog) -> pl.DataFrame:
-    """Source set, session, repeats. Rows are compared by a 64-bit hash, which keeps millions of them small."""
+    """Return source set, session, repeats. Rows are compared by a 64-bit hash, which keeps millions of them small."""
     events = pl.scan_parquet(catalog.events_path, glob=False).select("source_set", "session_id", "onset_time", "labels")
     single = pl.col("labels").list.len() == 1
     # Components are compared as a set. Nearly all events have one, which needs no sorting.

@@ -3,12 +3,11 @@
 The mean onset strength of a recording's clips (`onset_strength.py`) has its peak where strokes begin. How sure the peak
 is follows from drawing the clips again, many times, as chance might have given them: `sure` is the share of draws whose
 peak lies within `NEAR_MS` of it. Where the distance grows over a recording, the peak is smeared; then it is looked for
-along a line, and the growth is what is told.
+along a line, and a report says the growth.
 """
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,16 +60,16 @@ Strengths = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """What was measured of one recording.
+    """What was measured of one recording, rounded as it is shown.
 
     Attributes:
-        clips: Clips that were measured.
+        clips: Number of clips that were measured.
         shift_ms: Sound minus label, in the middle of the recording; None where it is not sure.
-        drift_ms: How much that grows from the first measured clip to the last; 0 where it does not.
-        seconds: From the first measured clip to the last.
-        sure: How sure the peak is, 0..1.
+        drift_ms: Growth of that from the first measured clip to the last; 0 where it does not grow.
+        seconds: Time from the first measured clip to the last.
+        sure: Share of draws that have the same peak, 0..1.
         present: Standard deviations by which the strength at the labels stands out.
-        clear: How clearly something begins in its clips, in decibels.
+        clear: Decibels by which something begins in its clips.
     """
 
     clips: int
@@ -82,10 +81,10 @@ class Shift:
     clear: float = 0.0
 
     def found(self, limit_ms: float) -> str:
-        """What it means, one of the words above.
+        """Return what it means, one of the words above.
 
         Args:
-            limit_ms: How far sound and label may be apart.
+            limit_ms: Distance that sound and label may have.
         """
         if self.clips < FEWEST:
             return FEW
@@ -98,19 +97,14 @@ class Shift:
             return LATE if self.shift_ms > 0 else EARLY
         return OK
 
-    def to_json(self) -> dict[str, Any]:
-        """All attributes, rounded as they are shown."""
-        rounded = {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
-        return rounded | {"shift_ms": None if self.shift_ms is None else round(self.shift_ms, 1)}
-
 
 def measure_shift(strengths: NDArray[np.uint8], times_s: NDArray[np.float64], seed: int) -> Shift:
     """Measure one recording.
 
     Args:
-        strengths: (n, BINS), as `onset_strength.strengths` gives them.
-        times_s: (n,) onsets in the recording.
-        seed: Of the draws.
+        strengths: Onset strengths of its clips, (n, BINS), from `onset_strength.strengths`.
+        times_s: Onsets in the recording, (n,).
+        seed: Seed of the draws.
     """
     clips = len(strengths)
     if clips < FEWEST:
@@ -123,27 +117,27 @@ def measure_shift(strengths: NDArray[np.uint8], times_s: NDArray[np.float64], se
     if clips >= FEWEST_TO_DRIFT and span_s > 0 and (sure < SURE or _halves_differ(smooth, peak)):
         line = _drift(smooth, times_s, seed)
         if line is not None:
-            drift_ms, peak, sure = line
+            drift_ms, peak, sure = line.drift_ms, line.peak, line.sure
     return Shift(
         clips=clips,
-        shift_ms=_milliseconds(peak) if sure >= SURE else None,
-        drift_ms=drift_ms,
-        seconds=span_s,
-        sure=sure,
-        present=_presence(smooth),
-        clear=_clearness(smooth),
+        shift_ms=round(_milliseconds(peak), 1) if sure >= SURE else None,
+        drift_ms=round(drift_ms, 3),
+        seconds=round(span_s, 3),
+        sure=round(sure, 3),
+        present=round(_presence(smooth), 3),
+        clear=round(_clearness(smooth), 3),
     )
 
 
 def _smoothed(strengths: NDArray[np.uint8]) -> Strengths:
-    """Strengths over three blocks: an onset between two of them counts for both."""
+    """Return strengths over three blocks: an onset between two of them counts for both."""
     wide = np.zeros((len(strengths), BINS + 2), np.float32)
     wide[:, 1:-1] = strengths
     return np.asarray(wide[:, :-2] + wide[:, 1:-1] + wide[:, 2:], np.float32)
 
 
 def _peak(smooth: Strengths, seed: int) -> tuple[int, float]:
-    """The block of the greatest mean, and the share of draws whose greatest lies near it.
+    """Return the block of the greatest mean, and the share of draws whose greatest lies near it.
 
     0 where the greatest lies at an edge, so that it is no peak: there may be more beyond; and where few clips make it.
     """
@@ -156,40 +150,49 @@ def _peak(smooth: Strengths, seed: int) -> tuple[int, float]:
 
 
 def _is_of_many(smooth: Strengths, peak: int) -> bool:
-    """Whether a peak stays where it is without the clips that begin most strongly there."""
+    """Return whether a peak stays where it is without the clips that begin most strongly there."""
     there = smooth[:, peak - EDGE : peak + EDGE + 1].max(axis=1)
     others = smooth[np.argsort(there, kind="stable")[: math.ceil((1 - STRONGEST) * len(there))]]
     return abs(int(others.sum(axis=0).argmax()) - peak) * BLOCK_MS <= NEAR_MS
 
 
 def _presence(smooth: Strengths) -> float:
-    """By how many standard deviations the strength at the labels exceeds that elsewhere."""
+    """Return by how many standard deviations the strength at the labels exceeds that elsewhere."""
     label, near = round((BEFORE_MS + DELAY_MS) / BLOCK_MS), round(10 / BLOCK_MS)
     mean = smooth.mean(axis=0)
     return _prominence(mean, label - near + int(mean[label - near : label + near + 1].argmax()))
 
 
 def _prominence(mean: NDArray[np.float32], peak: int) -> float:
-    """By how many standard deviations a block of the mean exceeds those that are not near it."""
+    """Return by how many standard deviations a block of the mean exceeds those that are not near it."""
     wide = round(16 / BLOCK_MS)
     rest = np.concatenate([mean[: max(peak - wide, 0)], mean[peak + wide :]])
     return float(mean[peak] - rest.mean()) / max(float(rest.std()), LEAST_SPREAD_DB)
 
 
 def _clearness(smooth: Strengths) -> float:
-    """The strongest beginning within a clip, in decibels; the middle over all clips."""
+    """Return the strongest beginning within a clip, in decibels; the middle over all clips."""
     return float(np.median(smooth.max(axis=1)))
 
 
 def _halves_differ(smooth: Strengths, peak: int) -> bool:
-    """Whether the two halves of a recording have their peaks apart."""
+    """Return whether the two halves of a recording have their peaks apart."""
     middle = len(smooth) // 2
     places = [int(half.sum(axis=0).argmax()) for half in (smooth[:middle], smooth[middle:])]
     return abs(places[1] - places[0]) * BLOCK_MS >= NEAR_MS and max(abs(place - peak) for place in places) > 0
 
 
-def _drift(smooth: Strengths, times_s: NDArray[np.float64], seed: int) -> tuple[float, int, float] | None:
-    """The growth in ms over a recording along which its strokes stand best, their block there, and how sure it is.
+@dataclass(frozen=True, slots=True)
+class _DriftLine:
+    """The line along which the strokes of a recording stand best: its growth in ms, its block, how sure it is."""
+
+    drift_ms: float
+    peak: int
+    sure: float
+
+
+def _drift(smooth: Strengths, times_s: NDArray[np.float64], seed: int) -> _DriftLine | None:
+    """Return the line along which the strokes of a recording stand best.
 
     None if no line is much better than no growth, or none stands out: among so many lines chance makes some peak.
     """
@@ -203,11 +206,11 @@ def _drift(smooth: Strengths, times_s: NDArray[np.float64], seed: int) -> tuple[
     peak, sure = _peak(_moved(smooth, share * steps[best]), seed)
     if sure < SURE or _prominence(means[best], peak) < DRIFT_PRESENT:
         return None
-    return float(steps[best]), peak, sure
+    return _DriftLine(float(steps[best]), peak, sure)
 
 
 def _moved(smooth: Strengths, shift_ms: NDArray[np.float64]) -> Strengths:
-    """Each row moved to the left by its own shift; what comes in from beyond the edges is 0."""
+    """Return each row moved to the left by its own shift; what comes in from beyond the edges is 0."""
     places = np.arange(BINS)[None, :] + np.rint(shift_ms / BLOCK_MS).astype(np.int64)[:, None]
     inside = (places >= 0) & (places < BINS)
     return np.where(inside, np.take_along_axis(smooth, np.clip(places, 0, BINS - 1), axis=1), np.float32(0))

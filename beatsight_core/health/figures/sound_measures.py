@@ -40,7 +40,7 @@ Clips = NDArray[np.int16]
 
 
 def clipped(clips: Clips) -> NDArray[np.bool_]:
-    """(n,): whether a clip has a run of samples at full scale."""
+    """Return whether a clip has a run of samples at full scale."""
     limit = int(CLIPPED_LEVEL * FULL_SCALE)
     full = (clips >= limit) | (clips <= -limit)
     run = full[:, : full.shape[1] - CLIPPED_RUN + 1].copy()
@@ -50,20 +50,20 @@ def clipped(clips: Clips) -> NDArray[np.bool_]:
 
 
 def offset(clips: Clips) -> NDArray[np.float64]:
-    """(n,): the DC offset, of full scale, signed: the median sample, which the swing of a low drum hardly moves."""
+    """Return the DC offset, of full scale, signed: the median sample, which the swing of a low drum hardly moves."""
     return np.asarray(np.median(clips[:, ::_OFFSET_STEP], axis=1) / FULL_SCALE)
 
 
 def attack_ms(clips: Clips, onset: int, rate_hz: int) -> NDArray[np.float64]:
-    """(n,): where the stroke begins against the onset, above 0 where it sounds late; NaN where no beginning is heard.
+    """Return where each stroke begins against the onset, above 0 where it sounds late; NaN where none is heard.
 
     The envelope's peak near the onset is found, then, back from it, the last time that the envelope had been below
     `ATTACK_SHARE` of the peak for `QUIET_MS`. Resolution: half a millisecond.
 
     Args:
-        clips: (n, frames).
-        onset: The sample of the onset, the same in all; below 0 where nobody knows.
-        rate_hz: Their rate.
+        clips: Clips of one onset, (n, frames).
+        onset: Sample of the onset; below 0 where nobody knows.
+        rate_hz: Rate of the clips.
     """
     block = max(1, round(_BLOCK_S * rate_hz))
     envelope = _envelope(clips, block)
@@ -85,7 +85,7 @@ def attack_ms(clips: Clips, onset: int, rate_hz: int) -> NDArray[np.float64]:
 
 
 def prints(clips: Clips, rate_hz: int) -> NDArray[np.uint8]:
-    """(n, TIMES * BANDS): levels of bands over time below the clip's loudest, in steps of `PRINT_STEP_DB`.
+    """Return levels of bands over time below the clip's loudest, in steps of `PRINT_STEP_DB`, (n, TIMES * BANDS).
 
     Gain does not show in them, nor does a shift of a few milliseconds much; what lies more than `PRINT_FLOOR_DB` below
     the loudest is 0. Silence has a print of zeros.
@@ -108,7 +108,7 @@ def prints(clips: Clips, rate_hz: int) -> NDArray[np.uint8]:
 
 
 def _envelope(clips: Clips, block: int) -> NDArray[np.float32]:
-    """(n, frames // block): the largest magnitude in each block, of full scale, the offset taken away."""
+    """Return the largest magnitude in each block, of full scale, the offset taken away, (n, frames // block)."""
     blocks = clips.shape[1] // block
     centred = clips[:, : blocks * block] - np.median(clips[:, ::_OFFSET_STEP], axis=1)[:, None].astype(np.float32)
     envelope = np.abs(centred).reshape(len(clips), blocks, block).max(axis=2) / FULL_SCALE

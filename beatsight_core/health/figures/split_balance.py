@@ -5,7 +5,7 @@ validated says nothing of how well that class is heard there.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import polars as pl
 
@@ -17,37 +17,57 @@ ENOUGH = 50
 """A class of a source set with so many hits should have some that validate."""
 
 
-def balance(labelled: pl.DataFrame, taxonomy: Taxonomy, val_ratio: float) -> list[dict[str, Any]]:
-    """Hits by source set, class and split.
+@dataclass(frozen=True, slots=True)
+class ClassBalance:
+    """Hits of one class of a source set, by split.
+
+    Attributes:
+        source: Name of the source set.
+        label: Name of the class.
+        hits: Hits of all splits.
+        train: Hits that train.
+        val: Hits that validate.
+        calibration: Hits that tune thresholds.
+        val_share: Share of the hits that validates.
+        deviation: Difference of that share to the one that is set.
+    """
+
+    source: str
+    label: str
+    hits: int
+    train: int
+    val: int
+    calibration: int
+    val_share: float
+    deviation: float
+
+
+def balance(labelled: pl.DataFrame, taxonomy: Taxonomy, val_ratio: float) -> tuple[ClassBalance, ...]:
+    """Return every class that a source set has, by source set and in class order.
 
     Args:
         labelled: source_set, label, split, len: a row per class of a set of labels.
-        taxonomy: Gives the order of classes.
-        val_ratio: The share of hits that should validate.
-
-    Returns:
-        For every class that a source set has, by source set and in class order: `source`, `label`, `hits`, one count
-        for each split, `val_share`, and `deviation`, that share less `val_ratio`.
+        taxonomy: Order of the classes.
+        val_ratio: Share of hits that should validate.
     """
     counts = labelled.group_by("source_set", "label", "split").agg(pl.col("len").sum())
     table: dict[tuple[str, str], dict[str, int]] = {}
     for source, label, split, hits in counts.iter_rows():
         table.setdefault((source, label), dict.fromkeys(SPLITS, 0))[split] = int(hits)
     ordered = sorted(table, key=lambda pair: (pair[0], taxonomy.index.get(pair[1], len(taxonomy.index))))
-    return [_row(source, label, table[source, label], val_ratio) for source, label in ordered]
+    return tuple(_row(source, label, table[source, label], val_ratio) for source, label in ordered)
 
 
-def unvalidated(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Source set -> its classes with `ENOUGH` hits of which none validates."""
+def unvalidated(rows: Sequence[ClassBalance]) -> dict[str, list[str]]:
+    """Return source set -> its classes with `ENOUGH` hits of which none validates."""
     found: dict[str, list[str]] = {}
     for row in rows:
-        if row["hits"] >= ENOUGH and not row["val"]:
-            found.setdefault(row["source"], []).append(row["label"])
+        if row.hits >= ENOUGH and not row.val:
+            found.setdefault(row.source, []).append(row.label)
     return found
 
 
-def _row(source: str, label: str, splits: Mapping[str, int], val_ratio: float) -> dict[str, Any]:
+def _row(source: str, label: str, splits: Mapping[str, int], val_ratio: float) -> ClassBalance:
     hits = sum(splits.values())
     share = splits["val"] / hits if hits else 0.0
-    return {"source": source, "label": label, "hits": hits, **splits, "val_share": share,
-            "deviation": share - val_ratio}  # fmt: skip
+    return ClassBalance(source, label, hits, **splits, val_share=share, deviation=share - val_ratio)

@@ -4,7 +4,6 @@
 """
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -23,20 +22,18 @@ FORMAT = 1
 MOST_OF_A_GROUP = 32
 """Clips of one recording that are measured of a row group at most, evenly over it."""
 
-SCHEMA: dict[str, Any] = {
-    "session_id": pl.String, "audio_path": pl.String, "onset_time": pl.Float64, "strength": pl.Binary,
-}  # fmt: skip
+SCHEMA = pl.Schema({"session_id": pl.String, "audio_path": pl.String, "onset_time": pl.Float64, "strength": pl.Binary})
 """A row per measured clip that has a label; `strength` holds `BINS` bytes."""
 
 
 def timed(settings: Settings, shard: str, groups: int, seed: int) -> pl.DataFrame:
-    """The onset strengths of a shard's clips, measured now unless they were kept.
+    """Return the onset strengths of a shard's clips, measured now unless they were kept.
 
     Args:
-        settings: Say where shards lie and where measurements are kept.
-        shard: Its digest.
+        settings: Folders of shards and of what is kept.
+        shard: Digest of the shard.
         groups: Row groups to measure, fewer if it has not as many.
-        seed: Of the choice of row groups.
+        seed: Seed of the choice of row groups.
 
     Returns:
         Columns as `SCHEMA`.
@@ -50,7 +47,7 @@ def timed(settings: Settings, shard: str, groups: int, seed: int) -> pl.DataFram
 
 
 def strengths_of(frame: pl.DataFrame) -> NDArray[np.uint8]:
-    """(n, BINS): the column `strength` as a matrix."""
+    """Return the column `strength` as a matrix, (n, BINS)."""
     return np.frombuffer(b"".join(frame["strength"].to_list()), np.uint8).reshape(frame.height, BINS)
 
 
@@ -72,13 +69,13 @@ def _measured_group(rows: pa.Table) -> pl.DataFrame:
     clips = [samples_of(audio[place].as_py()) for place in places.tolist()]
     onsets, rates = (rows[name].to_numpy()[places].tolist() for name in ("onset_frame", "sample_rate"))
     found = np.zeros((len(clips), BINS), np.uint8)
-    for members, block, onset, rate in alike(clips, onsets, rates):
-        found[members] = strengths(block, onset, rate)
+    for same in alike(clips, onsets, rates):
+        found[list(same.rows)] = strengths(same.samples, same.onset, same.rate_hz)
     return own[places].with_columns(strength=pl.Series([one.tobytes() for one in found], dtype=pl.Binary))
 
 
 def _evenly(own: pl.DataFrame, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """At most so many of these rows of each recording, evenly over those that there are; ascending."""
+    """Return at most so many of these rows of each recording, evenly over those that there are; ascending."""
     recordings: dict[tuple[str, str], list[int]] = {}
     known = list(zip(own["session_id"].to_list(), own["audio_path"].to_list(), strict=True))
     for row in rows.tolist():

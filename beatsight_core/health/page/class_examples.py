@@ -1,24 +1,22 @@
 """A few clips of each class for the health page: fewer and smaller than the dataset's own page has."""
 
-from typing import Any
-
 from beatsight_core.dataset.index import index_paths, read_index
-from beatsight_core.dataset.page.example_cards import card_groups, clips_within
+from beatsight_core.dataset.page.example_cards import CardGroup, card_groups, clips_within
 from beatsight_core.dataset.page.examples import choose_examples
 from beatsight_core.dataset.page.figures import dataset_figures, label_counts
 from beatsight_core.settings import Settings
 
 PER_CLASS = 2
 SOUND_BYTES = 1_000_000
-"""At most so many bytes of sounds and pictures; the page is a third larger than they are, and its text comes on top."""
+"""Most bytes of sounds and spectrograms; the page is a third larger than they are, and its text comes on top."""
 
 
-def health_examples(settings: Settings, key: str) -> list[dict[str, Any]]:
-    """Cards of clips by class, as `example_cards.card_groups` gives them; none before an export.
+def health_examples(settings: Settings, key: str) -> list[CardGroup]:
+    """Return cards of clips by class, as `example_cards.card_groups` gives them; none before an export.
 
     Args:
-        settings: Say where datasets lie.
-        key: The manifest's key.
+        settings: Folders of datasets.
+        key: Key of the manifest.
 
     Raises:
         DatasetError: An index or a shard cannot be read.
@@ -27,6 +25,6 @@ def health_examples(settings: Settings, key: str) -> list[dict[str, Any]]:
     if not indexes:
         return []
     counts = label_counts(settings, indexes)
-    labels = dataset_figures(key, indexes, counts)["labels"]
-    chosen = choose_examples(settings, counts, [row["label"] for row in labels], PER_CLASS)
+    labels = dataset_figures(key, indexes, counts).labels
+    chosen = choose_examples(settings, counts, [row.label for row in labels], PER_CLASS)
     return card_groups(labels, list(clips_within(settings, chosen, SOUND_BYTES)))

@@ -6,16 +6,18 @@ A list that is empty has no file.
 import functools
 import itertools
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import orjson
 import polars as pl
 
 from beatsight_core.files import atomic_path, sha256_file, storage_errors
 from beatsight_core.health.figures.event_account import Account
+from beatsight_core.health.figures.session_figures import OutOfTime
 from beatsight_core.manifest.read_manifest import Catalog
+from beatsight_core.typed_json import JsonObject
 
 _BLOCK = 50_000
 HEAD = 20
@@ -30,24 +32,40 @@ LISTS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ReportList:
+    """A list beside a report.
+
+    Attributes:
+        file: Name of its file.
+        what: Sentence that says what it lists.
+        lines: Number of its lines.
+        sha256: SHA-256 of the file.
+        head: First lines.
+    """
+
+    file: str
+    what: str
+    lines: int
+    sha256: str
+    head: tuple[JsonObject, ...]
+
+
 def write_lists(
     folder: Path,
     catalog: Catalog,
     account: Account,
     misplaced: pl.DataFrame,
-    out_of_time: Sequence[Mapping[str, Any]] = (),
-) -> list[dict[str, Any]]:
-    """Write the lists of a report, and remove those of the last one that are empty now.
+    out_of_time: Sequence[OutOfTime] = (),
+) -> tuple[ReportList, ...]:
+    """Write the lists of a report that have lines, and remove those of the last one that are empty now.
 
     Args:
-        folder: The report's.
-        catalog: Has the lines that were refused.
-        account: Where events went.
+        folder: Folder of the report.
+        catalog: Catalog with the lines that were refused.
+        account: Account of every event.
         misplaced: Events at fault between the two tables of the catalog, as `event_account.at_fault` gives them.
-        out_of_time: Recordings whose sound is not where their labels are, each a row.
-
-    Returns:
-        Of each list that has lines: `file`, `what`, `lines`, `sha256`, and `head`, the first of them.
+        out_of_time: Recordings whose sound is not where their labels are.
 
     Raises:
         StorageError: A list cannot be written.
@@ -58,30 +76,37 @@ def write_lists(
         "not_exported.jsonl": account.not_exported,
         "at_fault.jsonl": pl.concat(faults).unique(maintain_order=True),
     }
-    writers: dict[str, Callable[[Path], object]] = {
-        name: functools.partial(_write_rows, frame) for name, frame in frames.items() if frame.height
+    writers: dict[str, Callable[[Path], None]] = {
+        name: functools.partial(_write_frame, frame) for name, frame in frames.items() if frame.height
     }
     if out_of_time:
-        lines = b"".join(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE) for row in out_of_time)
-        writers["out_of_time.jsonl"] = lambda path: path.write_bytes(lines)
+        writers["out_of_time.jsonl"] = functools.partial(_write_recordings, out_of_time)
     with storage_errors(folder):
         if catalog.rejected_path.exists() and catalog.rejected_path.stat().st_size:
-            writers["refused_lines.jsonl"] = lambda path: shutil.copyfile(catalog.rejected_path, path)
+            writers["refused_lines.jsonl"] = functools.partial(_copy, catalog.rejected_path)
         for name in LISTS.keys() - writers.keys():
             (folder / name).unlink(missing_ok=True)
-    return [_written(folder / name, writers[name]) for name in LISTS if name in writers]
+    return tuple(_written(folder / name, writers[name]) for name in LISTS if name in writers)
 
 
-def _write_rows(frame: pl.DataFrame, path: Path) -> None:
+def _write_recordings(rows: Sequence[OutOfTime], path: Path) -> None:
+    path.write_bytes(b"".join(orjson.dumps(row.to_json(), option=orjson.OPT_APPEND_NEWLINE) for row in rows))
+
+
+def _copy(source: Path, path: Path) -> None:
+    shutil.copyfile(source, path)
+
+
+def _write_frame(frame: pl.DataFrame, path: Path) -> None:
     with path.open("wb") as handle:
         for part in frame.iter_slices(_BLOCK):  # as text, millions of rows are larger than they are as a table
             part.write_ndjson(handle)
 
 
-def _written(path: Path, write: Callable[[Path], object]) -> dict[str, Any]:
+def _written(path: Path, write: Callable[[Path], None]) -> ReportList:
     with atomic_path(path) as temporary:
         write(temporary)
     with storage_errors(path), path.open("rb") as handle:
-        head = [orjson.loads(line) for line in itertools.islice(handle, HEAD)]
+        head = tuple(orjson.loads(line) for line in itertools.islice(handle, HEAD))
         lines = len(head) + sum(1 for _ in handle)
-    return {"file": path.name, "what": LISTS[path.name], "lines": lines, "sha256": sha256_file(path), "head": head}
+    return ReportList(path.name, LISTS[path.name], lines, sha256_file(path), head)

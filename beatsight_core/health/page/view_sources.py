@@ -1,11 +1,20 @@
 """What the page shows of each source set: its part in every class, its splits, gaps, levels, and how it sounds."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from beatsight_core.health.figures.session_figures import judged_sessions, out_of_time
-from beatsight_core.health.figures.session_shifts import DRIFTS
+from beatsight_core.gates.corpus_limits import Profile
+from beatsight_core.health.figures.event_figures import Histogram
+from beatsight_core.health.figures.export_figures import ExportFigures
+from beatsight_core.health.figures.hit_figures import ClassFigures, HitFigures
+from beatsight_core.health.figures.near_duplicates import ClipPlace, NearCounts
+from beatsight_core.health.figures.session_figures import OutOfTime
+from beatsight_core.health.figures.sound_figures import SoundFigures
+from beatsight_core.health.figures.split_balance import ClassBalance
+from beatsight_core.health.figures.statistics import CorpusFigures
+from beatsight_core.health.page.view_shapes import BarPart, HeatTable, StackedBar, share, short
 from beatsight_core.pages.formats import shown
+from beatsight_core.typed_json import JsonObject, to_json
 
 TONES = ("tone-1", "tone-2", "tone-3", "tone-4", "tone-5", "tone-6")
 _REST = ""
@@ -15,75 +24,103 @@ LISTED = 20
 """Rows of the table of splits, those furthest from the share that should validate; and of sessions out of time."""
 
 
-def source_view(figures: Mapping[str, Any], limits: Mapping[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class SourceView:
     """What the template needs of source sets.
 
-    Args:
-        figures: `statistics` of a report.
-        limits: Of its gates.
+    Attributes:
+        parts: Largest source sets, and the others together.
+        class_bars: Hits of each class by source set.
+        balance: Per cent of hits that validate, by source set and class.
+        balance_rows: Classes of source sets that are furthest from the share that should validate.
+        gaps: Time to the hit before, in per cent of a source set's hits.
+        peaks: Peak level, in per cent of a source set's clips.
+        rms: Mean level, in per cent of a source set's clips.
+        sound_rows: Sound of each source set.
+        near_rows: Near duplicates on both sides of the split.
+        out_rows: Recordings out of time.
     """
-    hits, sound, export = figures["hits"], figures["sound"], figures["export"]
+
+    parts: list[BarPart]
+    class_bars: list[StackedBar]
+    balance: HeatTable
+    balance_rows: list[JsonObject]
+    gaps: HeatTable
+    peaks: HeatTable
+    rms: HeatTable
+    sound_rows: list[JsonObject]
+    near_rows: list[JsonObject]
+    out_rows: list[JsonObject]
+
+
+def source_view(figures: CorpusFigures, limits: Profile) -> SourceView:
+    """Return what the template needs of source sets.
+
+    Args:
+        figures: Figures of the corpus.
+        limits: Limits of its gates.
+    """
+    hits, levels = figures.hits, figures.export.levels.by_source if figures.export else {}
     parts = _parts(hits)
-    return {
-        "source_parts": parts,
-        "class_source_bars": [_class_bar(label, counts, parts) for label, counts in hits["classes"].items()],
-        "balance": _balance(hits),
-        "balance_rows": _furthest(hits["balance"]),
-        "gap_sources": _shares(hits["gaps_by_source"], _gap_edges),
-        "peak_sources": _shares(_levels(export, "peak"), _level_edges),
-        "rms_sources": _shares(_levels(export, "rms"), _level_edges),
-        "sound_rows": _sound_rows(sound, export),
-        "near_rows": _near_rows(sound),
-        "out_rows": [_out_row(row) for row in out_of_time(figures, limits["max_misalignment_ms"])[:LISTED]],
-    }
+    return SourceView(
+        parts=parts,
+        class_bars=[_class_bar(label, counts, parts) for label, counts in hits.classes.items()],
+        balance=_balance(hits),
+        balance_rows=_furthest(hits.balance),
+        gaps=_shares(hits.gaps_by_source, _gap_edges),
+        peaks=_shares({name: source.peak for name, source in levels.items()}, _level_edges),
+        rms=_shares({name: source.rms for name, source in levels.items()}, _level_edges),
+        sound_rows=_sound_rows(figures.sound, figures.export),
+        near_rows=_near_rows(figures.sound),
+        out_rows=[_out_row(row) for row in figures.out_of_time(limits.max_misalignment_ms)[:LISTED]],
+    )
 
 
-def _parts(hits: Mapping[str, Any]) -> list[dict[str, str]]:
-    """The largest source sets, one tone each, and the others together."""
-    names = list(hits["hits_by_source"])
+def _parts(hits: HitFigures) -> list[BarPart]:
+    """Return the largest source sets, one tone each, and the others together."""
+    names = list(hits.hits_by_source)
     named = names if len(names) <= len(TONES) else names[: len(TONES) - 1]
-    parts = [{"key": name, "title": name, "tone": tone} for name, tone in zip(named, TONES, strict=False)]
-    others = {"key": _REST, "title": f"{len(names) - len(named)} others", "tone": "tone-none"}
+    parts = [BarPart(name, name, tone) for name, tone in zip(named, TONES, strict=False)]
+    others = BarPart(_REST, f"{len(names) - len(named)} others", "tone-none")
     return parts if len(named) == len(names) else [*parts, others]
 
 
-def _class_bar(label: str, counts: Mapping[str, Any], parts: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    by_source = counts["by_source"]
-    amounts = {part["key"]: by_source.get(part["key"], 0) for part in parts if part["tone"] != "tone-none"}
-    rest = sum(by_source.values()) - sum(amounts.values())
-    return {"label": label, "amounts": {**amounts, **({_REST: rest} if rest else {})}, "total": counts["hits"]}
+def _class_bar(label: str, counts: ClassFigures, parts: Sequence[BarPart]) -> StackedBar:
+    amounts = {part.key: counts.by_source.get(part.key, 0) for part in parts if part.key != _REST}
+    rest = sum(counts.by_source.values()) - sum(amounts.values())
+    return StackedBar(label, {**amounts, **({_REST: rest} if rest else {})}, counts.hits)
 
 
-def _balance(hits: Mapping[str, Any]) -> dict[str, Any]:
-    """Source set x class: per cent of hits that validate; None where there is no hit."""
-    share = {(row["source"], row["label"]): 100 * row["val_share"] for row in hits["balance"]}
-    sources = list(hits["hits_by_source"])
-    classes = [label for label, counts in hits["classes"].items() if counts["hits"]]
-    values = [[_short(share.get((source, label))) for label in classes] for source in sources]
-    return {"sources": sources, "classes": classes, "values": values}
+def _balance(hits: HitFigures) -> HeatTable:
+    """Return source set x class: per cent of hits that validate; None where there is no hit."""
+    validated = {(row.source, row.label): short(100 * row.val_share) for row in hits.balance}
+    sources = list(hits.hits_by_source)
+    classes = [label for label, counts in hits.classes.items() if counts.hits]
+    return HeatTable(sources, classes, [[validated.get((source, label)) for label in classes] for source in sources])
 
 
-def _furthest(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows by how many hits would have to change sides, most first."""
-    ordered = sorted(rows, key=lambda row: -abs(row["deviation"]) * row["hits"])
-    return [{**row, "points": 100 * row["deviation"]} for row in ordered[:LISTED]]
+def _furthest(rows: Sequence[ClassBalance]) -> list[JsonObject]:
+    """Return rows by how many hits would have to change sides, most first."""
+    ordered = sorted(rows, key=lambda row: -abs(row.deviation) * row.hits)
+    return [{**to_json(row), "points": 100 * row.deviation} for row in ordered[:LISTED]]
 
 
-def _shares(
-    histograms: Mapping[str, Mapping[str, Any]], edges_of: Callable[[Sequence[float]], list[str]]
-) -> dict[str, Any]:
-    """Source set x bin, in per cent of what was measured of the source set; bins that nobody needs are left out."""
-    sources = [name for name, one in histograms.items() if sum(one["counts"])]
+def _shares(histograms: Mapping[str, Histogram], edges_of: Callable[[Sequence[float]], list[str]]) -> HeatTable:
+    """Return source set x bin, in per cent of what was measured of the source set, without bins that nobody needs."""
+    sources = [name for name, one in histograms.items() if sum(one.counts)]
     if not sources:
-        return {"sources": [], "bins": [], "values": []}
-    bins = edges_of(histograms[sources[0]]["edges"])
-    used = [place for place in range(len(bins)) if any(histograms[name]["counts"][place] for name in sources)]
+        return HeatTable([], [], [])
+    bins = edges_of(histograms[sources[0]].edges)
+    used = [place for place in range(len(bins)) if any(histograms[name].counts[place] for name in sources)]
     kept = range(used[0], used[-1] + 1)
-    values = [
-        [_short(100 * histograms[name]["counts"][place] / sum(histograms[name]["counts"])) for place in kept]
-        for name in sources
-    ]
-    return {"sources": sources, "bins": [bins[place] for place in kept], "values": values}
+    return HeatTable(
+        rows=sources,
+        columns=[bins[place] for place in kept],
+        values=[
+            [short(100 * histograms[name].counts[place] / sum(histograms[name].counts)) for place in kept]
+            for name in sources
+        ],
+    )
 
 
 def _gap_edges(edges: Sequence[float]) -> list[str]:
@@ -94,64 +131,51 @@ def _level_edges(edges: Sequence[float]) -> list[str]:
     return [f"from {shown(edge, 'number')}" for edge in edges[:-1]]
 
 
-def _levels(export: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
-    return {name: levels[kind] for name, levels in export["levels"]["by_source"].items()} if export else {}
-
-
-def _sound_rows(sound: Mapping[str, Any] | None, export: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _sound_rows(sound: SoundFigures | None, export: ExportFigures | None) -> list[JsonObject]:
     if sound is None or export is None:
         return []
-    rows = []
-    for name, source in sound["by_source"].items():
-        aligned, near = source["alignment"], sound["near_duplicates"]["by_source"].get(name, {"near": 0, "compared": 0})
-        levels = export["levels"]["by_source"].get(name, {"silent": 0, "labelled": 0})
+    rows: list[JsonObject] = []
+    for name, source in sound.by_source.items():
+        aligned, near = source.alignment, sound.near_duplicates.by_source.get(name, NearCounts(0, 0))
+        levels = export.levels.by_source.get(name)
         rows.append(
             {
                 "source": name,
-                "measured": source["measured"],
-                "quartiles": _span(aligned["low_ms"], aligned["high_ms"]),
-                **{key: aligned[key] for key in ("strokes", "median_ms", "counts", "edges")},
-                "clipped_share": _share(source["clipped"], source["measured"]),
-                "offset_share": _share(source["offset"], source["measured"]),
-                "silent_share": _share(levels["silent"], levels["labelled"]),
-                "near_share": _share(near["near"], near["compared"]),
-                "judged": judged_sessions(source["sessions"]),
-                "unjudged": source["sessions"]["few"] + source["sessions"]["unsure"],
+                "measured": source.measured,
+                "quartiles": _span(aligned.low_ms, aligned.high_ms),
+                "strokes": aligned.strokes,
+                "median_ms": aligned.median_ms,
+                "counts": list(aligned.counts),
+                "edges": list(aligned.edges),
+                "clipped_share": share(source.clipped, source.measured),
+                "offset_share": share(source.offset, source.measured),
+                "silent_share": share(levels.silent, levels.labelled) if levels else 0.0,
+                "near_share": share(near.near, near.compared),
+                "judged": source.sessions.judged,
+                "unjudged": source.sessions.unjudged,
             }
         )
     return rows
 
 
-def _out_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A recording that is out of time; a drift as its first and last distance."""
-    drifts = row["found"] == DRIFTS
-    ends = [row["shift_ms"] + side * row["drift_ms"] / 2 for side in (-1, 1)] if drifts else [row["shift_ms"]]
-    return {**row, "told": " to ".join(shown(end, "tenths") for end in ends)}
+def _out_row(row: OutOfTime) -> JsonObject:
+    """Return a recording that is out of time; a drift as its first and last distance."""
+    told = " to ".join(shown(end, "tenths") for end in row.ends_ms)
+    return {**row.to_json(), "told": told or shown(None, "tenths")}
 
 
 def _span(low: float | None, high: float | None) -> str | None:
     return None if low is None or high is None else f"{shown(low, 'tenths')} to {shown(high, 'tenths')}"
 
 
-def _near_rows(sound: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+def _near_rows(sound: SoundFigures | None) -> list[JsonObject]:
     if sound is None:
         return []
     return [
-        {"val": _place(pair["val"]), "training": _place(pair["training"]), "distance_db": pair["distance_db"]}
-        for pair in sound["near_duplicates"]["examples"]
+        {"val": _place(pair.val), "training": _place(pair.training), "distance_db": pair.distance_db}
+        for pair in sound.near_duplicates.examples
     ]
 
 
-def _place(clip: Mapping[str, Any]) -> str:
-    return f"{clip['session_id']} · {clip['audio_path']} · {clip['onset_time']:.3f} s"
-
-
-def _short(per_cent: float | None) -> float | None:
-    """Short enough for a cell: 25.7, 1.6, 0.04."""
-    if per_cent is None:
-        return None
-    return round(per_cent, 1) if per_cent >= 1 else float(f"{per_cent:.1g}")
-
-
-def _share(part: float, whole: float) -> float:
-    return part / whole if whole else 0.0
+def _place(clip: ClipPlace) -> str:
+    return f"{clip.session_id} · {clip.audio_path} · {clip.onset_time:.3f} s"

@@ -23,10 +23,10 @@ logger = logging.getLogger("beatsight")
 
 
 def read_onsets(path: Path) -> NDArray[np.float64]:
-    """Onsets in seconds from a file.
+    """Read onsets in seconds from a file.
 
     Args:
-        path: A text file with a time a line; a table (CSV with commas, semicolons or tabs, with or without a heading);
+        path: Text file with a time a line; a table (CSV with commas, semicolons or tabs, with or without a heading);
             Audacity's labels; a layer of Sonic Visualiser (.csv, .svl); Reaper's markers; JSON; JAMS.
 
     Returns:

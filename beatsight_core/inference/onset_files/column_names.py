@@ -1,8 +1,8 @@
-"""What columns and fields that hold times are called, and which unit their names state."""
+"""Names of columns and fields that hold times, and the unit that a name states."""
 
 import re
 
-from beatsight_core.inference.onset_files.times import MILLISECONDS, SAMPLES, SECONDS, Unit
+from beatsight_core.inference.onset_files.times import MILLISECONDS, SAMPLES, SECONDS, TimeUnit
 
 _ONSETS = ("onset", "onsets", "start", "begin", "time", "times", "timestamp", "zeit", "temps", "tiempo")
 """The surest first; what begins a note is an onset, and a mere time may be anything."""
@@ -24,12 +24,12 @@ _STATED_RATE = re.compile(r"(?:sample[ _-]?rate|samplerate|\bsr|\bfs)\W{0,4}(\d{
 _RATE_IN_NAME = re.compile(r"(\d{4,6})\s*(?:hz)?\W*$", re.IGNORECASE)
 
 
-def unit_of_name(name: str, rate_hz: float = 0.0) -> tuple[int, Unit] | None:
-    """How likely a column of a name holds the onsets, and their unit; None if it holds none.
+def unit_of_name(name: str, rate_hz: float = 0.0) -> tuple[int, TimeUnit] | None:
+    """Return how likely a column of a name holds the onsets, and their unit; None if it holds none.
 
     Args:
-        name: As "onset", "Start (ms)", "onset_samples", "time_s", "seconds".
-        rate_hz: The sample rate that the file states elsewhere.
+        name: Name of a column, such as "onset", "Start (ms)", "onset_samples", "time_s", "seconds".
+        rate_hz: Sample rate that the file states elsewhere.
 
     Returns:
         A rank, the least for the likeliest, and the unit.
@@ -46,11 +46,11 @@ def unit_of_name(name: str, rate_hz: float = 0.0) -> tuple[int, Unit] | None:
     # Among columns alike, seconds are simplest; "onset_time" is what manifests call it, in seconds.
     stated = named or (SECONDS if {"onset", "time"} <= set(words) else None)
     order = {None: 1, SECONDS: 0, MILLISECONDS: 2, SAMPLES: 3}[stated]
-    return 10 * (len(_ONSETS) if rank is None else rank) + order, Unit(stated or SECONDS, rate, stated is not None)
+    return 10 * (len(_ONSETS) if rank is None else rank) + order, TimeUnit(stated or SECONDS, rate, stated is not None)
 
 
 def names_other_numbers(name: str) -> bool:
-    """Whether a column of a name holds numbers that are no times: row numbers, notes, beats."""
+    """Return whether a column of a name holds numbers that are no times: row numbers, notes, beats."""
     return bool(_OTHERS & set(_words(name)))
 
 
@@ -59,6 +59,6 @@ def _words(name: str) -> list[str]:
 
 
 def stated_rate(text: str) -> float:
-    """The sample rate that a comment states, as "# sample_rate: 44100"; 0 if it states none."""
+    """Return the sample rate that a comment states, as "# sample_rate: 44100"; 0 if it states none."""
     found = _STATED_RATE.search(text)
     return float(found[1]) if found else 0.0

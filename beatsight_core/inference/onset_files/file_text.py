@@ -19,7 +19,7 @@ _DO = "give a text, CSV, JSON, JAMS, Audacity or Sonic Visualiser file of onsets
 
 
 def text_of(path: Path) -> str:
-    """The text of a file, as UTF-8 or, where it says so, as UTF-16.
+    """Return the text of a file, as UTF-8 or, where it says so, as UTF-16.
 
     Raises:
         InputError: It cannot be read, is too large, or is no text.

@@ -1,15 +1,14 @@
 """Onsets as JSON: a list of times, objects with a time each, or JAMS."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 import orjson
 
 from beatsight_core.errors import InputError
 from beatsight_core.inference.onset_files.column_names import unit_of_name
-from beatsight_core.inference.onset_files.times import Unit, Written, not_a_time, require_clear, written
+from beatsight_core.inference.onset_files.times import TimeUnit, Written, not_a_time, require_clear, written
 from beatsight_core.manifest.parsing.repeated_keys import count_keys, line_may_repeat, repeated_key
+from beatsight_core.typed_json import JsonValue
 
 _LISTS = ("onsets", "hits", "events", "notes", "beats")
 _NAMESPACES = ("onset", "note_midi", "note_hz", "note", "beat", "beat_position")
@@ -17,7 +16,7 @@ _NAMESPACES = ("onset", "note_midi", "note_hz", "note", "beat", "beat_position")
 
 
 def times_of_json(text: str, where: str) -> list[tuple[str, float]]:
-    """Where each time stands in a JSON text, and what it is in seconds.
+    """Return where each time stands in a JSON text, and what it is in seconds.
 
     Read are a list of numbers, a list of objects with a field such as onset_time, onset, time or onset_ms; an object
     with such a list under onsets, hits, events, notes or beats, or under a name that states the unit; and JAMS.
@@ -46,24 +45,24 @@ def times_of_json(text: str, where: str) -> list[tuple[str, float]]:
     return [(place, own.seconds(time)) for place, own, time in times]
 
 
-def _list_of(value: Any, where: str) -> tuple[Unit, list[Any]]:
+def _list_of(value: JsonValue, where: str) -> tuple[TimeUnit, list[JsonValue]]:
     """The list of a document, and the unit that the document states."""
     if isinstance(value, list):
-        return Unit(), value
+        return TimeUnit(), value
     if isinstance(value, dict):
         rate = value.get("sample_rate", value.get("rate_hz", 0.0))
         rate = float(rate) if isinstance(rate, int | float) and not isinstance(rate, bool) else 0.0
-        said = unit_of_name(str(value.get("unit", "")), rate)
+        stated = unit_of_name(str(value.get("unit", "")), rate)
         for name in _LISTS:
-            if isinstance(value.get(name), list):
-                return _with_rate(said[1] if said else Unit(), where), value[name]
+            if isinstance(items := value.get(name), list):
+                return _with_rate(stated[1] if stated else TimeUnit(), where), items
         for name, items in value.items():
             if isinstance(items, list) and (found := unit_of_name(name, rate)):
                 return _with_rate(found[1], where), items
     raise InputError("The onsets are not a list", where=where, do="write a list of seconds, as in [0.5, 1.25]")
 
 
-def _with_rate(unit: Unit, where: str) -> Unit:
+def _with_rate(unit: TimeUnit, where: str) -> TimeUnit:
     if unit.name == "samples" and not unit.rate_hz:
         raise InputError(
             "The onsets count samples, and the file does not say of which rate", where=where, do='add "sample_rate"'
@@ -71,9 +70,9 @@ def _with_rate(unit: Unit, where: str) -> Unit:
     return unit
 
 
-def _named(item: Any, unit: Unit) -> tuple[Unit, Any]:
+def _named(item: JsonValue, unit: TimeUnit) -> tuple[TimeUnit, JsonValue]:
     """The time of an item: itself, or its field that is most likely the onset."""
-    if not isinstance(item, Mapping):
+    if not isinstance(item, dict):
         return unit, item
     named = [(*found, name) for name in item if (found := unit_of_name(str(name), unit.rate_hz))]
     if not named:
@@ -82,7 +81,7 @@ def _named(item: Any, unit: Unit) -> tuple[Unit, Any]:
     return (own if own.is_stated else unit), item[name]
 
 
-def _checked(value: Any, where: str) -> Written:
+def _checked(value: JsonValue, where: str) -> Written:
     """A number, or the text of one.
 
     Raises:
@@ -98,7 +97,7 @@ def _checked(value: Any, where: str) -> Written:
     return time
 
 
-def _of_jams(annotations: list[Any], where: str) -> list[tuple[str, float]]:
+def _of_jams(annotations: list[JsonValue], where: str) -> list[tuple[str, float]]:
     """The times of the one annotation of JAMS that holds onsets.
 
     Raises:
@@ -121,7 +120,7 @@ def _of_jams(annotations: list[Any], where: str) -> list[tuple[str, float]]:
     raise InputError("A JAMS file holds no onsets", where=where, why=f"its namespaces are {names}", do=do)
 
 
-def _observations(data: Any, where: str) -> list[tuple[str, float]]:
+def _observations(data: JsonValue, where: str) -> list[tuple[str, float]]:
     """The times of an annotation: a list of observations, or a table of columns as earlier versions wrote it."""
     values = data.get("time") if isinstance(data, dict) else data
     if not isinstance(values, list):

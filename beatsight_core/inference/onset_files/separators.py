@@ -1,4 +1,4 @@
-"""What stands between the cells of a table, and whether a comma is that or a decimal mark."""
+"""The separator between the cells of a table, and whether a comma is that or a decimal mark."""
 
 import csv
 import io
@@ -22,17 +22,17 @@ _SURE_DIGITS = 4
 
 
 def separator_of(lines: Lines, where: str) -> tuple[str | None, Lines]:
-    """What stands between the cells of a line, None for blanks; and the lines without one that only says so.
+    """Return what stands between the cells of a line, None for blanks; and the lines without one that only says so.
 
     Args:
-        lines: A heading, if there is one, and the rows.
-        where: The file, for messages.
+        lines: Heading, if there is one, and the rows.
+        where: Name of the file, for messages.
 
     Raises:
         InputError: Commas may be either.
     """
-    if lines and (said := re.fullmatch(r"\s*sep=(.)\s*", lines[0][1])):
-        return said[1], lines[1:]
+    if lines and (stated := re.fullmatch(r"\s*sep=(.)\s*", lines[0][1])):
+        return stated[1], lines[1:]
     for mark in ("\t", ";", "|"):
         if any(mark in line for _, line in lines):
             return mark, lines
@@ -41,11 +41,11 @@ def separator_of(lines: Lines, where: str) -> tuple[str | None, Lines]:
 
 
 def names_of(line: str, cells: int) -> tuple[str, ...]:
-    """The names in a heading that blanks part: a unit in brackets belongs to the name before it.
+    """Return the names in a heading that blanks part: a unit in brackets belongs to the name before it.
 
     Args:
-        line: The heading.
-        cells: The most that a row below it has; with one, all of the heading is one name.
+        line: Heading of the table.
+        cells: Most cells that a row below it has; with one, all of the heading is one name.
     """
     if cells == 1:
         return (line.strip(),)
@@ -53,7 +53,7 @@ def names_of(line: str, cells: int) -> tuple[str, ...]:
 
 
 def cells_of(lines: Lines, separator: str | None, where: str) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """The number of each line and its cells, without quotes and blanks around them.
+    """Yield the number of each line and its cells, without quotes and blanks around them.
 
     Raises:
         InputError: A line has a cell that never ends.
@@ -73,7 +73,7 @@ def cells_of(lines: Lines, separator: str | None, where: str) -> Iterator[tuple[
 
 
 def one_number_or_two(shown: str, where: str) -> InputError:
-    """The error for digits on both sides of a comma that may be a decimal comma or part two cells."""
+    """Return the error for digits on both sides of a comma that may be a decimal comma or part two cells."""
     return InputError(
         f"Nobody can know whether {shown} is one number with a decimal comma, or two",
         where=where,

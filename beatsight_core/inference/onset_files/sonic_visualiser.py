@@ -4,7 +4,6 @@ The file may come from anywhere, so nothing in it is resolved: a document that d
 is fetched.
 """
 
-from typing import Any
 from xml.parsers import expat
 
 from beatsight_core.errors import InputError
@@ -21,7 +20,7 @@ class _Layers:
         self.rates: list[str] = []
         self.datasets: list[list[tuple[int, str]]] = []
 
-    def start(self, name: str, attributes: dict[str, Any]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         """An element begins."""
         if name == "model" and attributes.get("type", "sparse") == "sparse":
             self.rates.append(attributes.get("sampleRate", ""))
@@ -40,7 +39,7 @@ def _declared(*_: object) -> int:
 
 
 def times_of_layer(text: str, where: str) -> list[tuple[str, float]]:
-    """Where each point stands in the document, and its time in seconds.
+    """Return where each point stands in the document, and its time in seconds.
 
     Raises:
         InputError: It is no such document, holds several layers, or a point has no frame.

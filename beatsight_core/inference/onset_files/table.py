@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from beatsight_core.errors import InputError
 from beatsight_core.inference.onset_files.column_names import names_other_numbers, stated_rate, unit_of_name
 from beatsight_core.inference.onset_files.separators import cells_of, names_of, one_number_or_two, separator_of
-from beatsight_core.inference.onset_files.times import Unit, Written, not_a_time, require_clear, written
+from beatsight_core.inference.onset_files.times import TimeUnit, Written, not_a_time, require_clear, written
 
 _COMMENTS = ("#", "%", "//")
 _FREQUENCIES = "\\"
@@ -28,24 +28,24 @@ class _Row:
     """A line that is not blank and no comment.
 
     Attributes:
-        number: Of the line, from 1 on.
-        cells: Its parts.
+        number: Number of the line, from 1 on.
+        cells: Cells of the line.
     """
 
     number: int
     cells: tuple[str, ...]
 
     def cell(self, column: int) -> str:
-        """A part; empty if the line is shorter."""
+        """Return a cell; empty if the line is shorter."""
         return self.cells[column] if column < len(self.cells) else ""
 
 
 def times_of_lines(text: str, where: str) -> list[tuple[str, float]]:
-    """Where each time stands in a text, and what it is in seconds.
+    """Return where each time stands in a text, and what it is in seconds.
 
     Args:
-        text: The whole file.
-        where: The file, for messages.
+        text: Content of the whole file.
+        where: Name of the file, for messages.
 
     Raises:
         InputError: A line holds no time, or nobody can know which of two readings is meant; names the line.
@@ -96,7 +96,7 @@ def _heading(rows: list[_Row]) -> tuple[_Row | None, list[_Row]]:
     return None, rows
 
 
-def _time_column(heading: _Row | None, rows: list[_Row], rate_hz: float, where: str) -> tuple[int, Unit]:
+def _time_column(heading: _Row | None, rows: list[_Row], rate_hz: float, where: str) -> tuple[int, TimeUnit]:
     """The column that holds the onsets, and their unit.
 
     Raises:
@@ -119,11 +119,11 @@ def _time_column(heading: _Row | None, rows: list[_Row], rate_hz: float, where: 
     columns = {column: [written(row.cell(column)) for row in rows] for column in range(width)}
     numeric = {column: [time for time in times if time] for column, times in columns.items() if all(times)}
     if not numeric:
-        return 0, Unit()  # the first line that is no time is told
+        return 0, TimeUnit()  # the first line that is no time is told
     column = _likeliest(numeric, heading, rows, where)
     if heading is not None and names_other_numbers(name := heading.cell(column)):
         raise _doubt(rows, where, f"its only column of numbers is called {name}, and that is no time")
-    return column, Unit()
+    return column, TimeUnit()
 
 
 def _likeliest(numeric: dict[int, list[Written]], heading: _Row | None, rows: list[_Row], where: str) -> int:

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass
 
 from beatsight_core.errors import InputError
+from beatsight_core.typed_json import JsonValue
 
 SECONDS, MILLISECONDS, SAMPLES = "s", "ms", "samples"
 
@@ -22,9 +23,9 @@ class Written:
     """A time as it was written.
 
     Attributes:
-        value: In its unit.
-        unit: "s" or "ms" if it stands beside the number.
-        mark: The decimal mark, "." or ","; None in a whole number.
+        value: Number in its unit.
+        unit: TimeUnit beside the number, "s" or "ms"; None if there is none.
+        mark: Decimal mark, "." or ","; None in a whole number.
     """
 
     value: float
@@ -38,7 +39,10 @@ class Written:
 
 
 def written(text: str) -> Written | None:
-    """The time that a text says; None if it is none. `nan`, `inf`, `1_000` and other scripts' digits are none."""
+    """Return the time that a text says; None if it is none.
+
+    `nan`, `inf`, `1_000` and other scripts' digits are none.
+    """
     text = text.strip()
     if found := _NUMBER.fullmatch(text):
         number = found["number"]
@@ -56,13 +60,13 @@ def written(text: str) -> Written | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """What numbers without a unit of their own count.
+class TimeUnit:
+    """The unit of numbers that state none of their own.
 
     Attributes:
-        name: "s", "ms" or "samples".
-        rate_hz: Samples per second, where they count samples.
-        is_stated: Whether the file says so, rather than that being usual.
+        name: Name of the unit: "s", "ms" or "samples".
+        rate_hz: Samples per second, where numbers count samples.
+        is_stated: True if the file states the unit; False if it is merely the usual one.
     """
 
     name: str = SECONDS
@@ -70,18 +74,18 @@ class Unit:
     is_stated: bool = False
 
     def seconds(self, time: Written) -> float:
-        """A written time in seconds."""
+        """Return a written time in seconds."""
         unit = time.unit or self.name
         return time.value / {SECONDS: 1.0, MILLISECONDS: 1000.0, SAMPLES: self.rate_hz or math.nan}[unit]
 
 
-def require_clear(times: list[tuple[str, Written]], unit: Unit, where: str) -> None:
-    """Refuse whole numbers of which nobody can know what they count.
+def require_clear(times: list[tuple[str, Written]], unit: TimeUnit, where: str) -> None:
+    """Refuse whole numbers whose unit nobody can know.
 
     Args:
-        times: Where each stands, and what it says.
-        unit: What they count.
-        where: The file.
+        times: Position of each time, and what it says.
+        unit: TimeUnit of the file.
+        where: Name of the file.
 
     Raises:
         InputError: They may be seconds, milliseconds or samples.
@@ -98,8 +102,8 @@ def require_clear(times: list[tuple[str, Written]], unit: Unit, where: str) -> N
         )
 
 
-def not_a_time(value: object, where: str, why: str | None = None) -> InputError:
-    """The error for something that should be a time."""
-    said = repr(value)
-    shown = said if len(said) <= 60 else f"{said[:60]} …"
+def not_a_time(value: JsonValue, where: str, why: str | None = None) -> InputError:
+    """Return the error for something that should be a time."""
+    text = repr(value)
+    shown = text if len(text) <= 60 else f"{text[:60]} …"
     return InputError(f"{shown} is not a time in seconds", where=where, why=why, do="mend or remove it")

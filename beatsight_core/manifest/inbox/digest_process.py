@@ -15,7 +15,7 @@ from beatsight_core.names import file_name
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Digest a file unless another process is at it; the exit code."""
+    """Digest a file unless another process is at it, and return the exit code."""
     file, memory = map(Path, sys.argv[1:] if arguments is None else arguments)
     try:
         with exclusive_lock(memory / ".reading" / file_name(file.name), timeout_s=0.0):

@@ -1,4 +1,4 @@
-"""The inbox, entry by entry: what is a manifest, and why an entry that looks like one is none.
+"""The entries of the inbox: manifests, and files that look like one, with the reason why they are none.
 
 `inbox_manifests` gives the files that can be read. Whoever waits for a file that does not come needs the others, too,
 with a reason for each. One entry that cannot be looked at never hides another.
@@ -13,8 +13,13 @@ from pathlib import Path
 
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.identity import inbox_manifests, manifest_key, manifest_stem, name_problem
-from beatsight_core.manifest.parsing.lines import SUFFIXES
+from beatsight_core.manifest.identity import (
+    SUFFIXES,
+    inbox_manifests,
+    manifest_key,
+    manifest_stem,
+    name_problem,
+)
 from beatsight_core.settings import Settings
 
 _OTHER_FORMS = (".json", ".ndjson", ".jl")
@@ -23,11 +28,11 @@ _OTHER_FORMS = (".json", ".ndjson", ".jl")
 
 @dataclass(frozen=True, slots=True)
 class InboxEntry:
-    """Something in the inbox that is a manifest or looks like one.
+    """A file in the inbox that is a manifest or looks like one.
 
     Attributes:
-        path: Where it lies.
-        problem: Why it cannot be taken up, and what to do; None if it can.
+        path: Path of the entry.
+        problem: Reason why it cannot be taken up, and what to do; None if it can.
     """
 
     path: Path

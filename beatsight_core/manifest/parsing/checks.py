@@ -1,14 +1,15 @@
-"""What a valid event is: one line of a manifest at a time, with the exact reason where it is not one.
+"""What each field of a valid event may hold, and the exact reason why a line is not an event.
 
-This is the definition. `columns` reads the common case faster and must accept nothing that is refused here; whatever
-it is unsure of comes to `read_event`. Nothing in here counts or writes.
+`columns` takes the values of fields through `FIELDS`. A line in which anything is wrong comes to `read_event`, which
+looks at its fields in a fixed order and raises the first fault. Nothing in here counts or writes.
 """
 
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import orjson
@@ -52,16 +53,14 @@ MAX_UNKNOWN = 1000
 
 OTHERS = "(others)"
 
-IDS = ("session_id", "source_set")
-DESCRIPTIONS = ("drummer_id", "kit_id", "room_id", "licence", "bleed_level", "mix_context")
-FLAGS = ("is_synthetic", "negative_example")
 COMPONENT_RANGES = ("velocity", "openness")
-NESTED = {"context_ms": ("pre", "post"), "loudness": ("LUFS_i", "peak_dbfs")}
-"""Optional objects of numbers that have columns of their own."""
 
 LARGEST = 3.4e38
-"""Numbers of these objects are kept in single precision, which holds no larger one."""
+"""Numbers of `context_ms` and `loudness` are kept in single precision, which holds no larger one."""
 
+DESCRIPTIONS = ("drummer_id", "kit_id", "room_id", "licence", "bleed_level", "mix_context")
+
+REQUIRED = ("event_id", "session_id", "source_set", "audio_path", "onset_time", "components")
 _OBJECT, _NUMBER, _TEXT = "an object", "a number", "a string"
 
 
@@ -119,34 +118,52 @@ class UnknownLabels:
         self.source_sets |= other.source_sets
 
 
+@dataclass(frozen=True, slots=True)
+class NestedNumbers:
+    """An optional object of numbers.
+
+    Attributes:
+        numbers: The numbers that have columns; NaN for one that is missing.
+        others: What else the object holds.
+    """
+
+    numbers: tuple[float, ...]
+    others: dict[str, Any]
+
+
 def read_event(line: bytes, rules: Rules, unknown: UnknownLabels) -> dict[str, Any]:
-    """Read one line into an event in the form that `columns` takes without further doubt.
+    """Read one line with care.
 
     Args:
         line: The bytes of one line.
         rules: What settings allow.
-        unknown: Takes count of labels that the taxonomy lacks.
+        unknown: Counts the labels that the taxonomy lacks.
 
     Returns:
-        The line's object: required fields present and of their type, `event_id` filled from `sample_id` where that is
-        given instead, `audio_path` normalised, components of known labels only.
+        The line's object: `event_id` filled from `sample_id` where that is given instead, `audio_path` normalised,
+        numbers within their ranges, and only components of known labels.
 
     Raises:
         RejectedError: The line is not a valid event.
     """
     event = parse_object(line)
-    _take_sample_id(event)
-    missing = [name for name in ("event_id", *IDS, "audio_path", "onset_time", "components") if event.get(name) is None]
+    if event.get("event_id") is None and event.get("sample_id") is not None:
+        event["event_id"] = event.pop("sample_id")
+    missing = [name for name in REQUIRED if event.get(name) is None]
     if missing:
         raise RejectedError("missing_field", f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
-    for name in ("event_id", *IDS):
-        _check_id(name, event[name])
+    _identifier("event_id", event["event_id"])
+    _identifier("session_id", event["session_id"])
+    _identifier("source_set", event["source_set"])
     event["onset_time"] = _onset(event["onset_time"])
-    if type(event["audio_path"]) is not str:
-        raise _wrong("audio_path", _TEXT, event["audio_path"])
-    event["audio_path"] = normalise_path(event["audio_path"])
+    event["audio_path"] = FIELDS["audio_path"](event["audio_path"])
     _check_components(event, rules, unknown)
-    _check_optional(event)
+    for name, read in FIELDS.items():
+        read(event.get(name))
+    try:
+        orjson.dumps(event)
+    except TypeError:
+        raise RejectedError("bad_json", "objects are nested too deeply to be kept") from None
     return event
 
 
@@ -199,17 +216,8 @@ def normalise_path(path: str) -> str:
     return "/".join(parts)
 
 
-def is_description(value: Any) -> bool:
-    """Whether an optional descriptive field, such as drummer_id, may hold this value."""
-    return value is None or type(value) in (str, int, float)
-
-
-def _take_sample_id(event: dict[str, Any]) -> None:
-    if event.get("event_id") is None and event.get("sample_id") is not None:
-        event["event_id"] = event.pop("sample_id")
-
-
-def _check_id(name: str, value: Any) -> None:
+def _identifier(name: str, value: Any) -> str:
+    """Return an identifier: of an event, a session or a source set."""
     if type(value) is not str:
         raise _wrong(name, _TEXT, value)
     if not value:
@@ -217,6 +225,7 @@ def _check_id(name: str, value: Any) -> None:
     if "\n" in value:
         # Ids are joined by line breaks where a hit is named after its events.
         raise RejectedError("wrong_type", f"{name} holds a line break: {_shown(value)}")
+    return value
 
 
 def _onset(value: Any) -> float:
@@ -269,33 +278,60 @@ def _check_component(name: str, component: Any) -> None:
         raise _wrong(f"{name}.dynamic_bucket", _TEXT, bucket)
 
 
-def _check_optional(event: dict[str, Any]) -> None:
-    techniques = event.get("techniques")
-    if techniques is not None and (type(techniques) is not list or any(type(item) is not str for item in techniques)):
-        raise _wrong("techniques", "a list of strings", techniques)
-    for name in FLAGS:
-        if event.get(name) is not None and type(event[name]) is not bool:
-            raise _wrong(name, "true or false", event[name])
-    for name in DESCRIPTIONS:
-        if not is_description(event.get(name)):
-            raise _wrong(name, _TEXT, event[name])
-    for name, keys in NESTED.items():
-        _check_nested(name, event.get(name), keys)
-    try:
-        orjson.dumps(event)
-    except TypeError:
-        raise RejectedError("bad_json", "objects are nested too deeply to be kept") from None
+def _path(value: Any) -> str:
+    if type(value) is not str:
+        raise _wrong("audio_path", _TEXT, value)
+    return normalise_path(value)
 
 
-def _check_nested(name: str, value: Any, keys: tuple[str, ...]) -> None:
+def _techniques(value: Any) -> tuple[str, ...]:
+    if value is not None and (type(value) is not list or any(type(item) is not str for item in value)):
+        raise _wrong("techniques", "a list of strings", value)
+    return tuple(value or ())
+
+
+def _flag(name: str, value: Any) -> bool:
+    if value is not None and type(value) is not bool:
+        raise _wrong(name, "true or false", value)
+    return bool(value)
+
+
+def _description(name: str, value: Any) -> str | None:
+    """Return an optional descriptive value; a number becomes its text."""
     if value is None:
-        return
-    if type(value) is not dict:
+        return None
+    if type(value) not in (str, int, float):
+        raise _wrong(name, _TEXT, value)
+    return str(value)
+
+
+def _nested(name: str, keys: tuple[str, ...], value: Any) -> NestedNumbers:
+    if value is not None and type(value) is not dict:
         raise _wrong(name, _OBJECT, value)
-    for key in keys:
-        number = value.get(key)
+    others = dict(value or {})
+    numbers = [others.pop(key, None) for key in keys]
+    for key, number in zip(keys, numbers, strict=True):
         if number is not None and (type(number) not in (int, float) or not abs(number) <= LARGEST):
             raise _wrong(f"{name}.{key}", _NUMBER, number)
+    # -0.0 becomes 0.0.
+    return NestedNumbers(tuple(math.nan if number is None else number + 0.0 for number in numbers), others)
+
+
+FIELDS: dict[str, Callable[[Any], Any]] = {
+    "session_id": partial(_identifier, "session_id"),
+    "source_set": partial(_identifier, "source_set"),
+    "audio_path": _path,
+    "techniques": _techniques,
+    "is_synthetic": partial(_flag, "is_synthetic"),
+    "negative_example": partial(_flag, "negative_example"),
+    **{name: partial(_description, name) for name in DESCRIPTIONS},
+    "context_ms": partial(_nested, "context_ms", ("pre", "post")),
+    "loudness": partial(_nested, "loudness", ("LUFS_i", "peak_dbfs")),
+}
+"""Field -> the function that gives the value of its column from its JSON value, or raises `RejectedError`.
+
+Faults are looked for in this order; None stands for null and for a field that is not there.
+"""
 
 
 def _not_json(line: bytes, error: Exception) -> RejectedError:

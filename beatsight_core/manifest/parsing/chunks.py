@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from beatsight_core.manifest.catalog_counts import Tally
+from beatsight_core.manifest.catalog_counts import CatalogCounts
 from beatsight_core.manifest.parsing.checks import Rules
 from beatsight_core.manifest.parsing.lines import Chunk
 from beatsight_core.manifest.parsing.parse import ChunkResult, Rejection, parse_lines
@@ -17,8 +17,8 @@ from beatsight_core.manifest.parsing.repeats import Keys, text_keys
 from beatsight_core.manifest.parsing.spill import Spilled, spill
 
 
-class Job(Protocol):
-    """A piece of a catalog's work that any process can do."""
+class CatalogJob(Protocol):
+    """A part of the work on a catalog that any process can do."""
 
     def run(self) -> Any:
         """Do it."""
@@ -39,14 +39,16 @@ class TakenChunk:
     size: int
     result: ChunkResult
     ids: tuple[Keys, Keys]
-    tally: Tally
+    tally: CatalogCounts
     spilled: Spilled | None
 
     @classmethod
     def of(cls, size: int, result: ChunkResult, spill_path: Path) -> "TakenChunk":
         """Count and set aside what a chunk held."""
         events = result.events
-        return cls(size, result, text_keys(events.column("event_id")), Tally.of(events), spill(events, spill_path))
+        return cls(
+            size, result, text_keys(events.column("event_id")), CatalogCounts.of(events), spill(events, spill_path)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,6 @@ class ParseJob:
         return TakenChunk.of(chunk.size, result, self.spill_path)
 
 
-def run_job(job: Job) -> Any:
+def run_job(job: CatalogJob) -> Any:
     """What a worker does."""
     return job.run()

@@ -1,209 +1,228 @@
 """The columns of a chunk, grown block by block, one field of all events of a block at a time."""
 
-import itertools
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 import pyarrow as pa
+from msgspec import UNSET, Raw, UnsetType
 
 from beatsight_core.manifest.events import EVENT_SCHEMA
-from beatsight_core.manifest.parsing import checks, fields
-from beatsight_core.manifest.parsing.alike_lines import CutLines
+from beatsight_core.manifest.parsing import checks
+from beatsight_core.manifest.parsing.arrays import (
+    Floats,
+    dictionary_array,
+    nullable_floats,
+    offsets_of,
+    text_array,
+)
 from beatsight_core.manifest.parsing.checks import Rules
-from beatsight_core.manifest.parsing.fields import Codes, DoubtError, TextColumn, Texts, Vocabulary
+from beatsight_core.manifest.parsing.extras import Extras
+from beatsight_core.manifest.parsing.lines import Ints
+from beatsight_core.manifest.parsing.repeated_keys import count_keys, line_may_repeat, may_repeat, repeated_key
+from beatsight_core.manifest.parsing.schema import Column, Event, LineSchema
+from beatsight_core.manifest.parsing.vocabulary import REFUSED, Vocabulary, dictionary_of
+from beatsight_core.taxonomy import VELOCITY_BUCKETS
 
-_ALWAYS = ("session_id", "source_set", "audio_path")
-
-Ints = npt.NDArray[np.int64]
-_Event = dict[str, Any]
+_BUCKET_NAMES = tuple(name for name, _ in VELOCITY_BUCKETS)
+_BUCKET_UPPERS = np.array([upper for _, upper in VELOCITY_BUCKETS[:-1]])
+_NESTED = {"context_ms": ("context_pre_ms", "context_post_ms"), "loudness": ("loudness_lufs", "loudness_peak_dbfs")}
+_DICTIONARIES = ("session_id", "source_set", "audio_path", *checks.DESCRIPTIONS)
 _Part = dict[str, npt.NDArray[Any]]
+_FLAGS = ("is_synthetic", "negative_example")
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Lines that the schema has decoded.
+
+    Attributes:
+        text: Text of all lines.
+        lines: Text of each line.
+        events: What it holds; None where it does not fit the schema.
+        places: Number of each line within the chunk.
+        offsets: Where each line begins in the whole text.
+    """
+
+    text: bytes
+    lines: list[bytes]
+    events: list[Event | None]
+    places: Ints
+    offsets: Ints
+
+    def without(self, rows: list[int]) -> "Block":
+        """Return the block without some of its rows."""
+        kept = np.delete(np.arange(len(self.lines)), rows)
+        lines, events = [self.lines[row] for row in kept], [self.events[row] for row in kept]
+        return Block(b"\n".join(lines), lines, events, self.places[kept], self.offsets[kept])
 
 
 class Columns:
-    """Grows the columns of a chunk block by block; a block in doubt leaves nothing behind."""
+    """Grows the columns of a chunk.
 
-    def __init__(self, rules: Rules):
+    Args:
+        rules: What settings allow.
+        schema: Schema that decodes the lines.
+    """
+
+    def __init__(self, rules: Rules, schema: LineSchema):
         index = rules.taxonomy.index
         self._components = rules.taxonomy.components
         self._label_codes = {spelling: index[label] for spelling, label in rules.taxonomy.canonical.items()}
-        self._vocabularies = {
-            "session_id": Vocabulary(fields.accept_id),
-            "source_set": Vocabulary(fields.accept_id),
-            "audio_path": Vocabulary(fields.accept_path),
-            **{name: Vocabulary(fields.accept_description) for name in checks.DESCRIPTIONS},
-        }
-        self._techniques = Vocabulary(fields.accept_techniques)
-        self._buckets = Vocabulary(fields.accept_bucket, fields.BUCKET_NAMES)
-        self._ids, self._extras = TextColumn(), Texts()
-        self._parts: list[_Part] = []
-        self._frames: _Part = {}
-        self._frame_extras: list[_Event] = []
-        self._full_extras: dict[tuple[int, bytes], int] = {}
+        self._vocabularies = {name: Vocabulary(read) for name, read in checks.FIELDS.items()}
+        self._buckets: dict[str | UnsetType | None, int] = {UNSET: 0, None: 0}
+        self._buckets |= {name: code for code, name in enumerate(_BUCKET_NAMES, start=1)}
+        self._schema = schema
+        self._extras = Extras({name: self._vocabularies[name] for name in _NESTED})
+        self._ids: list[str] = []
+        self._parts: list[dict[str, npt.NDArray[Any]]] = []
 
-    def add(self, events: list[Any], places: Ints, offsets: Ints, *, escapes: bool) -> None:
-        """Take parsed lines, consuming them.
+    def add(self, block: Block) -> list[int]:
+        """Take the events of a block, of which there is at least one.
 
-        Args:
-            events: What the lines hold.
-            places: Their line numbers within the chunk.
-            offsets: Where they begin in the text.
-            escapes: Whether texts may hold escaped characters.
-
-        Raises:
-            DoubtError: Some line may not be valid, or is valid in an unusual way.
+        Returns:
+            The rows that may not be valid, or are valid in an unusual way. If there is any, no event is taken.
         """
-        if set(map(type, events)) != {dict}:
-            raise DoubtError
-        part: _Part = {"line": places, "offset": offsets}
-        ids = fields.event_ids(events, escapes=escapes)
-        part["onset_time"] = fields.onsets([event.pop("onset_time", None) for event in events])
-        lists = [event.pop("components", None) for event in events]
-        if self._take_components(part, lists):
-            # What components hold besides goes where other fields go, in the shape it came in.
-            for event, components in zip(events, lists, strict=True):
-                if any(components):
-                    event["components"] = components
-        part |= self._shared_fields(events)
-        self._ids.add_strings(ids)
-        self._parts.append(part)
+        events = [event for event in block.events if event is not None]
+        fields, count = self._schema.columns(events), len(events)
+        ids = _event_ids(fields)
+        refused = np.zeros(count, bool)
+        if not all(ids) or "\n" in "".join(ids):
+            refused[:] = [not value or "\n" in value for value in ids]
+        counts = np.fromiter(map(len, fields["components"]), np.int32, count)
+        refused |= counts == 0
+        part: _Part = {"line": block.places, "offset": block.offsets, "counts": counts}
+        part["onset_time"] = _held(np.array(fields["onset_time"], np.float64), checks.MAX_ONSET_S, refused)
+        keys = 3 * count  # event_id, onset_time and components
+        components: dict[str, Column] = {}
+        if counts.any():
+            components = self._schema.component_columns(list(chain.from_iterable(fields["components"])))
+            wrong = np.zeros(counts.sum(), bool)
+            keys += self._take_components(part, components, wrong)
+            refused[np.repeat(np.arange(count), counts)[wrong]] = True
+        for name, vocabulary in self._vocabularies.items():
+            column = vocabulary.encode(fields[name])
+            part[name] = column.codes
+            refused |= column.codes == REFUSED
+            keys += column.keys
+        extra = self._extras.encode(fields, components, counts, {name: part[name] for name in _NESTED})
+        part["extra"] = extra.codes
+        refused |= extra.codes == REFUSED
+        rows = np.flatnonzero(refused).tolist()
+        if not rows and may_repeat(block.text, keys + extra.keys):
+            rows = [row for row, line in enumerate(block.lines) if _repeats(line)]
+        if not rows:
+            self._ids += ids
+            self._parts.append(part)
+        return rows
 
-    def add_cut(self, cut: CutLines, fresh: list[_Event], place: int, offset: int) -> None:
-        """Take lines that were cut, consuming them.
-
-        Args:
-            cut: The lines.
-            fresh: What their frames hold that come for the first time.
-            place: The first one's number within the chunk.
-            offset: Where it begins in the text.
-
-        Raises:
-            DoubtError: As `add`; the fresh frames are then as if they had not come.
-        """
-        part: _Part = {
-            "line": np.arange(place, place + len(cut.ids)),
-            "offset": offset + fields.offsets_of(cut.sizes)[:-1],
-            "onset_time": fields.onsets(cut.onsets),
-        }
-        more = self._take_components(part, cut.components)
-        rests = [fields.sorted_json(item) if any(item) else b"" for item in cut.components] if more else []
-        if fresh:
-            self._add_frames(fresh)
-        part |= {name: values[cut.frames] for name, values in self._frames.items()}
-        if rests:
-            part["extra"] = self._with_components(cut.frames, part["extra"], rests)
-        self._ids.add(cut.ids)
-        self._parts.append(part)
-
-    def _add_frames(self, events: list[_Event]) -> None:
-        part = self._shared_fields(events)
-        before = self._frames or {name: values[:0] for name, values in part.items()}
-        self._frames = {name: np.concatenate([before[name], values]) for name, values in part.items()}
-        self._frame_extras += events
-
-    def _with_components(self, frames: Codes, extras: npt.NDArray[Any], rests: list[bytes]) -> Codes:
-        """The extras of cut lines: their frames', with what their components hold besides."""
-        codes = []
-        known = self._full_extras
-        for key, extra in zip(zip(frames.tolist(), rests, strict=True), extras.tolist(), strict=True):
-            code = known.get(key) if key[1] else extra
-            if code is None:
-                full = self._frame_extras[key[0]] | {"components": orjson.loads(key[1])}
-                code = known[key] = self._extras.code(fields.sorted_json(full))
-            codes.append(code)
-        return np.array(codes, np.int32)
-
-    def _shared_fields(self, events: list[_Event]) -> _Part:
-        """The fields that events mostly share with their neighbours, and all that have no column of their own."""
-        part: _Part = {}
-        for name in _ALWAYS:
-            part[name] = self._vocabularies[name].encode([event.pop(name, None) for event in events])
-        keys = fields.technique_keys([event.pop("techniques", None) for event in events])
-        part["techniques"] = self._techniques.encode(keys)
-        for name in checks.FLAGS:
-            part[name] = fields.flags([event.pop(name, None) for event in events])
-        left = set().union(*events)  # most optional fields are in no event at all
-        for name in checks.DESCRIPTIONS:
-            part[name] = self._vocabularies[name].encode(_column(events, name, name in left))
-        for name, wanted in checks.NESTED.items():
-            part |= fields.nested_numbers(_column(events, name, name in left), name, wanted, events)
-        texts = [fields.sorted_json(event) if event else None for event in events]
-        part["extra"] = np.fromiter(map(self._extras.code, texts), np.int32, len(texts))
-        return part
-
-    def _take_components(self, part: _Part, lists: list[Any]) -> bool:
-        """Take the fields of components that have columns; whether they hold more."""
-        if set(map(type, lists)) != {list} or not all(lists):
-            raise DoubtError
-        flat: list[Any] = list(itertools.chain.from_iterable(lists))
-        if set(map(type, flat)) != {dict}:
-            raise DoubtError
-        part["counts"] = np.fromiter(map(len, lists), np.int32, len(lists))
-        part["labels"] = self._labels([item.pop("label", None) for item in flat])
+    def _take_components(self, part: _Part, fields: dict[str, Column], wrong: npt.NDArray[np.bool_]) -> int:
+        """Take the fields of components that have columns, mark the wrong ones, and return the number of keys."""
+        labels, buckets, count = fields["label"], fields["dynamic_bucket"], len(wrong)
+        codes = self._label_codes
+        part["labels"] = np.fromiter([codes.get(label, -1) for label in labels], np.int32, count)
+        wrong |= part["labels"] < 0
+        for name in set(buckets) - self._buckets.keys():
+            self._buckets[name] = len(self._buckets) - 1
+        part["buckets"] = np.fromiter(map(self._buckets.__getitem__, buckets), np.int32, count)
+        keys = 2 * count - buckets.count(UNSET)
         for name in checks.COMPONENT_RANGES:
-            part[name] = fields.numbers([item.pop(name, None) for item in flat], 0.0, 1.0)
-        buckets = self._buckets.encode([item.pop("dynamic_bucket", None) for item in flat])
-        part["buckets"] = fields.filled_buckets(buckets, part["velocity"])
-        return any(flat)
-
-    def _labels(self, labels: list[Any]) -> npt.NDArray[np.int32]:
-        try:
-            return np.fromiter(map(self._label_codes.__getitem__, labels), np.int32, len(labels))
-        except (KeyError, TypeError):
-            raise DoubtError from None
+            numbers = fields[name]
+            missing = numbers.count(UNSET)
+            if missing:
+                numbers = [None if number is UNSET else number for number in numbers]
+            part[name] = _held(np.array(numbers, np.float64), 1.0, wrong)
+            keys += count - missing
+        return keys
 
     def offsets(self) -> Ints:
-        """Of each event, where its line begins."""
+        """Return where the line of each event begins."""
         return self._joined("offset") if self._parts else np.zeros(0, np.int64)
 
     def label_bits(self) -> npt.NDArray[np.uint64]:
-        """Of each event, its components as a set of bits."""
+        """Return the components of each event as a set of bits."""
         if not self._parts:
             return np.zeros(0, np.uint64)
         return label_bits(self._joined("labels"), self._joined("counts"))
 
     def batch(self) -> pa.RecordBatch:
-        """All that was taken, in the order of `EVENT_SCHEMA`."""
+        """Return all that was taken, in the order of `EVENT_SCHEMA`."""
         if not self._parts:
             return pa.RecordBatch.from_pylist([], schema=EVENT_SCHEMA)
-        offsets = pa.array(fields.offsets_of(self._joined("counts")), pa.int32())
-        techniques = pa.array([list(value) for value in self._techniques.values], pa.list_(pa.string()))
-        labels = fields.dictionary_array(self._joined("labels"), self._components)
+        offsets = pa.array(offsets_of(self._joined("counts")), pa.int32())
+        velocities = self._joined("velocity")
         columns: dict[str, pa.Array] = {
             "line": pa.array(self._joined("line"), pa.int64()),
-            "event_id": self._ids.array(),
+            "event_id": text_array(self._ids),
             "onset_time": pa.array(self._joined("onset_time")),
-            "labels": pa.ListArray.from_arrays(offsets, labels),
-            "velocities": pa.ListArray.from_arrays(offsets, fields.nullable_floats(self._joined("velocity"))),
-            "openness": pa.ListArray.from_arrays(offsets, fields.nullable_floats(self._joined("openness"))),
-            "dynamic_buckets": pa.ListArray.from_arrays(offsets, self._buckets.array(self._joined("buckets"))),
-            "techniques": techniques.take(pa.array(self._joined("techniques"))),
-            "context_pre_ms": fields.nullable_floats(self._joined("context_ms.pre")),
-            "context_post_ms": fields.nullable_floats(self._joined("context_ms.post")),
-            "loudness_lufs": fields.nullable_floats(self._joined("loudness.LUFS_i")),
-            "loudness_peak_dbfs": fields.nullable_floats(self._joined("loudness.peak_dbfs")),
+            "labels": pa.ListArray.from_arrays(offsets, dictionary_array(self._joined("labels"), self._components)),
+            "velocities": pa.ListArray.from_arrays(offsets, nullable_floats(velocities)),
+            "openness": pa.ListArray.from_arrays(offsets, nullable_floats(self._joined("openness"))),
+            "dynamic_buckets": pa.ListArray.from_arrays(offsets, self._bucket_array(velocities)),
             "extra": self._extras.array(self._joined("extra")),
         }
-        columns |= {name: vocabulary.array(self._joined(name)) for name, vocabulary in self._vocabularies.items()}
-        columns |= {name: pa.array(self._joined(name)) for name in checks.FLAGS}
-        names = EVENT_SCHEMA.names
-        return pa.RecordBatch.from_arrays([columns[name] for name in names], names=names)
+        for name in _DICTIONARIES:
+            columns[name] = dictionary_of(self._joined(name), self._vocabularies[name].values)
+        for name in _FLAGS:
+            columns[name] = pa.array(np.array(self._vocabularies[name].values, bool)[self._joined(name)])
+        techniques = pa.array(map(list, self._vocabularies["techniques"].values), pa.list_(pa.string()))
+        columns["techniques"] = techniques.take(pa.array(self._joined("techniques")))
+        for name, names in _NESTED.items():
+            table = np.array([value.numbers for value in self._vocabularies[name].values])[self._joined(name)]
+            columns |= {column: nullable_floats(table[:, place]) for place, column in enumerate(names)}
+        return pa.RecordBatch.from_arrays([columns[name] for name in EVENT_SCHEMA.names], names=EVENT_SCHEMA.names)
+
+    def _bucket_array(self, velocities: Floats) -> pa.DictionaryArray:
+        """Return dynamic buckets as given, else from the velocity."""
+        given = self._joined("buckets")
+        derived = 1 + np.searchsorted(_BUCKET_UPPERS, velocities)
+        codes = np.where((given == 0) & ~np.isnan(velocities), derived, given)
+        names = [name for name in self._buckets if isinstance(name, str)]
+        return dictionary_of(codes, [None, *names], _BUCKET_NAMES)
 
     def _joined(self, name: str) -> npt.NDArray[Any]:
         return np.concatenate([part[name] for part in self._parts])
 
 
 def label_bits(codes: npt.NDArray[Any], counts: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
-    """Of each event, its components as a set of bits.
+    """Return the components of each event as a set of bits.
 
     Args:
         codes: Classes of all components, shape (components,).
-        counts: Components of each event, at least one, shape (events,).
+        counts: Number of components of each event, at least one, shape (events,).
     """
     bits = np.left_shift(np.uint64(1), codes.astype(np.uint64))
-    return np.asarray(np.bitwise_or.reduceat(bits, fields.offsets_of(counts)[:-1]), np.uint64)
+    return np.asarray(np.bitwise_or.reduceat(bits, offsets_of(counts)[:-1]), np.uint64)
 
 
-def _column(events: list[dict[str, Any]], name: str, there: bool) -> list[Any]:
-    return [event.pop(name, None) for event in events] if there else [None] * len(events)
+def _event_ids(fields: dict[str, Column]) -> list[str]:
+    """Return the ids of events, each from `sample_id` where there is no `event_id`; one that is wrong is empty."""
+    ids, others = list(fields["event_id"]), list(fields["sample_id"])
+    if set(map(type, ids)) != {str}:
+        for row, value in enumerate(ids):
+            if not isinstance(value, str):
+                ids[row], others[row] = _text(others[row]), UNSET
+        fields["sample_id"] = others
+    return ids
+
+
+def _text(raw: Raw | UnsetType) -> str:
+    """Return the string that a text in JSON stands for; empty where it is none."""
+    try:
+        value = None if raw is UNSET else orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        value = None
+    return value if isinstance(value, str) else ""
+
+
+def _held(values: Floats, most: float, wrong: npt.NDArray[np.bool_]) -> Floats:
+    """Return numbers as the range from 0 holds them, as `checks.in_range` gives each; NaN stays."""
+    wrong |= (values < -checks.ROUNDING) | (values > most + checks.ROUNDING)
+    return np.clip(values, 0.0, most) + 0.0  # -0.0 becomes 0.0
+
+
+def _repeats(line: bytes) -> bool:
+    return line_may_repeat(line, count_keys([orjson.loads(line)])) and repeated_key(line) is not None

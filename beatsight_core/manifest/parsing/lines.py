@@ -20,9 +20,6 @@ from beatsight_core.errors import ManifestError
 from beatsight_core.files import storage_errors
 from beatsight_core.manifest.parsing.kinds import require_lines
 
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
-"""How a manifest's name ends."""
-
 CHUNK_BYTES = 16 << 20
 MAX_LINE_BYTES = 16 << 20
 BLOCK_BYTES = 256 << 10
@@ -93,7 +90,7 @@ def solid_lines(block: bytes) -> SolidLines:
     total = breaks + (not block.endswith(b"\n") and len(block) > 0)
     if breaks * SHORTEST_EVENT <= len(block):
         lines = block.split(b"\n")[:total]
-        if not any(not line or line.isspace() for line in lines):
+        if b"" not in lines and not any(map(bytes.isspace, lines)):
             lengths = np.fromiter(map(len, lines), np.int64, total)
             return SolidLines(lines, np.arange(total), np.cumsum(lengths + 1) - lengths - 1, total)
     return _without_blank(block, total)

@@ -1,16 +1,15 @@
-"""Lines to columns: the fast ways for lines that are plainly valid, `checks` for those that are not.
+"""Lines to columns.
 
-Events are taken in small blocks. Where lines share most of their text it is read once (`alike_lines`); where they do
-not, each line is read, and then one field of all of them at a time. Whatever leaves a block in doubt makes it be read
-again line by line by `checks.read_event`, which rejects what is wrong and brings the rest into a form without doubt.
-All ways give the same columns.
+Lines are taken in small blocks. `schema` decodes each line; then `columns` takes one field of all of them at a time. A
+line that does not fit the schema, or holds a value that its field may not hold, goes to `checks.read_event`. That gives
+the reason why it is rejected; or it brings the line into a form that the columns take.
 """
 
 import contextlib
 import gc
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from operator import attrgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -18,18 +17,10 @@ import orjson
 import pyarrow as pa
 
 from beatsight_core.manifest.parsing import checks
-from beatsight_core.manifest.parsing.alike_lines import Frames
 from beatsight_core.manifest.parsing.checks import RejectedError, Rules, UnknownLabels
-from beatsight_core.manifest.parsing.columns import Columns
-from beatsight_core.manifest.parsing.fields import DoubtError
-from beatsight_core.manifest.parsing.lines import MAX_LINE_BYTES, Ints, SolidLines, solid_lines
-from beatsight_core.manifest.parsing.repeated_keys import (
-    count_event_keys,
-    count_keys,
-    line_may_repeat,
-    may_repeat,
-    repeated_key,
-)
+from beatsight_core.manifest.parsing.columns import Block, Columns
+from beatsight_core.manifest.parsing.lines import MAX_LINE_BYTES, Ints, solid_lines
+from beatsight_core.manifest.parsing.schema import LineSchema
 
 BOM = b"\xef\xbb\xbf"
 
@@ -99,7 +90,8 @@ class _Reader:
 
     def __init__(self, rules: Rules, most: int | None):
         self._rules, self._most = rules, most
-        self._columns, self._frames = Columns(rules), Frames()
+        self._schema = LineSchema()
+        self._columns = Columns(rules, self._schema)
         self._rejections: list[Rejection] = []
         self._unknown = UnknownLabels()
         self._lines = self._read = 0
@@ -115,64 +107,51 @@ class _Reader:
         return len(self._rejections) > MOST_REFUSED
 
     def read(self, block: bytes, offset: int) -> None:
-        singly = self._most is not None or len(block) > MAX_LINE_BYTES
-        if not singly and self._read_framed(block, offset):
-            return
+        """Take the lines of a block."""
         found = solid_lines(block)
-        if not found.lines:
-            self._lines += found.total
-        elif singly or not self._read_at_once(found, block, offset):
-            self._read_singly(found, offset, cut=not block.endswith(b"\n"))
-
-    def _read_framed(self, block: bytes, offset: int) -> bool:
-        """Take all lines as events that share frames; false, with nothing taken, if that is in doubt."""
-        if not self._frames.useful or not block.endswith(b"\n") or b"\\" in block:
-            return False
-        try:
-            cut = self._frames.cut(block)
-            self._columns.add_cut(cut, self._frames.fresh, self._lines, offset)
-        except DoubtError:
-            self._frames.drop_fresh()
-            return False
-        self._lines += len(cut.ids)
-        self._read += len(cut.ids)
-        return True
-
-    def _read_at_once(self, found: SolidLines, block: bytes, offset: int) -> bool:
-        """Take all lines as events; false, with nothing taken, if any of them is in doubt."""
-        try:
-            events = list(map(orjson.loads, found.lines))
-            _require_single_keys(block, found.lines, events)
-            self._columns.add(events, self._lines + found.places, offset + found.offsets, escapes=b"\\" in block)
-        except (DoubtError, orjson.JSONDecodeError):
-            return False
+        wanted = len(found) if self._most is None else min(len(found), self._most - self._read)
+        if wanted:
+            lines = found.lines[:wanted]
+            short = lines
+            if len(block) > MAX_LINE_BYTES:
+                short = [line if len(line) <= MAX_LINE_BYTES else b"" for line in lines]
+            places, offsets = self._lines + found.places[:wanted], offset + found.offsets[:wanted]
+            cut_place = -1 if block.endswith(b"\n") else self._lines + found.total - 1
+            before = len(self._rejections)
+            self._take(Block(block, lines, self._schema.decode(short), places, offsets), cut_place)
+            self._rejections[before:] = sorted(self._rejections[before:], key=attrgetter("line"))
         self._lines += found.total
-        self._read += len(found)
+        self._read += wanted
+
+    def _take(self, block: Block, cut_place: int) -> None:
+        """Take the events of a block. Lines in doubt are read with care first, and left out if that rejects them."""
+        doubted = [row for row, event in enumerate(block.events) if event is None]
+        careful: set[int] = set()
+        while block.lines:
+            doubted = doubted or self._columns.add(block)
+            if not doubted:
+                return
+            if careful & (again := set(block.places[doubted].tolist())):
+                raise AssertionError(f"the line at {careful & again} of this chunk is neither taken nor rejected")
+            careful |= again
+            rejected = [row for row in doubted if not self._read_with_care(block, row, cut_place)]
+            block, doubted = block.without(rejected), []
+
+    def _read_with_care(self, block: Block, row: int, cut_place: int) -> bool:
+        """Bring a line into a form that the columns take, and return whether that can be done; if not, reject it."""
+        line, place = block.lines[row], int(block.places[row])
+        try:
+            if len(line) > MAX_LINE_BYTES:
+                raise RejectedError("line_too_long", f"the line has {len(line):,} bytes")
+            event = checks.read_event(line, self._rules, self._unknown)
+        except RejectedError as refusal:
+            message = refusal.message
+            if place == cut_place and refusal.reason == "bad_json":
+                message += "; it is the last line and has no line end, so the file may have been cut"
+            self._rejections.append(Rejection(place, int(block.offsets[row]), refusal.reason, message))
+            return False
+        block.events[row], block.lines[row] = self._schema.event_of(event), orjson.dumps(event)
         return True
-
-    def _read_singly(self, found: SolidLines, offset: int, *, cut: bool) -> None:
-        events, places, offsets = [], [], []
-        for line, place, begin in zip(found.lines, found.places.tolist(), found.offsets.tolist(), strict=True):
-            if self.enough:
-                break
-            self._read += 1
-            try:
-                events.append(self._event(line))
-                places.append(self._lines + place)
-                offsets.append(offset + begin)
-            except RejectedError as refusal:
-                message = refusal.message
-                if cut and place == found.total - 1 and refusal.reason == "bad_json":
-                    message += "; it is the last line and has no line end, so the file may have been cut"
-                self._rejections.append(Rejection(self._lines + place, offset + begin, refusal.reason, message))
-        self._lines += found.total
-        if events:
-            self._columns.add(events, np.array(places), np.array(offsets), escapes=False)
-
-    def _event(self, line: bytes) -> dict[str, Any]:
-        if len(line) > MAX_LINE_BYTES:
-            raise RejectedError("line_too_long", f"the line has {len(line):,} bytes")
-        return checks.read_event(line, self._rules, self._unknown)
 
     def result(self) -> ChunkResult:
         return ChunkResult(
@@ -185,21 +164,6 @@ class _Reader:
             unknown=self._unknown,
             whole=not self.hopeless,
         )
-
-
-def _require_single_keys(block: bytes, lines: list[bytes], events: list[Any]) -> None:
-    """Make sure that no object names a key twice.
-
-    Args:
-        block: The text of the lines.
-        lines: The lines.
-        events: What they were read into.
-    """
-    if not may_repeat(block, count_event_keys(block, events)):
-        return
-    for line, event in zip(lines, events, strict=True):
-        if line_may_repeat(line, count_keys([event])) and repeated_key(line) is not None:
-            raise DoubtError
 
 
 @contextlib.contextmanager

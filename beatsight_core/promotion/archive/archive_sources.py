@@ -12,7 +12,7 @@ from beatsight_core.dataset.index import index_paths
 from beatsight_core.errors import BeatSightError
 from beatsight_core.evaluation.evaluate import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
 from beatsight_core.evaluation.folder import CONFUSION_PICTURE, LABEL_ERRORS
-from beatsight_core.gates.record import RECORD
+from beatsight_core.gates.record import PROMOTION_RECORD
 from beatsight_core.health.compare_baseline import BASELINE_FILE
 from beatsight_core.leftovers import is_temporary
 from beatsight_core.names import place_in
@@ -21,7 +21,7 @@ from beatsight_core.promotion.judge import is_version_of
 from beatsight_core.promotion.version.write_version import CARD, INFRASTRUCTURE, about_version, versions
 from beatsight_core.runs import records
 from beatsight_core.runs.lookup import CHECKSUMS, VERSION, version_folder
-from beatsight_core.runs.overrides import WAIVED
+from beatsight_core.runs.overrides import OVERRIDES
 from beatsight_core.runs.records import Run
 from beatsight_core.runs.roles import read_pointer
 from beatsight_core.safe_text import csv_row
@@ -47,9 +47,9 @@ def found_files(settings: Settings, trained: Run) -> tuple[dict[str, Path], list
     """Place in the archive -> file, of all that is there; and what is not, with the reason where it is known."""
     catalog, health = settings.catalog_folder(trained.key), place_in(settings.health_dir, trained.key)
     wanted = {f"run/{name}": trained.folder / name for name in (*_RUN_FILES, records.TRACKING)}
-    wanted |= {f"run/{WAIVED}": trained.folder / WAIVED} if (trained.folder / WAIVED).is_file() else {}
-    wanted["gate.json"] = trained.folder / RECORD
-    wanted |= {f"gates/{path.name}": path for path in _whole(trained.folder / RECORD.parent, "*.json")}
+    wanted |= {f"run/{OVERRIDES}": trained.folder / OVERRIDES} if (trained.folder / OVERRIDES).is_file() else {}
+    wanted["gate.json"] = trained.folder / PROMOTION_RECORD.file
+    wanted |= {f"gates/{path.name}": path for path in _whole(trained.folder / PROMOTION_RECORD.file.parent, "*.json")}
     wanted |= {f"dataset/catalog/{name}": catalog / name for name in _CATALOG_FILES}
     wanted |= {f"health/{name}": health / name for name in _HEALTH_FILES}
     wanted |= {f"health/{path.name}": path for path in _whole(health, "*.jsonl")}

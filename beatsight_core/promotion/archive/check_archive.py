@@ -2,30 +2,33 @@
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import ClassVar
 
 from beatsight_core.errors import DatasetError, UsageError
 from beatsight_core.files import read_json, sha256_file, storage_errors
 from beatsight_core.leftovers import is_temporary
+from beatsight_core.promotion.external.external_files import PlaceReport
 from beatsight_core.settings import Settings
 from beatsight_core.settings.typed_paths import typed_path
+from beatsight_core.typed_json import JsonObject, to_json
 
 ABOUT, SUMS = "archive.json", "SHA256SUMS"
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveCheck:
-    """What was found of one archive.
+    """The finding on one archive.
 
     Attributes:
-        folder: Where it lies.
-        files: How many its list names.
+        folder: Folder of the archive.
+        files: Number of files that its list names.
         altered: Files that hold something else than they did; also a link in the place of a file.
         missing: Files of the list that are not there.
         extra: Files that are there and not in the list.
-        problem: Why the list cannot be used, if it cannot.
+        problem: Reason why the list cannot be used, if it cannot.
     """
 
+    DERIVED: ClassVar = ("whole",)
     folder: Path
     files: int = 0
     altered: tuple[str, ...] = ()
@@ -38,17 +41,24 @@ class ArchiveCheck:
         """Whether it is what it was."""
         return not (self.altered or self.missing or self.extra or self.problem)
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-safe."""
-        return {
-            "folder": str(self.folder),
-            "whole": self.whole,
-            "files": self.files,
-            "altered": list(self.altered),
-            "missing": list(self.missing),
-            "extra": list(self.extra),
-            "problem": self.problem,
-        }
+    def to_json(self) -> JsonObject:
+        """Return the check as JSON values."""
+        return to_json(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveChecks:
+    """The findings on several archives.
+
+    Attributes:
+        whole: Whether all of them are what they were.
+        archives: Finding on each.
+        external: External files that do not say what they should.
+    """
+
+    whole: bool
+    archives: tuple[ArchiveCheck, ...]
+    external: tuple[PlaceReport, ...]
 
 
 def archive_folders(settings: Settings) -> list[Path]:
@@ -93,8 +103,8 @@ def check_archives(settings: Settings, which: str | None = None) -> list[Archive
     """Check one archive, those of a run or a day, or all.
 
     Args:
-        settings: Say where archives lie.
-        which: A folder; or a run's id, the beginning of one, or a day as YYYYMMDD; all by default.
+        settings: Settings that say where archives lie.
+        which: Folder; or a run's id, the beginning of one, or a day as YYYYMMDD; all by default.
 
     Raises:
         UsageError: There is no such archive.
@@ -116,7 +126,7 @@ def check_archives(settings: Settings, which: str | None = None) -> list[Archive
 
 
 def _is_meant(folder: Path, which: str) -> bool:
-    """Whether an archive is the one named, or one of the day or run named."""
+    """Return whether an archive is the one named, or one of the day or run named."""
     if not which:
         return False
     typed = typed_path(which)
@@ -133,7 +143,7 @@ def _holds(path: Path, digest: str) -> bool:
 
 
 def _listed(folder: Path) -> dict[str, str]:
-    """Name -> digest, as the list says; a name that leads out of the folder makes the list useless."""
+    """Return name -> digest, as the list says; a name that leads out of the folder makes the list useless."""
     listed = {}
     for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
         digest, mark, name = line.partition("  ")

@@ -4,7 +4,7 @@
                   shows it, and the summary that it shows there
     gate.json     the gate record of its promotion; gates/ holds all of its gate records
     dataset/      the indexes (shards, counts, digests) and the catalog's summary
-    health/       the health report and its lists, and the blessed baseline
+    health/       the health report and its lists, and the approved baseline
     evaluation/   every evaluation: metrics, report, confusions, the most confident mistakes, likely label errors
     model/        card, checks and checksums of the versions that came of it
     status/       of the champion's run: what the status pages said of it
@@ -21,7 +21,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.files import (
@@ -43,6 +42,7 @@ from beatsight_core.provenance import who_and_when
 from beatsight_core.runs.lookup import VERSION, version_folder
 from beatsight_core.runs.records import Run, list_runs, open_run
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject, to_json
 
 FORMAT = 2
 """2: with gates/, status/, and what W&B shows."""
@@ -53,11 +53,11 @@ class ArchiveResult:
     """An archived run.
 
     Attributes:
-        run_id: The run.
-        folder: Where its archive lies.
-        files: How many it has.
-        bytes: Their size.
-        absent: What was not there to be archived.
+        run_id: Id of the run.
+        folder: Folder of its archive.
+        files: Number of files in it.
+        bytes: Size of these.
+        absent: Files that were not there to be archived.
         reused: Whether this very state had been archived before.
     """
 
@@ -68,24 +68,17 @@ class ArchiveResult:
     absent: tuple[str, ...]
     reused: bool
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-safe."""
-        return {
-            "run_id": self.run_id,
-            "folder": str(self.folder),
-            "files": self.files,
-            "bytes": self.bytes,
-            "absent": list(self.absent),
-            "reused": self.reused,
-        }
+    def to_json(self) -> JsonObject:
+        """Return the result as JSON values."""
+        return to_json(self)
 
 
 def archive_run(settings: Settings, run: str | None = None) -> ArchiveResult:
     """Archive a run with everything that led to it.
 
     Args:
-        settings: Paths.
-        run: A run's id, a beginning of one, or "latest"; by default the champion's.
+        settings: Settings with paths.
+        run: Id of a run, a beginning of one, or "latest"; by default the champion's.
 
     Raises:
         ModelError: There is no such run, or no champion whose run could be meant.
@@ -119,7 +112,7 @@ def _champions_run(settings: Settings) -> str:
 
 
 def _archived_before(settings: Settings, trained: Run, inputs: str) -> Path | None:
-    """An archive of this run that was made from the same files and is whole."""
+    """Return an archive of this run that was made from the same files and is whole."""
     for day in settings.archive_dir.glob("*/"):
         remove_leftovers(day, is_archive)
     for folder in archive_folders(settings):
@@ -129,7 +122,7 @@ def _archived_before(settings: Settings, trained: Run, inputs: str) -> Path | No
 
 
 def _names(about: Path, trained: Run, inputs: str) -> bool:
-    """Whether an archive says that it is of this run in this state; a damaged one says nothing."""
+    """Return whether an archive says that it is of this run in this state; a damaged one says nothing."""
     try:
         value = read_json(about)
         return bool((value["run_id"], value["inputs"]) == (trained.run_id, inputs))
@@ -146,19 +139,19 @@ def _free_folder(settings: Settings, trained: Run) -> Path:
     return folder
 
 
-def _about(trained: Run, inputs: str, absent: list[str]) -> dict[str, Any]:
+def _about(trained: Run, inputs: str, absent: list[str]) -> JsonObject:
     return {
         "format": FORMAT,
         "run_id": trained.run_id,
         "key": trained.key,
         "preset": trained.preset,
-        "made": who_and_when(),
+        "made": {**who_and_when()},
         "inputs": inputs,
-        "absent": absent,
+        "absent": [*absent],
     }
 
 
-def _write(folder: Path, sources: Mapping[str, Path], texts: Mapping[str, str], about: Mapping[str, Any]) -> None:
+def _write(folder: Path, sources: Mapping[str, Path], texts: Mapping[str, str], about: JsonObject) -> None:
     with atomic_folder(folder) as temporary:
         for name, path in sources.items():
             target = temporary / name

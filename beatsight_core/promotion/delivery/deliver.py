@@ -22,6 +22,7 @@ from beatsight_core.promotion.version.write_version import CARD
 from beatsight_core.runs.lookup import ABOUT, CHECKSUMS, COMPONENTS, SPEC, THRESHOLDS, find_model, read_info
 from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import JsonObject, to_json
 
 PARTS = (*FORMS, ABOUT, COMPONENTS, SPEC, THRESHOLDS, SELFTEST)
 
@@ -46,9 +47,9 @@ class Delivery:
     clips: int
     bytes: int
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-safe."""
-        return {name: getattr(self, name) for name in Delivery.__slots__} | {"folder": str(self.folder)}
+    def to_json(self) -> JsonObject:
+        """Return the result as JSON values."""
+        return to_json(self)
 
 
 def export_model(settings: Settings, model: str | None, to: Path) -> Delivery:

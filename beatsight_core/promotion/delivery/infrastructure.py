@@ -2,7 +2,8 @@
 
 Other than the criteria of a promotion, which judge how well a model hears, this judges the files: a process of its own
 loads each form of the version's own folder and asks it about the self-test's clips. No reason given for force helps
-against it: a version that does not load is of no use to anybody.
+against it: a version that does not load is of no use to anybody. Latency is that of the fastest clip, so that a busy
+machine refuses nothing.
 """
 
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from beatsight_core.errors import UnfitError
-from beatsight_core.gates.release_limits import Limit
-from beatsight_core.promotion.criteria import TOLERANCE_EXPORT, Criterion
+from beatsight_core.gates.gate import Gate, at_least, at_most, written
+from beatsight_core.promotion.criteria import TOLERANCE_EXPORT
 from beatsight_core.promotion.delivery.export_model import FORMS, check_in_fresh_process
 from beatsight_core.settings import Settings
 
@@ -20,7 +21,7 @@ CHECKS = ("forms_load", "selftest_agrees", "selftest_says_the_same", "latency", 
 """The names of all checks, in the order they are told."""
 
 
-def infrastructure_checks(settings: Settings, folder: Path) -> list[Criterion]:
+def infrastructure_checks(settings: Settings, folder: Path) -> list[Gate]:
     """Load a version in a fresh process, and hold what was seen against the limits of `[release]`.
 
     Args:
@@ -32,20 +33,32 @@ def infrastructure_checks(settings: Settings, folder: Path) -> list[Criterion]:
     worst = max(differences.values(), default=np.inf)
     megabytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
     release = settings.release
+    loaded = answer.get("error", "the .pth as plain weights, the safetensors, and the graph in onnxruntime")
     return [
-        _row("forms_load", "forms that load in a fresh process", float(len(differences)), Limit(len(FORMS), "≥"),
-             answer.get("error", "the .pth as plain weights, the safetensors, and the graph in onnxruntime")),
-        _row("selftest_agrees", "difference of a probability in the self-test",
-             float(worst) if np.isfinite(worst) else None, Limit(TOLERANCE_EXPORT, "≤"), _told(differences, "")),
-        _row("selftest_says_the_same", "clips of the self-test of which other components are said",
-             _number(answer.get("said_otherwise")), Limit(0.0, "≤"), f"of {answer.get('clips', 0)} clips"),
-        _row("latency", "milliseconds for one clip on one core",
-             max(latency.values(), default=None), Limit(release.max_latency_ms, "≤"), _told(latency, " ms")),
-        _row("size", "millions of bytes", megabytes, Limit(release.max_size_mb, "≤"), "all files of the version"),
+        Gate(
+            "forms_load", float(len(differences)), at_least(len(FORMS)), loaded,
+            title="forms that load in a fresh process",
+        ),
+        Gate(
+            "selftest_agrees", float(worst) if np.isfinite(worst) else None, at_most(TOLERANCE_EXPORT),
+            _list_of(differences, ""), title="difference of a probability in the self-test", format="number",
+        ),
+        Gate(
+            "selftest_says_the_same", _number(answer.get("said_otherwise")), at_most(0),
+            f"of {answer.get('clips', 0)} clips", title="clips of the self-test of which other components are said",
+        ),
+        Gate(
+            "latency", max(latency.values(), default=None), at_most(release.max_latency_ms), _list_of(latency, " ms"),
+            title="time for one clip on one core", format="milliseconds", setting="release.max_latency_ms",
+        ),
+        Gate(
+            "size", megabytes, at_most(release.max_size_mb), "all files of the version",
+            title="size of the version", format="megabytes", setting="release.max_size_mb",
+        ),
     ]  # fmt: skip
 
 
-def require_fit(settings: Settings, folder: Path) -> list[Criterion]:
+def require_fit(settings: Settings, folder: Path) -> list[Gate]:
     """The checks of a version, all of them passed.
 
     Raises:
@@ -65,17 +78,12 @@ def require_fit(settings: Settings, folder: Path) -> list[Criterion]:
     return rows
 
 
-def _row(name: str, title: str, value: float | None, limit: Limit, message: str) -> Criterion:
-    passed = limit.is_met_by(value)
-    return Criterion(name, title, value, limit.value, limit.sign, limit.margin(value), passed, message)
+def _failure(gate: Gate) -> str:
+    said = written(gate)
+    return f"{said.name} {said.value}, limit {said.limit}"
 
 
-def _failure(row: Criterion) -> str:
-    value = "not measured" if row.value is None else f"{row.value:.4g}"
-    return f"{row.title} {value}, limit {row.sign} {row.limit:g}"
-
-
-def _told(figures: dict[str, Any], unit: str) -> str:
+def _list_of(figures: dict[str, Any], unit: str) -> str:
     return ", ".join(f"{name} {value:.2g}{unit}" for name, value in figures.items()) or "not measured"
 
 

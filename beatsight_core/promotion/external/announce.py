@@ -1,6 +1,6 @@
 """What external files are told when the champion changes: configurations and status pages, brought in line.
 
-Like the pair and the history these derive from the pointer, so a kill is completed by the next promote, rollback or
+Like weights, sidecar and history these derive from the pointer, so a kill is completed by the next promote, rollback or
 `models --apply`; a listing only says what is pending. But they belong to somebody else: what a person writes into them
 afterwards stays, until the champion changes again or somebody asks for it (`external_files`).
 """
@@ -10,7 +10,7 @@ from collections.abc import Collection
 
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import write_json
-from beatsight_core.promotion.external.configs import Standing, plan_configs
+from beatsight_core.promotion.external.configs import NamedChampion, plan_configs
 from beatsight_core.promotion.external.edit_file import FileChange, require_writable
 from beatsight_core.promotion.external.external_files import (
     ANNOUNCED,
@@ -31,21 +31,21 @@ from beatsight_core.settings import Settings
 logger = logging.getLogger("beatsight")
 
 
-def standing_to_be(settings: Settings, judgement: Judgement, forced: str | None) -> Standing:
-    """What configurations will be told of a run when it is promoted."""
+def standing_to_be(settings: Settings, judgement: Judgement, forced: str | None) -> NamedChampion:
+    """Return what configurations will be told of a run when it is promoted."""
     version, _ = number_for(settings, judgement, forced)
-    return Standing(version, judgement.run_id, judgement.record["digests"][WEIGHTS])
+    return NamedChampion(version, judgement.run_id, judgement.record["digests"][WEIGHTS])
 
 
 def plan_announcement(
     settings: Settings, champion: Champion, places: Collection[ExternalPlace] | None = None
 ) -> list[FileChange]:
-    """What is to be written now that, or in case that, this is the champion. Changes nothing.
+    """Return what is to be written now that, or in case that, this is the champion. Changes nothing.
 
     Args:
-        settings: Name the files.
-        champion: Who is, or would be, champion.
-        places: Those that are looked at; all by default.
+        settings: Settings that name the files.
+        champion: Champion that is or would be.
+        places: Places that are looked at; all by default.
 
     Returns:
         A change per file that is not as it should be.
@@ -64,7 +64,7 @@ def plan_announcement(
     return changes
 
 
-def check_announcement(settings: Settings, standing: Standing) -> list[FileChange]:
+def check_announcement(settings: Settings, standing: NamedChampion) -> list[FileChange]:
     """Make sure that a champion that is no version yet could be announced; what configurations would become.
 
     Raises:
@@ -78,7 +78,7 @@ def check_announcement(settings: Settings, standing: Standing) -> list[FileChang
 
 
 def to_be_written(places: Collection[ExternalPlace], *, everything: bool = False) -> list[ExternalPlace]:
-    """The places that are brought in line: those with pending updates; with `everything` also what somebody changed."""
+    """Return the places with pending updates; with `everything` also those that somebody changed."""
     return [each for each in places if each.is_pending or (everything and each.state == CHANGED)]
 
 
@@ -86,8 +86,8 @@ def announce(settings: Settings, champion: Champion, *, everything: bool = False
     """Bring external files in line. The caller holds the lock of the models.
 
     Args:
-        settings: Name the files.
-        champion: Who is champion.
+        settings: Settings that name the files.
+        champion: Champion with the history that led there.
         everything: Whether what somebody else wrote there is replaced too.
 
     Returns:
@@ -114,12 +114,12 @@ def announce(settings: Settings, champion: Champion, *, everything: bool = False
 
 
 def announce_if_possible(settings: Settings, champion: Champion) -> tuple[list[FileChange], str | None]:
-    """The same once the champion has changed, or for a command with another purpose: what cannot be done is a warning.
+    """Do the same after a change of champion, or for a command with another purpose: a failure is a warning.
 
     An error would say that the same command goes on; a second rollback goes one step further back.
 
     Returns:
-        What was changed; and why not everybody is told, if that is so.
+        What was changed; and why updates are pending, if some are.
     """
     try:
         return announce(settings, champion), None

@@ -21,13 +21,13 @@ BYTE_ORDER_MARK = "\ufeff"
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What a configuration can be told of a champion.
+class NamedChampion:
+    """A champion as configurations are told of it.
 
     Attributes:
-        version: Its version.
-        run_id: The run that it came of.
-        sha256: Of its .pth.
+        version: Number of its version.
+        run_id: Id of the run that it came of.
+        sha256: SHA-256 of its .pth.
     """
 
     version: int
@@ -35,7 +35,7 @@ class Standing:
     sha256: str
 
     def values(self, settings: Settings) -> dict[str, str]:
-        """What stands for each {name} in `release.configs`."""
+        """Return what stands for each {name} in `release.configs`."""
         folder = version_folder(settings, self.version)
         return {
             "weights": str(folder / WEIGHTS),
@@ -48,14 +48,14 @@ class Standing:
 
 
 def plan_configs(
-    settings: Settings, standing: Standing, targets: Iterable[ConfigTarget] | None = None
+    settings: Settings, standing: NamedChampion, targets: Iterable[ConfigTarget] | None = None
 ) -> list[FileChange]:
-    """What the configurations are to become. Changes nothing.
+    """Return what the configurations are to become. Changes nothing.
 
     Args:
-        settings: Name the files, and the folders in which files may be changed.
-        standing: The champion that they are to name.
-        targets: Those of `release.configs` that are looked at; all by default.
+        settings: Settings that name the files, and the folders in which files may be changed.
+        standing: Champion that they are to name.
+        targets: Entries of `release.configs` that are looked at; all by default.
 
     Returns:
         A change per file; one that is right already has the same bytes before and after.
@@ -76,8 +76,8 @@ def plan_configs(
     return [FileChange(path, data, after[path], keep=True) for path, data in before.items()]
 
 
-def wanted_value(settings: Settings, standing: Standing, target: ConfigTarget) -> str:
-    """What a configuration is to say of a champion: its template with the {names} filled in.
+def wanted_value(settings: Settings, standing: NamedChampion, target: ConfigTarget) -> str:
+    """Return what a configuration is to say of a champion: its template with the {names} filled in.
 
     Plain replacement, as the text is the user's and no program.
 
@@ -96,7 +96,7 @@ def wanted_value(settings: Settings, standing: Standing, target: ConfigTarget) -
 
 
 def present_value(settings: Settings, target: ConfigTarget) -> str:
-    """What a configuration says now.
+    """Return what a configuration says now.
 
     Raises:
         SettingsError: As `plan_configs`.
@@ -108,7 +108,7 @@ def present_value(settings: Settings, target: ConfigTarget) -> str:
 
 
 def _file_of(settings: Settings, target: ConfigTarget) -> tuple[Path, str]:
-    """The file of a configuration, links resolved, and its format."""
+    """Return the file of a configuration, links resolved, and its format."""
     path = allowed_file(settings, target.file, "release.configs")
     kind = format_of(path.name)
     if kind is None:
@@ -119,7 +119,7 @@ def _file_of(settings: Settings, target: ConfigTarget) -> tuple[Path, str]:
 
 
 def _text_of(data: bytes) -> tuple[str, str]:
-    """The byte order mark of a file, if it has one, and its text."""
+    """Return the byte order mark of a file, if it has one, and its text."""
     text = data.decode("utf-8")
     mark = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     return mark, text.removeprefix(mark)

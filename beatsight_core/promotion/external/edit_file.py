@@ -22,13 +22,28 @@ _WRITABLE = 0o222
 
 
 @dataclass(frozen=True, slots=True)
-class FileChange:
-    """What a file is to become.
+class ChangedFile:
+    """A change of a file, as people are told of it.
 
     Attributes:
-        path: The file itself, links resolved.
-        before: Its bytes.
-        after: The bytes that it is to have.
+        file: Path of the file.
+        diff: Lines that change.
+        backup: Path of the copy of the file as it was; None where none is kept.
+    """
+
+    file: str
+    diff: str
+    backup: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """A change of a file that is to be made.
+
+    Attributes:
+        path: Path of the file itself, links resolved.
+        before: Bytes of the file.
+        after: Bytes that it is to have.
         keep: Whether a dated copy of it as it was is left beside it.
     """
 
@@ -51,9 +66,10 @@ class FileChange:
         day = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
         return self.path.with_name(f"{self.path.name}.{day}-{digest_bytes(self.before)[:8]}.bak")
 
-    def to_json(self) -> dict[str, str | None]:
-        """The file, what changes in it, and where it is kept as it was."""
-        return {"file": str(self.path), "diff": self.diff, "backup": str(self.backup) if self.keep else None}
+    @property
+    def told(self) -> ChangedFile:
+        """The change as people are told of it."""
+        return ChangedFile(str(self.path), self.diff, str(self.backup) if self.keep else None)
 
     def apply(self) -> None:
         """Make the file so. A reader finds it as it was or as it is to be.
@@ -84,9 +100,9 @@ def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
     """A file that settings name, links resolved.
 
     Args:
-        settings: Say in which folders files may be changed.
-        path: The file.
-        setting: What names it, for messages.
+        settings: Settings that say in which folders files may be changed.
+        path: Path of the file.
+        setting: Setting that names it, for messages.
 
     Raises:
         SettingsError: It is not there, is no plain file, or lies outside the data root and `release.roots`.
@@ -135,8 +151,8 @@ def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
     """The bytes of a file that somebody else writes.
 
     Args:
-        path: The file.
-        most: Bytes that are read; a file of more is not opened.
+        path: Path of the file.
+        most: Number of bytes that are read; a file of more is not opened.
 
     Raises:
         SettingsError: The file is larger.

@@ -15,16 +15,16 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.errors import BeatSightError, DatasetError, UsageError
 from beatsight_core.files import digest_bytes, read_json
-from beatsight_core.promotion.external.configs import Standing, plan_configs, present_value, wanted_value
+from beatsight_core.promotion.external.configs import NamedChampion, plan_configs, present_value, wanted_value
 from beatsight_core.promotion.external.edit_file import FileChange
 from beatsight_core.promotion.external.status_pages import page_updates
 from beatsight_core.runs.lookup import VERSION, WEIGHTS, listed_digests, version_folder
 from beatsight_core.runs.roles import Champion, read_pointer
 from beatsight_core.settings import ConfigTarget, Settings
+from beatsight_core.typed_json import JsonObject, JsonValue
 
 ANNOUNCED = "announced.json"
 FORMAT = 2
@@ -40,19 +40,40 @@ Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceReport:
+    """A place in an external file, as people are told of it.
+
+    Attributes:
+        file: Path of the file, as settings name it.
+        key: Key of the value, or the setting that names the page.
+        state: State of the place, see `ExternalPlace`.
+        why: Reason for the state, for a person.
+        dead: Whether it names a file or folder that is not there.
+        diff: Lines that bringing it in line changes.
+    """
+
+    file: str
+    key: str
+    state: str
+    why: str | None
+    dead: bool
+    diff: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ExternalPlace:
     """A place in an external file, compared with what it should say.
 
     Attributes:
-        file: The file, as settings name it.
-        key: The value's key, or the setting that names the page.
-        state: One of "in line", "pending", "outdated", "changed" and "refused", which cannot be brought in line.
-        wanted: What it should say; of a page a digest.
-        now: What it says; of a page a digest.
-        why: What is known of it, for a person.
+        file: Path of the file, as settings name it.
+        key: Key of the value, or the setting that names the page.
+        state: State, one of "in line", "pending", "outdated", "changed" and "refused", which cannot be brought in line.
+        wanted: Text that it should say; of a page a digest.
+        now: Text that it says; of a page a digest.
+        why: Reason for the state, for a person.
         dead: Whether it names a file or folder that is not there.
-        change: What bringing it in line changes in the file.
-        problem: Why it cannot be brought in line.
+        change: Change of the file that brings it in line.
+        problem: Error that keeps it from being brought in line.
     """
 
     file: Path
@@ -75,34 +96,29 @@ class ExternalPlace:
         """Whether promote, rollback and `models --apply` bring it in line."""
         return self.state in (PENDING, OUTDATED)
 
-    def to_json(self) -> dict[str, Any]:
-        """All of it, JSON-safe."""
-        return {
-            "file": str(self.file),
-            "key": self.key,
-            "state": self.state,
-            "why": self.why,
-            "dead": self.dead,
-            "diff": self.change.diff if self.change else None,
-        }
+    @property
+    def report(self) -> PlaceReport:
+        """The place as people are told of it."""
+        diff = self.change.diff if self.change else None
+        return PlaceReport(str(self.file), self.key, self.state, self.why, self.dead, diff)
 
     def __str__(self) -> str:
         """What a person is told of it."""
         return f"{self.file}, {self.key}: {self.why or self.state}"
 
 
-def standing_of(settings: Settings, version: int) -> Standing:
-    """What configurations are told of a version that is there."""
+def standing_of(settings: Settings, version: int) -> NamedChampion:
+    """Return what configurations are told of a version that is there."""
     folder = version_folder(settings, version)
-    return Standing(version, read_json(folder / VERSION)["run_id"], listed_digests(folder)[WEIGHTS])
+    return NamedChampion(version, read_json(folder / VERSION)["run_id"], listed_digests(folder)[WEIGHTS])
 
 
 def external_places(settings: Settings, champion: Champion) -> list[ExternalPlace]:
-    """Every place that settings name, compared with what it should say of a champion. Changes nothing.
+    """Return every place that settings name, compared with what it should say of a champion. Changes nothing.
 
     Args:
-        settings: Name the files.
-        champion: Who is champion, with the history that led there.
+        settings: Settings that name the files.
+        champion: Champion with the history that led there.
     """
     record = _Record.read(settings)
     places = [_config(settings, champion, target, record) for target in settings.release.configs]
@@ -114,7 +130,7 @@ def external_places(settings: Settings, champion: Champion) -> list[ExternalPlac
 
 
 def places_to_tell(settings: Settings) -> list[ExternalPlace]:
-    """The places that do not say what they should, for whoever lists or checks something.
+    """Return the places that do not say what they should, for whoever lists or checks something.
 
     Changes nothing, and raises nothing: what cannot be looked at is among them.
     """
@@ -130,21 +146,22 @@ def places_to_tell(settings: Settings) -> list[ExternalPlace]:
 
 def record_of(
     settings: Settings, champion: Champion, places: Iterable[ExternalPlace], written: Collection[ExternalPlace]
-) -> dict[str, Any] | None:
-    """What `announced.json` is to say once some places were written; None if it says so already.
+) -> JsonObject | None:
+    """Return what `announced.json` is to say once some places were written; None if it says so already.
 
     Args:
-        settings: Say where it lies.
-        champion: Who is champion.
-        places: All places, as they were before.
-        written: Those of them that are in line now.
+        settings: Settings that say where it lies.
+        champion: Champion with the history that led there.
+        places: Places, all of them, as they were before.
+        written: Places that are in line now.
     """
-    before, rows = _Record.read(settings), []
+    before = _Record.read(settings)
+    rows: list[JsonValue] = []
     for each in places:
         known = before.rows.get(each.place)
         if each.state == IN_LINE or each in written:
-            row = {"file": str(each.file), "key": each.key, "value": each.wanted, "change": len(champion.history)}
-            rows.append({**row, "data_root": str(settings.data_root)})
+            row: JsonObject = {"file": str(each.file), "key": each.key, "value": each.wanted}
+            rows.append(row | {"change": len(champion.history), "data_root": str(settings.data_root)})
         elif each.state == CHANGED:  # that stays so, and what was written before stays known
             rows.append(known or {"file": str(each.file), "key": each.key, "value": None, "change": before.change})
     return None if rows == list(before.rows.values()) else {"format": FORMAT, "places": rows}
@@ -152,19 +169,19 @@ def record_of(
 
 @dataclass(frozen=True, slots=True)
 class _Record:
-    """What was written where.
+    """The record of what was written where.
 
     Attributes:
         rows: Place -> file, key, value, the change of champion by its number, and the data root of then.
-        change: The last change that all were told of, where an earlier release kept no more than that.
+        change: Number of the last change that all were told of, where an earlier release kept no more than that.
     """
 
-    rows: Mapping[Place, dict[str, Any]]
+    rows: Mapping[Place, JsonObject]
     change: int | None = None
 
     @classmethod
     def read(cls, settings: Settings) -> "_Record":
-        """The record on disk; empty if there is none, or none that can be read."""
+        """Return the record on disk; empty if there is none, or none that can be read."""
         path = settings.models_dir / ANNOUNCED
         try:
             said = read_json(path) if path.is_file() else {}
@@ -175,7 +192,7 @@ class _Record:
             return cls({})
 
     def state(self, place: Place, now: str, champion: Champion) -> tuple[str, str]:
-        """The state of a place that does not say what it should, and what is known of it."""
+        """Return the state of a place that does not say what it should, and what is known of it."""
         row = self.rows.get(place)
         if (row["change"] if row else self.change) != len(champion.history):
             return PENDING, f"it is not told yet that version {champion.version} is in use"
@@ -236,7 +253,7 @@ def _is_dead(value: str) -> bool:
         return False
 
 
-def _fits_elsewhere(settings: Settings, standing: Standing, target: ConfigTarget, now: str) -> bool:
+def _fits_elsewhere(settings: Settings, standing: NamedChampion, target: ConfigTarget, now: str) -> bool:
     """Whether a value is what its template gives in another data root: for what an earlier release wrote."""
     values = {
         name: ".+" + re.escape(value.removeprefix(str(settings.data_root)))

@@ -12,10 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 from beatsight_core.errors import ModelError, SettingsError
-from beatsight_core.evaluation.evaluate import METRICS, PAGE
+from beatsight_core.evaluation.evaluate import PAGE, read_evaluation
 from beatsight_core.files import read_json
-from beatsight_core.gates.release_limits import PROTECTED
-from beatsight_core.promotion.criteria import protected_label
+from beatsight_core.promotion.champion_comparison import protected_label
 from beatsight_core.promotion.external.edit_file import FileChange, allowed_file, read_whole, require_writable
 from beatsight_core.promotion.version.model_card import warning, weaknesses
 from beatsight_core.promotion.version.write_version import CARD, GATE, INFRASTRUCTURE
@@ -23,6 +22,7 @@ from beatsight_core.runs.lookup import VERSION, verified_version, version_folder
 from beatsight_core.runs.roles import Champion
 from beatsight_core.safe_text import for_markdown, for_shell
 from beatsight_core.settings import Settings
+from beatsight_core.taxonomy import PROTECTED
 
 BEGIN = "<!-- beatsight: begin, written anew at each change of champion -->"
 END = "<!-- beatsight: end -->"
@@ -165,7 +165,7 @@ def _next_steps(settings: Settings, folder: Path, champion: Champion) -> Iterato
     version = version_folder(settings, champion.version)
     rows = read_json(version / GATE)["criteria"]
     yield f"## {champion.since['at'][:10]}: after version {champion.version}"
-    lines = weaknesses(read_json(version / METRICS))
+    lines = weaknesses(read_evaluation(version))
     lines += [
         f"- Not met, and promoted all the same: {for_markdown(row['title'])} ({for_markdown(row['message'])})."
         for row in rows
@@ -216,11 +216,11 @@ def _dataset(settings: Settings, version: int) -> str | None:
 
 
 def _measured(settings: Settings, version: int) -> dict[str, float | None]:
-    metrics = read_json(version_folder(settings, version) / METRICS)["metrics"]
-    figures = {title: metrics.get(name) for name, title in _FIGURES}
+    metrics = read_evaluation(version_folder(settings, version)).metrics
+    figures: dict[str, float | None] = {title: getattr(metrics, name) for name, title in _FIGURES}
     for name in PROTECTED:
-        label = protected_label(name, metrics["per_class"])
-        figures[f"F1 of {name}"] = metrics["per_class"][label]["f1"] if label else None
+        label = protected_label(name, metrics.per_class)
+        figures[f"F1 of {name}"] = metrics.per_class[label].f1 if label else None
     return figures
 
 

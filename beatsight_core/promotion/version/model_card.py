@@ -9,6 +9,8 @@ from typing import Any
 
 import polars as pl
 
+from beatsight_core.evaluation.bootstrap import Interval
+from beatsight_core.evaluation.evaluation_content import Evaluation
 from beatsight_core.features.cache import Features
 from beatsight_core.safe_text import for_markdown
 
@@ -27,12 +29,12 @@ def data_by_source(features: Features) -> list[dict[str, Any]]:
     return table.sort(["hits", "source_set", "licence"], descending=[True, False, False]).to_dicts()
 
 
-def model_card(about: Mapping[str, Any], content: Mapping[str, Any], record: Mapping[str, Any]) -> str:
+def model_card(about: Mapping[str, Any], content: Evaluation, record: Mapping[str, Any]) -> str:
     """The card of a version.
 
     Args:
         about: What `version.json` says.
-        content: What the evaluation's `metrics.json` says.
+        content: Evaluation of the run.
         record: The gate record.
     """
     parts = [
@@ -45,7 +47,7 @@ def model_card(about: Mapping[str, Any], content: Mapping[str, Any], record: Map
         _data_table(about["data"]),
         "## How it was trained",
         _facts(_training_facts(about)),
-        f"## How good it is on {content['metrics']['hits']:,} validation hits",
+        f"## How good it is on {content.metrics.hits:,} validation hits",
         _figures(content),
         "## By component",
         _components(content),
@@ -102,10 +104,10 @@ def _data_table(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _figures(content: Mapping[str, Any]) -> str:
-    metrics, intervals = content["metrics"], content["intervals"]
+def _figures(content: Evaluation) -> str:
+    metrics, intervals = content.metrics, content.intervals
     rows = [
-        [title, _number(metrics[name]), _span(intervals.get(name))]
+        [title, _number(getattr(metrics, name)), _span(getattr(intervals, name))]
         for name, title in (
             ("accuracy", "accuracy (micro-F1 over components)"),
             ("exact_match", "exact match"),
@@ -115,42 +117,42 @@ def _figures(content: Mapping[str, Any]) -> str:
             ("loss", "loss (binary cross-entropy per component)"),
         )
     ]
-    rows.append(["expected calibration error", _number(content["calibration"]["ece"]), ""])
-    return _table(["figure", "value", f"95 % interval over {intervals['sessions']} sessions"], rows)
+    rows.append(["expected calibration error", _number(content.calibration.ece), ""])
+    return _table(["figure", "value", f"95 % interval over {intervals.sessions} sessions"], rows)
 
 
-def _components(content: Mapping[str, Any]) -> str:
+def _components(content: Evaluation) -> str:
     rows = [
         [
             label,
-            f"{scores['positives']:,}",
-            *(_number(scores[name]) for name in ("precision", "recall", "f1")),
-            _span(content["intervals"]["f1"][label]),
-            _number(scores["ap"]),
+            f"{scores.positives:,}",
+            *map(_number, (scores.precision, scores.recall, scores.f1)),
+            _span(content.intervals.f1[label]),
+            _number(scores.ap),
         ]
-        for label in content["classes"]
-        if (scores := content["metrics"]["per_class"][label])["positives"] or scores["precision"] is not None
+        for label, scores in content.metrics.per_class.items()
+        if scores.positives or scores.precision is not None
     ]
     return _table(["component", "struck", "precision", "recall", "F1", "95 % interval", "AP"], rows)
 
 
-def weaknesses(content: Mapping[str, Any]) -> list[str]:
-    """What a model is bad at, as a list in Markdown; `content` is the evaluation's `metrics.json`."""
-    scores = content["metrics"]["per_class"]
-    judged = sorted((row["f1"] or 0.0, label) for label, row in scores.items() if row["averaged"])
-    rare = [label for label in content["classes"] if not scores[label]["averaged"]]
+def weaknesses(content: Evaluation) -> list[str]:
+    """Return what a model is bad at, as a list in Markdown."""
+    scores = content.metrics.per_class
+    averaged = sorted((row.f1 or 0.0, label) for label, row in scores.items() if row.averaged)
+    rare = [label for label, row in scores.items() if not row.averaged]
     lines = []
-    if judged:
-        weakest = ", ".join(f"{label} (F1 {value:.2f})" for value, label in judged[:WEAK_COMPONENTS])
+    if averaged:
+        weakest = ", ".join(f"{label} (F1 {value:.2f})" for value, label in averaged[:WEAK_COMPONENTS])
         lines.append(f"- Weakest components: {weakest}.")
     if rare:
         lines.append(f"- Too rare in validation to be judged: {', '.join(rare)}.")
     lines += [
-        f"- {name}: taken for each other {_times(pair['first_as_second'] + pair['second_as_first'])} in "
-        f"{pair['struck']:,} strokes."
-        for name, pair in content["pairs"].items()
+        f"- {name}: taken for each other {_times(pair.first_as_second + pair.second_as_first)} in "
+        f"{pair.struck:,} strokes."
+        for name, pair in content.pairs.items()
     ]
-    solo, several = (content["metrics"][name]["accuracy"] for name in ("solo", "simultaneous"))
+    solo, several = content.metrics.solo.accuracy, content.metrics.simultaneous.accuracy
     lines.append(f"- Accuracy on hits of one component {_number(solo)}, of several {_number(several)}.")
     return ["\n".join(lines)]
 
@@ -186,7 +188,7 @@ def _number(value: float | None) -> str:
     return "–" if value is None else f"{value:.4g}"
 
 
-def _span(interval: Mapping[str, Any] | None) -> str:
-    if not interval or interval["low"] is None:
+def _span(interval: Interval) -> str:
+    if interval.low is None:
         return ""
-    return f"{interval['low']:.3f} to {interval['high']:.3f}"
+    return f"{interval.low:.3f} to {interval.high:.3f}"

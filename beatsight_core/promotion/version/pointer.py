@@ -16,7 +16,6 @@ import logging
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -32,7 +31,7 @@ from beatsight_core.promotion.version.weights_and_sidecar import (
     put_pair,
 )
 from beatsight_core.runs.lookup import COMPONENTS, SPEC, THRESHOLDS, VERSION, WEIGHTS, verified_version
-from beatsight_core.runs.roles import POINTER, Champion, read_pointer
+from beatsight_core.runs.roles import POINTER, Champion, ChampionChange, read_pointer
 from beatsight_core.settings import Settings
 
 __all__ = ["HISTORY", "LOCK", "Champion", "align", "is_aligned", "move_pointer", "read_pointer"]
@@ -130,7 +129,7 @@ def _sidecar(folder: Path, champion: Champion) -> bytes:
     return json_bytes(said)
 
 
-def _lines(history: Iterable[dict[str, Any]]) -> bytes:
+def _lines(history: Iterable[ChampionChange]) -> bytes:
     return b"".join(orjson.dumps(entry, option=orjson.OPT_SORT_KEYS) + b"\n" for entry in history)
 
 

@@ -24,33 +24,33 @@ _CHUNK_ROWS = 16384
 _RESIDENCE = {"device": "resident on {}", "host": "in memory, copied to {}", "map": "memory-mapped, copied to {}"}
 
 
-class Clips(Protocol):
+class ClipStore(Protocol):
     """Clips and their targets, numbered from 0."""
 
     @property
     def device(self) -> torch.device:
-        """Where batches come out."""
+        """The device that batches come out on."""
 
     @property
     def targets(self) -> torch.Tensor:
-        """(N, classes) of 0 and 1, uint8, where the clips lie."""
+        """The targets, (N, classes) of 0 and 1, uint8, on the device of the clips."""
 
     def __len__(self) -> int: ...
 
-    def place(self, rows: torch.Tensor) -> torch.Tensor:
-        """Row numbers where `batch` wants them."""
+    def prepare_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """Return row numbers on the device where `batch` expects them."""
 
     def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Decibels (n, n_mels, frames) and targets (n, classes), both float32, of the rows named, on the device."""
+        """Return decibels (n, n_mels, frames) and targets (n, classes) of rows, both float32, on the device."""
 
 
 class ResidentClips:
     """Clips that lie on the device, as stored.
 
     Args:
-        stored: (N, n_mels, frames) in a spec's storage.
-        targets: (N, classes) of 0 and 1, uint8, on the same device.
-        floor_db: Of the spec.
+        stored: Spectrograms (N, n_mels, frames) in a spec's storage.
+        targets: Targets (N, classes) of 0 and 1, uint8, on the same device.
+        floor_db: Least value of a spectrogram, in decibels.
     """
 
     def __init__(self, stored: torch.Tensor, targets: torch.Tensor, floor_db: float):
@@ -60,14 +60,14 @@ class ResidentClips:
     def __len__(self) -> int:
         return len(self._stored)
 
-    def place(self, rows: torch.Tensor) -> torch.Tensor:
-        """See `Clips`: they go to the device, and nobody waits for that."""
+    def prepare_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """See `ClipStore`: they go to the device, and nobody waits for that."""
         if self.device.type == "cpu":
             return rows
         return rows.pin_memory().to(self.device, non_blocking=True)
 
     def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `Clips`; `rows` lie on the device."""
+        """See `ClipStore`; `rows` lie on the device."""
         with on_one_core():
             stored = self._stored.index_select(0, rows)
             return to_decibels(stored, self._floor_db), self.targets.index_select(0, rows).float()
@@ -77,10 +77,10 @@ class HostClips:
     """Clips that lie in the machine's memory and are wanted on a device.
 
     Args:
-        stored: (N, n_mels, frames) in a spec's storage, on the CPU.
-        targets: (N, classes) of 0 and 1, uint8, on the CPU.
-        floor_db: Of the spec.
-        device: Where batches go.
+        stored: Spectrograms (N, n_mels, frames) in a spec's storage, on the CPU.
+        targets: Targets (N, classes) of 0 and 1, uint8, on the CPU.
+        floor_db: Least value of a spectrogram, in decibels.
+        device: Device that batches go to.
     """
 
     def __init__(self, stored: torch.Tensor, targets: torch.Tensor, floor_db: float, device: torch.device):
@@ -89,22 +89,22 @@ class HostClips:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def place(self, rows: torch.Tensor) -> torch.Tensor:
-        """See `Clips`: they stay on the CPU, where the clips are."""
+    def prepare_rows(self, rows: torch.Tensor) -> torch.Tensor:
+        """See `ClipStore`: they stay on the CPU, where the clips are."""
         return rows
 
     def batch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """See `Clips`; `rows` lie on the CPU."""
+        """See `ClipStore`; `rows` lie on the CPU."""
         stored, targets = self.fetch(rows)
         return self.decode(stored.to(self.device), targets.to(self.device))
 
     def fetch(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Clips as stored and targets of the rows named, on the CPU."""
+        """Return clips as stored and targets of rows, on the CPU."""
         with on_one_core():
             return self._read(rows), self.targets.index_select(0, rows)
 
     def decode(self, stored: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """What `fetch` gave, now on the device, as `batch` gives it."""
+        """Return what `fetch` gave, now on the device, as `batch` returns it."""
         with on_one_core():
             return to_decibels(stored, self._floor_db), targets.float()
 
@@ -116,9 +116,9 @@ class MappedClips(HostClips):
     """Clips that stay in the memory-mapped cache.
 
     Args:
-        features: The cache.
-        rows: Its rows that these clips are, (N,).
-        device: Where batches go.
+        features: Features of the dataset.
+        rows: Rows of the cache that these clips are, (N,).
+        device: Device that batches go to.
     """
 
     def __init__(self, features: Features, rows: npt.NDArray[np.int64], device: torch.device):
@@ -138,15 +138,15 @@ def load_clips(
     residence: str = "auto",
     sharers: int = 1,
     reserve: int = 0,
-) -> Clips:
+) -> ClipStore:
     """Load rows of the cache as near to the device as memory allows.
 
     Args:
-        features: The cache.
-        rows: Rows of it, (N,).
+        features: Features of the dataset.
+        rows: Rows of the cache, (N,).
         device: Device where batches are wanted.
         name: Name of these clips in the log.
-        residence: "device", "host" or "map" to decide; "auto" to choose by the memory that is free now.
+        residence: Memory for the clips: "device", "host" or "map"; "auto" chooses by the memory that is free now.
         sharers: Number of processes of this machine that load the same.
         reserve: Bytes of the device that must stay free for computing (see `memory_plan.step_bytes`).
 
@@ -190,14 +190,14 @@ def choose_residence(need: float, on_device: float, on_host: float) -> str:
     return "host" if need <= on_host else "map"
 
 
-def _copied(features: Features, rows: npt.NDArray[np.int64], place: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Clips as stored and their targets, on a device or the CPU."""
+def _copied(features: Features, rows: npt.NDArray[np.int64], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return clips as stored and their targets, on a device or the CPU."""
     spec = features.spec
-    stored = torch.empty((len(rows), spec.n_mels, spec.frames), dtype=getattr(torch, spec.storage), device=place)
+    stored = torch.empty((len(rows), spec.n_mels, spec.frames), dtype=getattr(torch, spec.storage), device=device)
     for start in range(0, len(rows), _CHUNK_ROWS):
         part = features.read(rows[start : start + _CHUNK_ROWS])
         stored[start : start + len(part)].copy_(torch.from_numpy(part))
-    return stored, torch.from_numpy(features.targets[rows]).to(place)
+    return stored, torch.from_numpy(features.targets[rows]).to(device)
 
 
 def _warn_of_slow_files(features: Features, name: str) -> None:
@@ -212,6 +212,6 @@ def _warn_of_slow_files(features: Features, name: str) -> None:
             return
 
 
-def in_batches(clips: Clips, size: int) -> list[torch.Tensor]:
-    """All rows in order, in parts of at most `size`."""
-    return list(torch.split(clips.place(torch.arange(len(clips))), size)) if len(clips) else []
+def in_batches(clips: ClipStore, size: int) -> list[torch.Tensor]:
+    """Return all rows in order, in parts of at most `size`."""
+    return list(torch.split(clips.prepare_rows(torch.arange(len(clips))), size)) if len(clips) else []

@@ -1,4 +1,4 @@
-"""How much a training clip weighs when an epoch draws its clips: by session, or by the rarity of what is struck."""
+"""Weights by which an epoch draws its clips: by session, or by the rarity of what is struck."""
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +13,13 @@ LARGEST_WEIGHT = 10.0
 
 
 def draw_weights(settings: Settings, key: str, features: Features, balance: str) -> npt.NDArray[np.float64] | None:
-    """The weights of the training clips, parallel to `features.rows_of("train")`; None if each is taken once.
+    """Return the weights of the training clips, parallel to `features.rows_of("train")`; None if each is taken once.
 
     Args:
-        settings: Name the sampling profile.
-        key: Of the manifest.
-        features: Of its dataset.
-        balance: "none", "sessions" or "classes", as in the training configuration.
+        settings: Settings with the sampling profile.
+        key: Key of the manifest.
+        features: Features of its dataset.
+        balance: Way of weighing: "none", "sessions" or "classes", as in the training configuration.
 
     Raises:
         DatasetError: The manifest's catalog is not there, and sessions are to be weighed.
@@ -32,12 +32,12 @@ def draw_weights(settings: Settings, key: str, features: Features, balance: str)
 
 
 def class_weights(targets: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-    """One over the root of how often a clip's rarest component is struck, from 1 up to `LARGEST_WEIGHT`.
+    """Return one over the root of how often a clip's rarest component is struck, from 1 up to `LARGEST_WEIGHT`.
 
     The root goes half the way to equal shares, as the sampling profile's exponent does for sessions.
 
     Args:
-        targets: (N, classes) of 0 and 1.
+        targets: Targets (N, classes) of 0 and 1.
 
     Returns:
         (N,): 1 for clips of the commonest component, and for those without any.

@@ -9,11 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
 
 import torch
 
-from beatsight_core.training.data.batches import Clips, HostClips
+from beatsight_core.training.data.batches import ClipStore, HostClips
 
 AHEAD = 2
 """Batches that are read, or on their way, while one is computed on."""
@@ -22,17 +21,17 @@ Pair = tuple[torch.Tensor, torch.Tensor]
 
 
 class Feed:
-    """An iterator over batches, as `Clips.batch` gives them. A context manager: nothing is read after its block.
+    """An iterator over batches, as `ClipStore.batch` gives them. A context manager: nothing is read after its block.
 
     Args:
-        clips: Where they come from.
-        parts: The rows of each batch, where `Clips.place` puts them.
+        clips: Clips that the batches are of.
+        parts: Rows of each batch, where `ClipStore.prepare_rows` puts them.
 
     Attributes:
         waited_s: Seconds that the caller has stood still for data.
     """
 
-    def __init__(self, clips: Clips, parts: Iterable[torch.Tensor]):
+    def __init__(self, clips: ClipStore, parts: Iterable[torch.Tensor]):
         self.waited_s = 0.0
         self._reader = _ReadAhead(clips, iter(parts)) if isinstance(clips, HostClips) else None
         self._batches: Iterator[Pair] = self._reader or map(clips.batch, parts)
@@ -97,7 +96,7 @@ class _Sent:
         self._pair, self._event = pair, event
 
     def receive(self) -> Pair:
-        """The batch; what the present stream does next waits on the device for its arrival."""
+        """Return the batch; what the present stream does next waits on the device for its arrival."""
         if self._event is not None:
             stream = torch.cuda.current_stream(self._pair[0].device)
             stream.wait_event(self._event)
@@ -112,7 +111,7 @@ class _Carrier:
     def __init__(self, device: torch.device):
         self._device, self._stream = device, torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         # One more than may be under way: the caller may still have to wait for the event of the one it holds.
-        self._slots: deque[tuple[dict[int, torch.Tensor], Any]] = deque(
+        self._slots: deque[tuple[dict[int, torch.Tensor], torch.cuda.Event]] = deque(
             ({}, torch.cuda.Event())  # type: ignore[no-untyped-call]
             for _ in range(AHEAD + 1)
         )
@@ -130,7 +129,7 @@ class _Carrier:
 
 
 def _staged(buffers: dict[int, torch.Tensor], number: int, tensor: torch.Tensor) -> torch.Tensor:
-    """A copy of the tensor in a pinned buffer, which grows to the largest that it ever held."""
+    """Return a copy of the tensor in a pinned buffer, which grows to the largest that it ever held."""
     if number not in buffers or len(buffers[number]) < len(tensor):
         buffers[number] = torch.empty_like(tensor, pin_memory=True)
     return buffers[number][: len(tensor)].copy_(tensor)

@@ -1,4 +1,4 @@
-"""Which clips an epoch takes, and when; and which it is validated on.
+"""The order of an epoch's training clips, and the clips that it is validated on.
 
 Seed and epoch determine the order, so a resumed epoch knows its rest.
 """
@@ -14,16 +14,16 @@ from beatsight_core.runs.presets import TrainingConfig
 
 
 def epoch_order(count: int, seed: int, epoch: int, weights: npt.NDArray[np.float64] | None = None) -> torch.Tensor:
-    """Row numbers of an epoch, (count,), on the CPU.
+    """Return the row numbers of an epoch, (count,), on the CPU.
 
     Without weights a permutation. With weights as many draws with replacement, by systematic resampling: a clip that
     should come x times comes x times rounded down or up, so that even the rarest come in every epoch that owes them.
 
     Args:
-        count: Clips.
-        seed: Of the run.
-        epoch: 0-based.
-        weights: (count,), not negative and not all zero; their scale does not matter.
+        count: Number of clips.
+        seed: Seed of the run.
+        epoch: Number of the epoch, 0-based.
+        weights: Weights (count,), not negative and not all zero; their scale does not matter.
     """
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     order = torch.randperm(count, generator=generator)
@@ -36,7 +36,7 @@ def epoch_order(count: int, seed: int, epoch: int, weights: npt.NDArray[np.float
 
 
 def validation_rows(features: Features, config: TrainingConfig) -> npt.NDArray[np.int64]:
-    """The validation hits looked at after each epoch: `val_fraction` of them, chosen by hit id, which is a digest."""
+    """Return the validation hits looked at after each epoch: `val_fraction` of them, chosen by hit id (a digest)."""
     rows = features.rows_of("val")
     wanted = max(math.ceil(config.val_fraction * len(rows)), min(config.val_minimum, len(rows)))
     by_id = np.argsort(features.meta["hit_id"].gather(rows).to_numpy(), kind="stable")

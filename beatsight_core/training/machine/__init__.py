@@ -1,1 +1,1 @@
-"""What differs between machines: memory, CUDA, random state, signals, time limits."""
+"""Differences between machines: memory, CUDA, random state, signals, time limits."""

@@ -1,4 +1,4 @@
-"""What differs on a CUDA device: random state, kernels, compilation, running out of memory."""
+"""Differences of a CUDA device: random state, kernels, compilation, running out of memory."""
 
 import contextlib
 import functools
@@ -34,7 +34,7 @@ def training_context(device: torch.device, *, deterministic: bool = False) -> It
 
     Args:
         device: Device that the block trains on.
-        deterministic: Whether to use kernels that give the same bits every time instead. An operation that has none is
+        deterministic: Choice of kernels that give the same bits every time instead. An operation that has none is
             named in a warning of torch.
 
     Raises:
@@ -85,9 +85,9 @@ def compile_training(trainer: Trainer, n_mels: int, frames: int) -> None:
     With `cuda_graphs` the net's kernels are recorded and replayed; where that fails, the net is compiled without.
 
     Args:
-        trainer: The trainer, at its first step.
-        n_mels: Bands of a spectrogram.
-        frames: Frames of a spectrogram.
+        trainer: Trainer at its first step.
+        n_mels: Number of bands of a spectrogram.
+        frames: Number of frames of a spectrogram.
 
     Raises:
         DeviceError: Of several processes some could compile and others could not.
@@ -122,19 +122,21 @@ def _train_once(trainer: Trainer, net: Callable[..., torch.Tensor], spectrograms
 
 
 def _works(trainer: Trainer, what: str, attempt: Callable[[], Any]) -> bool:
-    """Try something a few times; whether it worked in every process, after a line in the log if it did not."""
+    """Try something a few times, and return whether it worked in every process; a line in the log says if not."""
     for _ in range(_TRIES):
         error: Exception | None = None
         try:
             attempt()
         except Exception as failed:  # noqa: BLE001 - compilers, their subprocesses and drivers raise errors of any kind
             error = failed
-        failures = trainer.ranks.gather(error is not None)
+        failures = trainer.ranks.all_gather(error is not None)
         if any(failures):
             if error is not None:
                 logger.warning("%s is not compiled: %s", what, _telling_line(error))
             if not all(failures):  # what the others had begun to sum up together will never be complete
-                raise _divided(trainer, what, trainer.ranks.agree(int(error is not None and is_out_of_memory(error))))
+                raise _divided(
+                    trainer, what, trainer.ranks.all_reduce_max(int(error is not None and is_out_of_memory(error)))
+                )
             return False
     return True
 
@@ -147,7 +149,7 @@ def _divided(trainer: Trainer, what: str, memory_is_short: int) -> Exception:
 
 
 def _telling_line(error: Exception) -> str:
-    """Type of an error, and the first line of its text that is neither torch's frame nor torch's advice."""
+    """Return the type of an error, and the first line of its text that is neither torch's frame nor torch's advice."""
     lines = [line.strip() for line in str(error).splitlines()]
     told = next((line for line in lines if line and not line.startswith(_NOT_TELLING)), "")
     return f"{type(error).__name__}: {told[:300]}" if told else type(error).__name__

@@ -8,7 +8,7 @@ from types import FrameType
 
 
 class StopRequest:
-    """Whether somebody has asked to stop."""
+    """A request to stop; true once somebody has made it."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -18,7 +18,7 @@ class StopRequest:
 
     @property
     def name(self) -> str:
-        """What the signal is called, as SIGINT; empty if none came."""
+        """The name of the signal, such as SIGINT; empty if none came."""
         return self.signal.name if self.signal is not None else ""
 
     def receive(self, number: int, frame: FrameType | None) -> None:

@@ -1,18 +1,23 @@
-"""What is said when a device has too little memory."""
+"""The errors for a device that has too little memory."""
+
+from typing import TYPE_CHECKING
 
 from beatsight_core.errors import TrainingError
+
+if TYPE_CHECKING:
+    import torch
 
 
 class MemoryShortError(TrainingError):
     """A device has too little memory for a step, in one of several processes: all must take smaller parts."""
 
 
-def too_little_memory(device: object, why: str, kind: type[TrainingError] = TrainingError) -> TrainingError:
-    """The error for a device that runs out of memory.
+def too_little_memory(device: "torch.device", why: str, kind: type[TrainingError] = TrainingError) -> TrainingError:
+    """Return the error for a device that runs out of memory.
 
     Args:
-        device: Which.
-        why: What torch said.
+        device: Device that ran out.
+        why: Message of torch.
         kind: Class of the error.
     """
     return kind(

@@ -1,4 +1,4 @@
-"""How much memory training needs beside its clips, and how much of a device or machine the clips may take.
+"""The memory that training needs beside its clips, and the memory of a device or machine that the clips may take.
 
 Memory is planned before clips are made resident, because running out of it is no safety net everywhere: under WSL a
 device that is nearly full moves memory to the host and becomes slow, instead of raising an error.
@@ -33,9 +33,9 @@ def step_bytes(model: nn.Module, spec: FeatureSpec, clips: int, dtype: torch.dty
     Validation of as many clips at a time needs less than that (a test holds this for every net).
 
     Args:
-        model: The net, on the CPU; its running statistics are changed.
+        model: Net on the CPU; its running statistics are changed.
         spec: Recipe of its spectrograms.
-        clips: Clips of the largest forward pass.
+        clips: Number of clips of the largest forward pass.
         dtype: Reduced precision of forward passes; None for float32.
     """
     few, more = (_saved_bytes(model, spec, count, dtype) for count in (_FEW, _MORE))
@@ -46,7 +46,7 @@ def step_bytes(model: nn.Module, spec: FeatureSpec, clips: int, dtype: torch.dty
 
 
 def _saved_bytes(model: nn.Module, spec: FeatureSpec, clips: int, dtype: torch.dtype | None) -> int:
-    """Bytes that autograd keeps after a forward pass, each storage counted once."""
+    """Return the bytes that autograd keeps after a forward pass, each storage counted once."""
     kept: dict[int, torch.Tensor] = {}  # the tensors themselves, so that no address is used twice
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -64,23 +64,23 @@ def _saved_bytes(model: nn.Module, spec: FeatureSpec, clips: int, dtype: torch.d
 
 
 def device_room(free: float, total: float, reserve: float) -> float:
-    """Bytes of a CUDA device that clips may take.
+    """Return the bytes of a CUDA device that clips may take.
 
     Args:
         free: Bytes that are free now.
         total: Bytes of the device.
-        reserve: Bytes that training needs besides.
+        reserve: Bytes that training needs beside the clips.
     """
     return free - (1.0 - DEVICE_SHARE) * total - reserve
 
 
 def host_room(sharers: int = 1) -> float:
-    """Bytes of the machine's memory that the clips of one of `sharers` processes may take."""
+    """Return the bytes of the machine's memory that the clips of one of `sharers` processes may take."""
     return HOST_SHARE * float(psutil.virtual_memory().available) / sharers
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Most memory that torch held on a device since the last call, in bytes; None on the CPU."""
+    """Return the most memory that torch held on a device since the last call, in bytes; None on the CPU."""
     if device.type != "cuda":
         return None
     peak = int(torch.cuda.max_memory_reserved(device))

@@ -3,10 +3,26 @@
 import contextlib
 import random
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
+
+
+class RandomState(TypedDict):
+    """The state of every generator, in values that `torch.load(weights_only=True)` reads.
+
+    Attributes:
+        python: State of Python's generator.
+        numpy: State of NumPy's generator.
+        cpu: State of torch's generator on the CPU.
+        cuda: State of torch's generator on each visible CUDA device.
+    """
+
+    python: list[Any]
+    numpy: list[Any]
+    cpu: torch.Tensor
+    cuda: list[torch.Tensor]
 
 
 def seed_all(seed: int) -> None:
@@ -16,8 +32,8 @@ def seed_all(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def random_state() -> dict[str, Any]:
-    """The state of every generator, of plain values and tensors that `torch.load(weights_only=True)` reads."""
+def random_state() -> RandomState:
+    """Return the state of every generator."""
     version, words, gauss = random.getstate()
     kind, numbers, position, has_gauss, cached = np.random.get_state(legacy=True)
     return {
@@ -28,7 +44,7 @@ def random_state() -> dict[str, Any]:
     }
 
 
-def restore_random_state(state: dict[str, Any]) -> None:
+def restore_random_state(state: RandomState) -> None:
     """Set every generator to what `random_state` gave; of CUDA devices those that there were and are."""
     version, words, gauss = state["python"]
     random.setstate((version, tuple(words.tolist()), gauss))

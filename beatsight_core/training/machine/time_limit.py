@@ -1,4 +1,4 @@
-"""When a sitting must end so that its last checkpoint is written before somebody else's clock runs out.
+"""The time limit of an attempt: it ends early enough to write its last checkpoint.
 
 What comes next is foreseen from the longest that it took so far, times `MARGIN`: a step, a checkpoint, judging clips.
 """
@@ -15,12 +15,12 @@ MARGIN = 2.0
 
 
 class TimeLimit:
-    """How much time is left, and what still fits into it.
+    """A limit of time, and what still fits into it.
 
     Args:
-        seconds: From now on; None for no limit.
-        reserve_s: Of these, for what comes after the last checkpoint.
-        again: How the run is gone on with, as an error says it.
+        seconds: Seconds from now on; None for no limit.
+        reserve_s: Seconds of these for what comes after the last checkpoint.
+        again: Words of an error that tell how to go on with the run.
     """
 
     def __init__(self, seconds: float | None = None, reserve_s: float = 1.0, again: str = "run the same command again"):
@@ -33,7 +33,7 @@ class TimeLimit:
 
     @property
     def left(self) -> float:
-        """Seconds left; infinite without a limit."""
+        """The number of seconds left; infinite without a limit."""
         return float("inf") if self.seconds is None else self.seconds - (time.monotonic() - self._began)
 
     def took(self, what: str, seconds: float, units: float = 1.0) -> None:
@@ -48,11 +48,11 @@ class TimeLimit:
         self.took(what, time.monotonic() - began, units)
 
     def knows(self, what: str) -> bool:
-        """Whether it ever learned how long that takes."""
+        """Return whether it has learned how long something takes."""
         return what in self._longest
 
     def fits(self, **units: float) -> bool:
-        """Whether so many units of each still fit, with a margin; what was never seen counts as nothing."""
+        """Return whether so many units of each still fit, with a margin; what was never seen counts as nothing."""
         need = sum(number * self._longest.get(what, 0.0) for what, number in units.items())
         return self.left > MARGIN * need + self._reserve_s
 
@@ -80,7 +80,7 @@ class TimeLimit:
             yield
 
     def reached(self, why: str) -> TimeLimitError:
-        """What to raise when the sitting ends here."""
+        """Return the error for an attempt that ends here."""
         return TimeLimitError(
             "The time limit is near, and the run is not finished",
             why=why,
@@ -88,7 +88,7 @@ class TimeLimit:
         )
 
     def too_short(self) -> TimeLimitError:
-        """What to raise when it is used up before anything was done."""
+        """Return the error for a limit that was over before anything was done."""
         took = time.monotonic() - self._began
         return TimeLimitError(
             "The time limit was over before a step could be taken",

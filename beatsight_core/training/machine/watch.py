@@ -1,4 +1,4 @@
-"""What a sitting takes of its machine while an epoch runs: processors, memory, and how busy the devices are.
+"""The use that an attempt makes of its machine while an epoch runs: processors, memory, and how busy the devices are.
 
 Devices are asked through NVML by a thread, once a second: that neither waits for the device nor makes it wait. Those
 that this process can see are asked, which are those leased to it. Without NVML their numbers are None. A MIG instance
@@ -16,6 +16,7 @@ from typing import Any
 import psutil
 
 from beatsight_core.compute.gpus import UUID_PREFIXES
+from beatsight_core.runs.records import MachineUse
 
 SAMPLE_EVERY_S = 1.0
 
@@ -24,7 +25,7 @@ class Watch:
     """Watches this process and its devices while the block runs.
 
     Args:
-        on_cuda: Whether the run trains on CUDA devices; if not, no device is asked.
+        on_cuda: True if the run trains on CUDA devices; if not, no device is asked.
     """
 
     def __init__(self, *, on_cuda: bool):
@@ -49,14 +50,8 @@ class Watch:
         if self._thread is not None:
             self._thread.join(SAMPLE_EVERY_S)  # a driver that hangs is left alone
 
-    def take(self) -> dict[str, float | None]:
-        """The numbers since the last call.
-
-        Returns:
-            `cpu_share` of all processors, 0 to 1, and `memory_bytes`, both of this process; `device_utilisation`, 0 to
-            1, the mean over devices and time, and `device_memory_bytes`, the most that any of them had in use, by
-            whomever.
-        """
+    def take(self) -> MachineUse:
+        """Return the figures since the last call."""
         now, spent = time.monotonic(), self._cpu_seconds()
         share = (spent - self._spent_s) / max(now - self._since, 1e-9) / (os.cpu_count() or 1)
         self._since, self._spent_s = now, spent
@@ -84,7 +79,7 @@ class Watch:
 
 
 def possible_uuids() -> list[tuple[str, ...]]:
-    """For each device that torch sees in this process, the UUIDs by which NVML may know it, the likeliest first.
+    """Return, for each device that torch sees in this process, the UUIDs by which NVML may know it, likeliest first.
 
     A lease names its devices in `CUDA_VISIBLE_DEVICES` as NVML does. Torch leaves out whether a UUID is that of a GPU
     or that of a MIG instance.
@@ -105,7 +100,7 @@ class _NvmlDevices:
     """NVML's handles of some devices, without those that NVML does not know; none where NVML is not there.
 
     Args:
-        devices: The UUIDs by which each device may be known.
+        devices: UUIDs by which each device may be known.
     """
 
     def __init__(self, devices: Sequence[Sequence[str]]):
@@ -128,7 +123,7 @@ class _NvmlDevices:
         return None
 
     def look(self) -> list[tuple[float | None, int]]:
-        """(share of time busy, or None where the device does not tell; bytes in use) of each device."""
+        """Return (share of time busy, or None where the device does not tell; bytes in use) of each device."""
         seen = []
         for handle in self.handles:
             busy, memory = None, 0

@@ -28,19 +28,19 @@ class Augmentation:
     """Random changes of a batch.
 
     Args:
-        config: Says which and how far.
-        floor_db: Of the feature spec.
+        config: Configuration with the changes and how far they go.
+        floor_db: Least value of a spectrogram, in decibels.
     """
 
     def __init__(self, config: TrainingConfig, floor_db: float):
         self._config, self._floor_db = config, floor_db
 
     def __call__(self, decibels: torch.Tensor, targets: torch.Tensor) -> Pair:
-        """A changed copy of a batch.
+        """Return a changed copy of a batch.
 
         Args:
-            decibels: (batch, n_mels, frames) within [floor_db, 0].
-            targets: (batch, classes) of 0 and 1, float.
+            decibels: Spectrograms (batch, n_mels, frames) within [floor_db, 0].
+            targets: Targets (batch, classes) of 0 and 1, float.
 
         Returns:
             The same shapes; targets of mixed clips are the union of both.
@@ -64,7 +64,7 @@ class Augmentation:
 
 
 def shift_in_time(decibels: torch.Tensor, most: int) -> torch.Tensor:
-    """Each clip moved by its own whole number of frames, at most `most`; the edge frame fills what comes free."""
+    """Move each clip by its own whole number of frames, at most `most`; the edge frame fills what comes free."""
     batch, bands, frames = decibels.shape
     shifts = torch.randint(-most, most + 1, (batch, 1), device=decibels.device)
     source = (torch.arange(frames, device=decibels.device) - shifts).clamp_(0, frames - 1)
@@ -72,7 +72,7 @@ def shift_in_time(decibels: torch.Tensor, most: int) -> torch.Tensor:
 
 
 def random_equaliser(decibels: torch.Tensor, most_db: float) -> torch.Tensor:
-    """A smooth random gain over the bands of each clip, (batch, n_mels, 1) in decibels: a tilt and slow waves."""
+    """Return a smooth random gain over each clip's bands, (batch, n_mels, 1) in decibels: a tilt and slow waves."""
     batch, bands, _ = decibels.shape
     place = torch.linspace(0.0, math.pi, bands, device=decibels.device)
     waves = torch.cos(place * torch.arange(1, _EQ_WAVES + 1, device=decibels.device)[:, None])  # the first is the tilt

@@ -2,14 +2,14 @@
 
 import torch
 
-from beatsight_core.training.data.batches import Clips, in_batches
+from beatsight_core.training.data.batches import ClipStore, in_batches
 from beatsight_core.training.data.feeding import Feed
 
 _LEAST_DEVIATION_DB = 0.5
 _BATCH = 1024
 
 
-def band_statistics(clips: Clips) -> tuple[torch.Tensor, torch.Tensor]:
+def band_statistics(clips: ClipStore) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and standard deviation of each band over clips and frames, (n_mels,) each, in decibels, on the CPU.
 
     Args:

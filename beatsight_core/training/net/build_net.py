@@ -23,8 +23,8 @@ def build_model(name: str, spec: FeatureSpec, n_classes: int, dropout: float = 0
     Args:
         name: "cnn_pair": `PairedNet` of 1.02 M parameters; "cnn" and "cnn_small" are its halves, `OnsetNet` of 0.63 M
             and `DrumNet` of 0.39 M.
-        spec: Of the pictures that it takes.
-        n_classes: Components.
+        spec: Feature spec of the spectrograms that it takes.
+        n_classes: Number of components.
         dropout: Share of features dropped before the last layer.
 
     Raises:

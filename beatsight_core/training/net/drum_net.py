@@ -1,4 +1,4 @@
-"""The small net, by which others are measured: it looks at the whole picture, and averages over it."""
+"""The small net, by which others are measured: it looks at the whole spectrogram, and averages over it."""
 
 import torch
 from torch import nn
@@ -7,10 +7,10 @@ CHANNELS = (32, 64, 128, 256)
 
 
 class BandNormalisation(nn.Module):
-    """Each band minus its mean over the training hits, over its standard deviation.
+    """A layer that returns each band minus its mean over the training hits, over its standard deviation.
 
     Args:
-        n_mels: Bands.
+        n_mels: Number of bands.
     """
 
     mean: torch.Tensor
@@ -27,7 +27,7 @@ class BandNormalisation(nn.Module):
         self.scale.copy_(deviation.reciprocal())
 
     def forward(self, decibels: torch.Tensor) -> torch.Tensor:
-        """Normalised decibels, shape as given."""
+        """Return normalised decibels, shape as given."""
         return (decibels - self.mean[:, None]) * self.scale[:, None]
 
 
@@ -35,11 +35,11 @@ class DrumNet(nn.Module):
     """Four blocks of 3x3 convolution, batch norm, ReLU and pooling by two; global average; dropout; one linear layer.
 
     Args:
-        n_mels: Bands of a picture.
-        frames: Frames of a picture.
-        n_classes: Components.
+        n_mels: Number of bands of a spectrogram.
+        frames: Number of frames of a spectrogram.
+        n_classes: Number of components.
         dropout: Share of channels dropped before the last layer.
-        channels: Of each block.
+        channels: Number of channels of each block.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class DrumNet(nn.Module):
         self.blocks = nn.Sequential()
         height, width, width_in = n_mels, frames, 1
         for width_out in channels:
-            pool = (min(2, height), min(2, width))  # a picture already one frame wide stays so
+            pool = (min(2, height), min(2, width))  # a spectrogram already one frame wide stays so
             self.blocks.append(_block(width_in, width_out, pool))
             height, width, width_in = height // pool[0], width // pool[1], width_out
         self.dropout = nn.Dropout(dropout)
@@ -61,9 +61,9 @@ class DrumNet(nn.Module):
         self.normalisation.set_statistics(mean, deviation)
 
     def forward(self, decibels: torch.Tensor) -> torch.Tensor:
-        """Logits (batch, n_classes) of decibels (batch, n_mels, frames)."""
-        pictures = self.normalisation(decibels).unsqueeze(1)
-        channels = self.blocks(pictures).mean(dim=(2, 3))
+        """Return logits (batch, n_classes) of decibels (batch, n_mels, frames)."""
+        spectrograms = self.normalisation(decibels).unsqueeze(1)
+        channels = self.blocks(spectrograms).mean(dim=(2, 3))
         logits: torch.Tensor = self.classifier(self.dropout(channels))
         return logits
 

@@ -1,4 +1,4 @@
-"""What training minimises: a cross-entropy per component, weighted as the configuration says.
+"""The loss that training minimises: a cross-entropy per component, weighted as the configuration says.
 
 Conventions: a target is 1 (struck) or 0 (not struck).
 """
@@ -21,8 +21,8 @@ class MultilabelLoss(nn.Module):
     probability is below a margin (Ridnik et al. 2021).
 
     Args:
-        config: Says which, with its values.
-        share: (classes,) how often each component is struck, of all clips; for `positive_weight`.
+        config: Configuration with the name of the loss and its values.
+        share: Share of the clips in which each component is struck, (classes,); for `positive_weight`.
     """
 
     weight: torch.Tensor
@@ -34,7 +34,7 @@ class MultilabelLoss(nn.Module):
         self.register_buffer("weight", odds.pow(config.positive_weight).clamp(max=LARGEST_POSITIVE_WEIGHT))
 
     def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """The loss, (), of logits (batch, classes) or (answers, batch, classes), and targets (batch, classes)."""
+        """Return the loss, (), of logits (batch, classes) or (answers, batch, classes) and targets (batch, classes)."""
         logits = logits.float()
         targets = targets.expand_as(logits)
         wanted = targets * (1.0 - self._smoothing) + 0.5 * self._smoothing
@@ -47,14 +47,14 @@ class MultilabelLoss(nn.Module):
         return each.mean()
 
 
-def struck_share(targets: torch.Tensor) -> torch.Tensor:
-    """(classes,) how often each component is struck, of targets (N, classes); a little less than always."""
+def component_share(targets: torch.Tensor) -> torch.Tensor:
+    """Return the share of targets (N, classes) in which each component is struck, (classes,); a little below 1."""
     struck = torch.stack([column.sum(dtype=torch.int64) for column in targets.T]) / max(len(targets), 1)
     return struck.float().clamp_max(1.0 - 1e-6)
 
 
 def _asymmetric(logits: torch.Tensor, wanted: torch.Tensor, weight: torch.Tensor, gamma: float) -> torch.Tensor:
-    """Positives as in cross-entropy; the others by their probability beyond the margin, to the power gamma."""
+    """Return positives as in cross-entropy; the others by their probability beyond the margin, to the power gamma."""
     beyond = (torch.sigmoid(logits) - ASYMMETRIC_MARGIN).clamp_min(0.0)
     not_struck = -beyond.pow(gamma) * torch.log1p(-beyond)
     return -weight * wanted * functional.logsigmoid(logits) + (1.0 - wanted) * not_struck

@@ -1,9 +1,9 @@
 """The net that hears what begins at the onset: levels count from there, and so does what was sounding before.
 
 Real playing is dense. In a window of 280 ms the loudest stroke is often the next one, and what rang before still rings.
-A net that averages over the window must guess which of these is meant. This one is told: its first picture has levels
-relative to the loudest point of the onset, its second what rose there above the moment before, and its last layer
-weighs each moment by its place.
+A net that averages over the window must guess which of these is meant. This one is told: its first spectrogram has
+levels relative to the loudest point of the onset, its second what rose there above the moment before, and its last
+layer weighs each moment by its position.
 """
 
 import torch
@@ -14,21 +14,21 @@ BEFORE_FRAMES, AFTER_FRAMES = 5, 13
 """Frames before the onset's and after it that are looked at; what lies further off belongs to other strokes."""
 
 ROWS = 32
-"""Rows of the picture after the first layer, whatever the number of bands."""
+"""Rows of the spectrogram after the first layer, whatever the number of bands."""
 
 WIDTH = 32
 TIME_WEIGHTS = 2
 
 
 class OnsetFront(nn.Module):
-    """Decibels (batch, n_mels, frames) -> two pictures (batch, 2, n_mels, kept frames) of a range near 1.
+    """Decibels (batch, n_mels, frames) -> two spectrograms (batch, 2, n_mels, kept frames) of a range near 1.
 
     The first is the level relative to the loudest point of the onset's four frames, so neither the recording's level
     nor a louder neighbour shows. The second is how far each point rose above the mean of the three frames before.
 
     Args:
-        frames: Of a picture.
-        onset_frame: The frame centred nearest to the onset.
+        frames: Number of frames of a spectrogram.
+        onset_frame: Frame that is centred nearest to the onset.
     """
 
     def __init__(self, frames: int, onset_frame: int):
@@ -41,7 +41,7 @@ class OnsetFront(nn.Module):
         self._before = slice(max(0, onset - 4), max(1, onset - 1))
 
     def forward(self, decibels: torch.Tensor) -> torch.Tensor:
-        """The two pictures."""
+        """Return the two spectrograms."""
         decibels = decibels[:, :, self._kept]
         loudest = decibels[:, :, self._at_onset].amax(dim=(1, 2), keepdim=True)
         level = (decibels - loudest).clamp(-60.0, 12.0) / 20.0 + 1.0
@@ -54,9 +54,9 @@ class Residual(nn.Module):
     """Two 3x3 convolutions with batch norm beside a shortcut, then pooling (He et al. 2016).
 
     Args:
-        width_in: Channels taken.
-        width_out: Channels given.
-        pool: Rows and frames that become one.
+        width_in: Number of channels of the input.
+        width_out: Number of channels of the output.
+        pool: Number of rows and of frames that become one.
     """
 
     def __init__(self, width_in: int, width_out: int, pool: tuple[int, int]):
@@ -67,21 +67,21 @@ class Residual(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(width_in, width_out, 1, bias=False)
         self.pool = nn.MaxPool2d(pool)
 
-    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
-        """(batch, width_out, rows, frames), both divided by `pool`."""
-        inner = self.second(functional.relu(self.first(pictures)))
-        pooled: torch.Tensor = self.pool(functional.relu(inner + self.shortcut(pictures)))
+    def forward(self, spectrograms: torch.Tensor) -> torch.Tensor:
+        """Return channels (batch, width_out, rows, frames), the last two divided by `pool`."""
+        inner = self.second(functional.relu(self.first(spectrograms)))
+        pooled: torch.Tensor = self.pool(functional.relu(inner + self.shortcut(spectrograms)))
         return pooled
 
 
 class OnsetNet(nn.Module):
-    """Four residual blocks over the two pictures, rows kept apart to the end, moments weighed by their place.
+    """Four residual blocks over the two spectrograms, rows kept apart to the end, moments weighed by their position.
 
     Args:
-        n_mels: Bands of a picture.
-        frames: Frames of a picture.
-        onset_frame: The frame centred nearest to the onset.
-        n_classes: Components.
+        n_mels: Number of bands of a spectrogram.
+        frames: Number of frames of a spectrogram.
+        onset_frame: Frame that is centred nearest to the onset.
+        n_classes: Number of components.
         dropout: Share of features dropped before the last layer.
     """
 
@@ -102,12 +102,12 @@ class OnsetNet(nn.Module):
         self.classifier = nn.Linear(2 * WIDTH * height * TIME_WEIGHTS, n_classes)
 
     def set_statistics(self, mean: torch.Tensor, deviation: torch.Tensor) -> None:
-        """Nothing to take: levels count from the onset, in fixed units, so that no corpus shows in them."""
+        """Do nothing: levels count from the onset, in fixed units, so that no corpus shows in them."""
 
     def forward(self, decibels: torch.Tensor) -> torch.Tensor:
-        """Logits (batch, n_classes) of decibels (batch, n_mels, frames)."""
-        pictures = functional.relu(self.stem(self.front(decibels)))
-        rows = functional.relu(self.narrow(self.blocks(pictures)))  # (batch, channels, rows, frames)
+        """Return logits (batch, n_classes) of decibels (batch, n_mels, frames)."""
+        spectrograms = functional.relu(self.stem(self.front(decibels)))
+        rows = functional.relu(self.narrow(self.blocks(spectrograms)))  # (batch, channels, rows, frames)
         weights = torch.softmax(3.0 * self.moments, dim=1).to(rows.dtype)
         weighed = torch.einsum("bcrt,kt->bcrk", rows, weights).flatten(1)
         logits: torch.Tensor = self.classifier(self.dropout(weighed))

@@ -3,7 +3,7 @@
 `OnsetNet` hears what begins at the onset and is sure of it; `DrumNet` hears the whole window and ranks better what
 is rare. On a kit that neither has heard they are wrong about different hits, so a mean of their logits is right more
 often than each (docs/model.md). That holds only while each learns by itself: trained through their mean, one would
-learn what the other leaves. So in training the net answers twice, and each answer is judged.
+learn what the other leaves. So in training the net answers twice, and each answer has its own loss.
 """
 
 import torch
@@ -20,10 +20,10 @@ class PairedNet(nn.Module):
     """An `OnsetNet` and a `DrumNet` side by side.
 
     Args:
-        n_mels: Bands of a picture.
-        frames: Frames of a picture.
-        onset_frame: The frame centred nearest to the onset.
-        n_classes: Components.
+        n_mels: Number of bands of a spectrogram.
+        frames: Number of frames of a spectrogram.
+        onset_frame: Frame that is centred nearest to the onset.
+        n_classes: Number of components.
         dropout: Share of features dropped before the last layer of each.
     """
 
@@ -37,6 +37,6 @@ class PairedNet(nn.Module):
         self.whole.set_statistics(mean, deviation)
 
     def forward(self, decibels: torch.Tensor) -> torch.Tensor:
-        """Logits of decibels (batch, n_mels, frames): (2, batch, n_classes) in training, else a mean."""
+        """Return logits of decibels (batch, n_mels, frames): (2, batch, n_classes) in training, else a mean."""
         onset, whole = self.onset(decibels), self.whole(decibels)
         return torch.stack([onset, whole]) if self.training else torch.lerp(whole, onset, ONSET_SHARE)

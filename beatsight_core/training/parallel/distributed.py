@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import psutil
 
@@ -24,34 +24,41 @@ from beatsight_core.compute.leases import LEASED_VARIABLE
 from beatsight_core.errors import BeatSightError, DeviceError, TimeLimitError, TrainingError
 from beatsight_core.progress import Progress
 from beatsight_core.training.machine.interrupts import StopRequest, stop_on_signals
-from beatsight_core.training.parallel.rank import HOST, Job
-from beatsight_core.training.parallel.relay import ENDED, Receiver
+from beatsight_core.training.parallel.rank import HOST, RankTask
+from beatsight_core.training.parallel.relay import Ended, Message, Receiver
 from beatsight_core.training.tracking.tracking import FINISH_WAIT_S
+
+if TYPE_CHECKING:
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    from beatsight_core.training.parallel.ranks import Ranks
 
 logger = logging.getLogger("beatsight")
 
+Result = TypeVar("Result")
+
 _LOOK_S = 0.2
 _LEAVE_S = 10.0
-"""For a process to end when it has told how."""
+"""Seconds for a process to end when it has sent how."""
 
 _STRAGGLE_S = FINISH_WAIT_S + 5.0
-"""For the others once one has stopped in good order."""
+"""Seconds for the others once one has stopped in good order."""
 
-_AGREED = (KeyboardInterrupt, TimeLimitError)
+_JOINT_ENDS = (KeyboardInterrupt, TimeLimitError)
 """Ends that all processes come to together, after a checkpoint."""
 
 
 FEW = 4
-"""So many processes may share a run on any CPU, to try it out."""
+"""Number of processes that may share a run on any CPU, to try it out."""
 
 
 def process_count(wanted: int, device: str, on_cuda: bool) -> int:
-    """How many processes a run is shared by.
+    """Return the number of processes that share a run.
 
     Args:
-        wanted: As the training configuration says: 0 for one per device leased to this process.
-        device: As asked for; "cuda:1" names one device.
-        on_cuda: Whether it is one of CUDA.
+        wanted: Number in the training configuration; 0 for one per device leased to this process.
+        device: Name of the device as asked for; "cuda:1" names one device.
+        on_cuda: True on a CUDA device.
 
     Raises:
         DeviceError: There are fewer devices, or processors, than processes wanted.
@@ -71,17 +78,17 @@ def process_count(wanted: int, device: str, on_cuda: bool) -> int:
     return wanted or (visible if os.environ.get(LEASED_VARIABLE) else 1)
 
 
-def share_run(count: int, work: Callable[[Any, Progress], Any], progress: Progress, *, on_cuda: bool) -> Any:
+def share_run(count: int, work: "Callable[[Ranks, Progress], Result]", progress: Progress, *, on_cuda: bool) -> Result:
     """Let several processes do the same work, each with its `Ranks`, and wait for all.
 
     Args:
-        count: How many.
-        work: Importable by name, or a partial of such a one.
-        progress: Shows what the first of them shows.
-        on_cuda: Whether each has a CUDA device, else all are on the CPU.
+        count: Number of processes.
+        work: Function that is importable by name, or a partial of such a one.
+        progress: Progress view that shows what the first of them shows.
+        on_cuda: True if each has a CUDA device, else all are on the CPU.
 
     Returns:
-        What the first returned.
+        The result of the first process.
 
     Raises:
         KeyboardInterrupt: Ctrl-C or SIGTERM came; all have stopped, after the same step.
@@ -94,27 +101,28 @@ def share_run(count: int, work: Callable[[Any, Progress], Any], progress: Progre
         receiver = stack.enter_context(Receiver(progress))
         level = logger.getEffectiveLevel()
         processes = [
-            stack.enter_context(_Process(Job(number, count, store.port, on_cuda, level, work)))
+            stack.enter_context(_Process(RankTask(number, count, store.port, on_cuda, level, work)))
             for number in range(count)
         ]
-        return _follow(processes, receiver, stop)
+        result: Result = _follow(processes, receiver, stop)
+        return result
 
 
 class _Process:
-    """One of them. A context manager: it has ended after the block."""
+    """One of the processes. A context manager: it has ended after the block."""
 
-    def __init__(self, job: Job):
+    def __init__(self, task: RankTask):
         ours, theirs = socket.socketpair()
         with theirs:
             self._popen = subprocess.Popen(
                 [sys.executable, "-m", "beatsight_core.training.parallel.rank", str(theirs.fileno()), str(os.getpid())],
-                pass_fds=[theirs.fileno()], env=_environment(job.count),
+                pass_fds=[theirs.fileno()], env=_environment(task.count),
             )  # fmt: skip
         self.connection = Connection(ours.detach())
-        self.number = job.number
+        self.number = task.number
         with contextlib.suppress(BrokenPipeError):  # it died; its end is heard of where messages are taken
             self.connection.send(sys.path)
-            self.connection.send_bytes(pickle.dumps(job))
+            self.connection.send_bytes(pickle.dumps(task))
 
     def __enter__(self) -> "_Process":
         return self
@@ -133,14 +141,14 @@ class _Process:
         """Ask it to stop."""
         self._popen.terminate()
 
-    def receive(self) -> tuple[Any, ...]:
-        """Its next message.
+    def receive(self) -> Message:
+        """Return its next message.
 
         Raises:
             TrainingError: It has died.
         """
         try:
-            message: tuple[Any, ...] = pickle.loads(self.connection.recv_bytes())
+            message: Message = pickle.loads(self.connection.recv_bytes())
             return message
         except (EOFError, ConnectionResetError):
             code = self._popen.wait()
@@ -153,10 +161,10 @@ class _Process:
 
 
 def _follow(processes: list[_Process], receiver: Receiver, stop: StopRequest) -> Any:
-    """Show what the processes tell until all have ended, or one has in a way that the others do not survive."""
+    """Show what the processes send until all have ended, or one has in a way that the others do not survive."""
     left = {process.connection: process for process in processes}
     results: dict[int, Any] = {}
-    agreed: BaseException | None = None
+    joint_end: BaseException | None = None
     asked, patience = False, math.inf
     while left and time.monotonic() < patience:
         if stop and not asked:
@@ -164,28 +172,28 @@ def _follow(processes: list[_Process], receiver: Receiver, stop: StopRequest) ->
             for process in left.values():
                 process.terminate()
         for process, message in _messages(left, stop):
-            if message[0] != ENDED:
-                receiver.take(*message)
+            if not isinstance(message, Ended):
+                receiver.show(message)
                 continue
-            _, results[process.number], error = message
+            results[process.number] = message.result
             del left[process.connection]
-            if isinstance(error, _AGREED):
-                agreed, patience = error, min(patience, time.monotonic() + _STRAGGLE_S)
-            elif error is not None:
-                raise _first_cause(error, list(left.values()), stop)
-    if agreed is not None:
-        raise agreed
+            if isinstance(message.error, _JOINT_ENDS):
+                joint_end, patience = message.error, min(patience, time.monotonic() + _STRAGGLE_S)
+            elif message.error is not None:
+                raise _first_cause(message.error, list(left.values()), stop)
+    if joint_end is not None:
+        raise joint_end
     return results[0]
 
 
-def _messages(left: dict[Connection, _Process], stop: StopRequest) -> Iterator[tuple[_Process, tuple[Any, ...]]]:
-    """What has come, a message of each process that sent any; waits a moment for some."""
+def _messages(left: dict[Connection, _Process], stop: StopRequest) -> Iterator[tuple[_Process, Message]]:
+    """Give the messages that have come, a message of each process that sent any; waits a moment for some."""
     for ready in wait(list(left), _LOOK_S):
         process = left[ready]  # type: ignore[index]
         yield process, _received(process, stop)
 
 
-def _received(process: _Process, stop: StopRequest) -> tuple[Any, ...]:
+def _received(process: _Process, stop: StopRequest) -> Message:
     try:
         return process.receive()
     except TrainingError:
@@ -195,7 +203,7 @@ def _received(process: _Process, stop: StopRequest) -> tuple[Any, ...]:
 
 
 def _first_cause(error: BaseException, others: list[_Process], stop: StopRequest) -> BaseException:
-    """What to raise for an error: one that is not our own may only say that another process has gone, which says why.
+    """Return the error to raise: one that is not ours may only say that another process is gone, which says why.
 
     Raises:
         TrainingError: One of the others was killed.
@@ -206,15 +214,15 @@ def _first_cause(error: BaseException, others: list[_Process], stop: StopRequest
     for process in others:
         while process.connection.poll():
             message = _received(process, stop)
-            if message[0] == ENDED:
-                if isinstance(message[2], BeatSightError):
-                    return message[2]
+            if isinstance(message, Ended):
+                if isinstance(message.error, BeatSightError):
+                    return message.error
                 break
     return error
 
 
-def _rendezvous() -> Any:
-    """The place where the processes find each other, on a free port of the loopback."""
+def _rendezvous() -> "TCPStore":
+    """Return the store by which the processes find each other, on a free port of the loopback."""
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     listener = socket.create_server((HOST, 0))
@@ -223,7 +231,7 @@ def _rendezvous() -> Any:
 
 
 def _environment(count: int) -> dict[str, str]:
-    """Variables of a process: it talks over the loopback, and shares the machine's cores."""
+    """Return the variables of a process: it talks over the loopback, and shares the machine's cores."""
     loopback = next(
         (name for name, addresses in psutil.net_if_addrs().items() for it in addresses if it.address == HOST), "lo"
     )

@@ -1,4 +1,4 @@
-"""The processes that carry one run together, seen from one of them: its share of a batch, and what all must agree on.
+"""The processes that share one run, seen from one of them: its share of a batch, and what all must have in common.
 
 Each takes its share of every batch, gradients are summed over all, and so all hold the same weights at every step. The
 net is small (a few MB of gradients), so one sum after the backward pass costs less than it would to overlap the two;
@@ -8,7 +8,7 @@ What concerns the host (objects, decisions) goes between hosts and never waits f
 """
 
 from collections.abc import Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -18,11 +18,11 @@ Value = TypeVar("Value")
 
 
 class Ranks:
-    """One process of `count` that carry a run together. Alone by default; then all of this costs nothing.
+    """One process of those that share a run. Alone by default; then all of this costs nothing.
 
     Args:
-        number: Which one, from 0; the first alone writes files, logs and tracks.
-        count: How many there are. With more than one, torch's process group has been joined.
+        number: Number of this process, from 0; the first alone writes files, logs and tracks.
+        count: Number of processes. With more than one, torch's process group has been joined.
         hosts: Process group for what concerns the host, which waits for hours where the other waits for minutes; None
             for the same group.
     """
@@ -32,48 +32,48 @@ class Ranks:
 
     @property
     def first(self) -> bool:
-        """Whether this is the one that writes."""
+        """Return whether this is the process that writes."""
         return self.number == 0
 
     @property
     def alone(self) -> bool:
-        """Whether there is no other."""
+        """Return whether there is no other process."""
         return self.count == 1
 
     def share(self, rows: torch.Tensor) -> torch.Tensor:
-        """What this process takes of a batch's rows; parts differ by one row at most."""
+        """Return this process's share of a batch's rows; shares differ by one row at most."""
         return rows if self.alone else rows.tensor_split(self.count)[self.number]
 
-    def agree(self, wish: int) -> int:
-        """The greatest wish of all processes, each of which must ask."""
+    def all_reduce_max(self, value: int) -> int:
+        """Return the greatest value of all processes, each of which must call this."""
         if self.alone:
-            return wish
-        wishes = torch.tensor(wish)
-        dist.all_reduce(wishes, dist.ReduceOp.MAX, group=self._hosts)
-        return int(wishes)
+            return value
+        values = torch.tensor(value)
+        dist.all_reduce(values, dist.ReduceOp.MAX, group=self._hosts)
+        return int(values)
 
-    def meet(self) -> None:
-        """Go on when all processes are here."""
-        self.agree(0)
+    def barrier(self) -> None:
+        """Wait until all processes have come here."""
+        self.all_reduce_max(0)
 
-    def told(self, value: Value) -> Value:
-        """What the first process has, in all of them."""
+    def broadcast(self, value: Value) -> Value:
+        """Return the first process's value, in all of them."""
         if self.alone:
             return value
         values = [value]
         dist.broadcast_object_list(values, src=0, group=self._hosts)
         return values[0]
 
-    def gather(self, value: Value) -> list[Value]:
-        """What each process has, in their order, in all of them."""
+    def all_gather(self, value: Value) -> list[Value]:
+        """Return the value of each process, in their order, in all of them."""
         if self.alone:
             return [value]
-        values: list[Any] = [None] * self.count
+        values: list[Value] = [value] * self.count
         dist.all_gather_object(values, value, group=self._hosts)
         return values
 
-    def total(self, number: torch.Tensor) -> torch.Tensor:
-        """The sum over all processes."""
+    def all_reduce_sum(self, number: torch.Tensor) -> torch.Tensor:
+        """Return the sum over all processes."""
         if self.alone:
             return number
         number = number.clone()

@@ -6,11 +6,10 @@ on CUDA it looks on the host which processes had no clips, which stops the host 
 has some (`Trainer` refuses batches that are too small to share).
 """
 
-from typing import Any
-
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.autograd.function import FunctionCtx
 
 
 class WholeBatchNorm(nn.BatchNorm2d):
@@ -77,13 +76,13 @@ class _SumOfAll(torch.autograd.Function):
     """A sum over processes: every process's result depends on every one's input, so gradients are summed too."""
 
     @staticmethod
-    def forward(_: Any, mine: torch.Tensor) -> torch.Tensor:
+    def forward(_: FunctionCtx, mine: torch.Tensor) -> torch.Tensor:
         whole = mine.clone()
         dist.all_reduce(whole)
         return whole
 
     @staticmethod
-    def backward(_: Any, gradient: torch.Tensor) -> torch.Tensor:
+    def backward(_: FunctionCtx, gradient: torch.Tensor) -> torch.Tensor:
         whole = gradient.clone()
         dist.all_reduce(whole)
         return whole

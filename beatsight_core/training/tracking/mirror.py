@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,11 @@ import orjson
 from beatsight_core.files import exclusive_lock, read_json, write_json
 from beatsight_core.runs import records
 from beatsight_core.runs.environment import read_environment
+from beatsight_core.training.tracking.tracking import MirrorOrder
 
 INIT_TIMEOUT_S, UPLOAD_TIMEOUT_S = 20.0, 25.0
 GIVE_UP_S = 60.0
-"""After the end of training this process ends at the latest so much later."""
+"""Seconds after the end of training at which this process ends at the latest."""
 
 TERM_GRACE_S = 5.0
 """The same after a SIGTERM, which goes to the whole group when a step is cancelled."""
@@ -39,10 +40,10 @@ def main() -> None:
     # Ctrl-C and SIGTERM are for training, whose end reaches here as the end of input; but who sends the latter waits.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: _end_within(TERM_GRACE_S))
-    order = orjson.loads(sys.stdin.buffer.readline())
+    order = MirrorOrder(**orjson.loads(sys.stdin.buffer.readline()))
     news = _News()
-    os.environ.update(_quiet_environment(Path(order["wandb_root"])))
-    with exclusive_lock(Path(order["lock"])):
+    os.environ.update(_quiet_environment(Path(order.wandb_root)))
+    with exclusive_lock(Path(order.lock)):
         mirror(order, news)
 
 
@@ -61,7 +62,7 @@ class _News:
         _end_within(GIVE_UP_S)
 
     def __iter__(self) -> Iterator[None]:
-        """One turn at once, one for whatever is new, and a last one after the end."""
+        """Give one turn at once, one for whatever is new, and a last one after the end."""
         while not self._ended:
             yield
             self._fresh.wait()
@@ -76,15 +77,15 @@ def _end_within(seconds: float) -> None:
     watchdog.start()
 
 
-def mirror(order: Mapping[str, Any], news: Any) -> None:
+def mirror(order: MirrorOrder, news: Iterable[None]) -> None:
     """Show a run as `order` says, online if that works and offline if not, and write `tracking.json`.
 
     Args:
-        order: As `tracking` makes it.
-        news: Iterated over once per look at the history; ends after the run.
+        order: Order that `tracking` made.
+        news: Iterable with a turn for each look at the history; ends after the run.
     """
     problem = None
-    if order["online"]:
+    if order.online:
         try:
             _show(order, news, online=True, problem=None)
             return
@@ -98,49 +99,53 @@ def mirror(order: Mapping[str, Any], news: Any) -> None:
 
 
 def _said(error: Exception) -> str:
-    """The kind of an error and its first line, without the key that it might quote."""
+    """Return the kind of an error and its first line, without the key that it might quote."""
     text = str(error).strip().split("\n", 1)[0][:200]
     if key := os.environ.get("WANDB_API_KEY"):
         text = text.replace(key, "***")
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _show(order: Mapping[str, Any], news: Any, *, online: bool, problem: str | None) -> None:
-    """One W&B run from its opening to its end.
+def _show(order: MirrorOrder, news: Iterable[None], *, online: bool, problem: str | None) -> None:
+    """Show one W&B run from its opening to its end.
 
     Raises:
         Exception: Whatever W&B raises, a TimeoutError where not everything could be sent.
     """
-    folder, mode = Path(order["folder"]), "online" if online else "offline"
+    folder, mode = Path(order.folder), "online" if online else "offline"
     known = read_json(folder / records.TRACKING) if (folder / records.TRACKING).exists() else {}
-    run = _open(order, folder, online=online, resume=online and bool(known.get("online_id") == order["id"]))
-    place = run.url if online else str(Path(run.dir).parent)
-    told: dict[str, Any] = {"place": place, "problem": problem}
-    told |= {"online_id": order["id"] if online else known.get("online_id")}
+    run = _open(order, folder, online=online, resume=online and bool(known.get("online_id") == order.id))
+    place: str = run.url if online else str(Path(run.dir).parent)
+    shown = {"place": place, "problem": problem, "online_id": order.id if online else known.get("online_id")}
     sent = run.starting_step - 1
-    _note(order, mode, step=sent, **told)
+    _note(order, mode, step=sent, **shown)
     for _ in news:
         for record in records.read_history(folder):
             if record["step"] > sent:
                 sent = record["step"]
                 run.log(flat_numbers(record), step=sent, commit=True)
-        _note(order, mode, step=sent, **told)
+        _note(order, mode, step=sent, **shown)
     finished = (folder / records.METRICS).exists()
     if finished:
         _show_outcome(run, folder, sent + 1, online=online)
     kept = Path(run.dir).parent
     run.finish(exit_code=0 if finished else 1)
-    _drop_older(Path(order["wandb_root"]), order["id"], kept)
+    _drop_older(Path(order.wandb_root), order.id, kept)
 
 
-def _open(order: Mapping[str, Any], folder: Path, *, online: bool, resume: bool) -> Any:
+def _open(order: MirrorOrder, folder: Path, *, online: bool, resume: bool) -> Any:
     import wandb
 
-    root = Path(order["wandb_root"])
+    root = Path(order.wandb_root)
     root.mkdir(parents=True, exist_ok=True)
     init_s = min(float(os.environ.get("WANDB_INIT_TIMEOUT") or INIT_TIMEOUT_S), INIT_TIMEOUT_S)
     return wandb.init(
-        **{name: order[name] for name in ("id", "name", "project", "entity", "group", "tags")},
+        id=order.id,
+        name=order.name,
+        project=order.project,
+        entity=order.entity,
+        group=order.group,
+        tags=order.tags,
         config={**read_json(folder / records.CONFIG), "environment": read_environment(folder)},
         dir=str(root),
         mode="online" if online else "offline",
@@ -154,7 +159,7 @@ def _open(order: Mapping[str, Any], folder: Path, *, online: bool, resume: bool)
 
 
 def _show_outcome(run: Any, folder: Path, step: int, *, online: bool) -> None:
-    """Final figures, the tables of confusions and of precision and recall, and online the best weights."""
+    """Show final figures, the tables of confusions and of precision and recall, and online the best weights."""
     import wandb
 
     run.summary.update(flat_numbers(read_json(folder / records.METRICS)["metrics"]))
@@ -183,25 +188,25 @@ def _show_outcome(run: Any, folder: Path, step: int, *, online: bool) -> None:
 
 
 def _drop_older(wandb_root: Path, name: str, kept: Path) -> None:
-    """Delete the folders of earlier sittings, which the one kept, or the server, replaces."""
+    """Delete the folders of earlier attempts, which the one kept, or the server, replaces."""
     for path in run_folders(wandb_root, name):
         if path.resolve() != kept.resolve():
             shutil.rmtree(path, ignore_errors=True)
 
 
 def run_folders(wandb_root: Path, name: str = "") -> list[Path]:
-    """W&B's folders of one run, or of all, oldest first."""
+    """Return W&B's folders of one run, or of all, oldest first."""
     pattern = re.compile(rf"^(offline-)?run-\d{{8}}_\d{{6}}-{re.escape(name) or '.+'}$")
     found = [path for path in (wandb_root / "wandb").glob("*run-*") if pattern.match(path.name)]
     return sorted(found, key=lambda path: path.name.removeprefix("offline-"))
 
 
-def _note(order: Mapping[str, Any], mode: str, **values: Any) -> None:
+def _note(order: MirrorOrder, mode: str, **values: str | int | None) -> None:
     """Write `tracking.json`. A run that is being thrown away has no folder any more."""
     with contextlib.suppress(Exception):
-        if Path(order["folder"]).is_dir():
-            state = {"mode": mode, "id": order["id"], "project": order["project"], "tags": order["tags"]}
-            write_json(Path(order["folder"]) / records.TRACKING, {**state, **values})
+        if Path(order.folder).is_dir():
+            state = {"mode": mode, "id": order.id, "project": order.project, "tags": order.tags}
+            write_json(Path(order.folder) / records.TRACKING, {**state, **values})
 
 
 def _tear_down() -> None:
@@ -213,7 +218,7 @@ def _tear_down() -> None:
 
 
 def _quiet_environment(root: Path) -> dict[str, str]:
-    """W&B's own files stay below its root, and it reports to nobody but its server."""
+    """Return variables that keep W&B's own files below its root and let it report to its server alone."""
     wanted = {
         "WANDB_CACHE_DIR": str(root / "cache"),
         "WANDB_DATA_DIR": str(root / "staging"),
@@ -224,7 +229,7 @@ def _quiet_environment(root: Path) -> dict[str, str]:
 
 
 def flat_numbers(record: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """The numbers of a nested record as `outer/inner`; what is not a number is left out."""
+    """Return the numbers of a nested record as `outer/inner`; what is not a number is left out."""
     flat: dict[str, float] = {}
     for name, value in record.items():
         if isinstance(value, Mapping):

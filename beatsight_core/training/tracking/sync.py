@@ -21,18 +21,18 @@ from beatsight_core.training.tracking.mirror import run_folders
 from beatsight_core.training.tracking.tracking import mirror_lock
 
 LIMIT_S = 40.0
-"""For all folders together: `wandb sync` itself tries an unreachable server for ever, and a sensor has 60 s."""
+"""Seconds for all folders together: `wandb sync` itself tries an unreachable server for ever, and a sensor has 60 s."""
 
 _STAMP = len("run-20251109_080000-")
 
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """What one call came to.
+    """The result of one call.
 
     Attributes:
         synced: Folders that were sent.
-        failed: Folder -> why it was not.
+        failed: Folders that were not sent, with the reason.
         waiting: Folders that there was no time for, or whose run is still under way.
     """
 
@@ -47,12 +47,12 @@ class SyncResult:
 
 
 def wanted(settings: Settings) -> bool:
-    """Whether settings ask for it: `tracking.sync`, or tracking that is online and was not always."""
+    """Return whether settings ask for it: `tracking.sync`, or tracking that is online and was not always."""
     return settings.tracking.sync or settings.tracking.mode in ("online", "shared")
 
 
 def unsent(settings: Settings) -> list[Path]:
-    """Offline folders that W&B has not marked as sent, the newest of each run, oldest first."""
+    """Return the offline folders that W&B has not marked as sent, the newest of each run, oldest first."""
     newest = {
         path.name.removeprefix("offline-")[_STAMP:]: path
         for path in run_folders(settings.wandb_root)
@@ -62,12 +62,12 @@ def unsent(settings: Settings) -> list[Path]:
 
 
 def is_synced(folder: Path) -> bool:
-    """Whether W&B has marked a folder as sent."""
+    """Return whether W&B has marked a folder as sent."""
     return any(folder.glob("*.wandb.synced"))
 
 
 def sync_command(folder: Path) -> list[str]:
-    """What sends one folder."""
+    """Return the command that sends one folder."""
     return [sys.executable, "-m", "wandb", "sync", str(folder)]
 
 
@@ -75,8 +75,8 @@ def sync_offline_runs(settings: Settings, limit_s: float | None = None) -> SyncR
     """Send what is unsent, one after the other, until the time is up.
 
     Args:
-        settings: Where W&B keeps its files.
-        limit_s: For all of it; by default `LIMIT_S`.
+        settings: Settings with the folder of W&B's files.
+        limit_s: Seconds for all of it; by default `LIMIT_S`.
     """
     began, folders = time.monotonic(), unsent(settings)
     limit_s = LIMIT_S if limit_s is None else limit_s
@@ -96,7 +96,7 @@ def sync_offline_runs(settings: Settings, limit_s: float | None = None) -> SyncR
 
 
 def _send(folder: Path, limit_s: float) -> str | None:
-    """Why a folder could not be sent; None if it was. Nothing that W&B prints is passed on."""
+    """Send a folder, and return why it could not be sent; None if it was. Nothing that W&B prints is passed on."""
     environment = {**os.environ, "WANDB_ERROR_REPORTING": "false"}
     environment.pop("WANDB_MODE", None)  # "offline" is for runs
     process = subprocess.Popen(
@@ -120,7 +120,7 @@ def _send(folder: Path, limit_s: float) -> str | None:
 
 @contextlib.contextmanager
 def _unless_mirrored(settings: Settings, folder: Path) -> Iterator[bool]:
-    """Whether no mirror writes that folder's run, which stays so while the block runs."""
+    """Give whether no mirror writes that folder's run, which stays so while the block runs."""
     path = mirror_lock(settings, folder.name.removeprefix("offline-")[_STAMP:])
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

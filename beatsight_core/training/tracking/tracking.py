@@ -13,7 +13,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,37 +21,67 @@ import orjson
 
 from beatsight_core.files import digest_json, read_json
 from beatsight_core.runs import records
+from beatsight_core.runs.records import RunIdentity
 from beatsight_core.settings import Settings
 
 logger = logging.getLogger("beatsight")
 
 FINISH_WAIT_S = 15.0
-"""How long the end of training waits for the mirror; after that the mirror goes on alone, for a minute at most."""
+"""Seconds that the end of training waits for the mirror; after that the mirror goes on alone, for a minute at most."""
 
 _LONGEST = 64
 """Characters that W&B allows in a run's id and in a tag."""
 
 
+@dataclass(frozen=True, slots=True)
+class MirrorOrder:
+    """The order to mirror a run; it travels as one line of JSON.
+
+    Attributes:
+        folder: Folder of the run.
+        wandb_root: Folder of W&B's files.
+        lock: Lock that the mirror holds while it writes.
+        online: True if the run is to be shown online.
+        id: Id of the run at W&B.
+        name: Name of the run at W&B.
+        project: Project at W&B.
+        entity: Entity at W&B; None for the default one.
+        group: Group at W&B; None without one.
+        tags: Tags of the run.
+    """
+
+    folder: str
+    wandb_root: str
+    lock: str
+    online: bool
+    id: str
+    name: str
+    project: str
+    entity: str | None
+    group: str | None
+    tags: list[str]
+
+
 class Tracker:
-    """Tracks nothing; the base of what does."""
+    """A tracker that tracks nothing; the base of the one that does."""
 
     def log(self) -> None:
-        """Say that `history.jsonl` has a new line."""
+        """Announce that `history.jsonl` has a new line."""
 
     def finish(self) -> None:
-        """Say that the sitting has ended, however it did."""
+        """Announce that the attempt has ended, however it did."""
 
 
 class MirrorProcess(Tracker):
     """The process that mirrors one run to W&B.
 
     Args:
-        settings: Mode, project, entity, group, tags, and where its files go.
-        folder: Of the run.
-        identity: What its `config.json` says.
+        settings: Settings with mode, project, entity, group, tags, and the folder of W&B's files.
+        folder: Folder of the run.
+        identity: Identity of the run.
     """
 
-    def __init__(self, settings: Settings, folder: Path, identity: Mapping[str, Any]):
+    def __init__(self, settings: Settings, folder: Path, identity: RunIdentity):
         self._folder = folder
         self._process = subprocess.Popen(
             [sys.executable, "-m", "beatsight_core.training.tracking.mirror"],
@@ -59,15 +89,15 @@ class MirrorProcess(Tracker):
         )  # fmt: skip
         assert self._process.stdin is not None
         self._pipe = self._process.stdin
-        self._tell(orjson.dumps(_order(settings, folder, identity)))
+        self._send(orjson.dumps(asdict(_order(settings, folder, identity))))
         os.set_blocking(self._pipe.fileno(), False)
 
     def log(self) -> None:
-        """Say that `history.jsonl` has a new line."""
-        self._tell(b"")
+        """Announce that `history.jsonl` has a new line."""
+        self._send(b"")
 
     def finish(self) -> None:
-        """Say that the sitting has ended, and give the mirror a moment to follow; what came of it goes to the log."""
+        """Announce that the attempt has ended, and give the mirror a moment to follow; the log says how it went."""
         with contextlib.suppress(OSError):
             self._pipe.close()
         try:
@@ -84,20 +114,20 @@ class MirrorProcess(Tracker):
         if state.get("place"):
             logger.info("W&B: %s", state["place"])
 
-    def _tell(self, line: bytes) -> None:
+    def _send(self, line: bytes) -> None:
         # A full pipe or a mirror that has ended: it reads the whole history anyway, and says itself what went wrong.
         with contextlib.suppress(OSError):
             self._pipe.write(line + b"\n")
             self._pipe.flush()
 
 
-def open_tracker(settings: Settings, folder: Path, identity: Mapping[str, Any]) -> Tracker:
-    """The tracker that settings ask for.
+def open_tracker(settings: Settings, folder: Path, identity: RunIdentity) -> Tracker:
+    """Return the tracker that settings ask for.
 
     Args:
-        settings: `[tracking]`, and where W&B keeps its files.
-        folder: Of the run.
-        identity: What its `config.json` says.
+        settings: Settings with `[tracking]` and the folder of W&B's files.
+        folder: Folder of the run.
+        identity: Identity of the run.
     """
     if settings.tracking.mode == "disabled":
         return Tracker()
@@ -105,7 +135,7 @@ def open_tracker(settings: Settings, folder: Path, identity: Mapping[str, Any]) 
 
 
 def read_tracking(folder: Path) -> dict[str, Any]:
-    """What `tracking.json` says of the last mirrored sitting.
+    """Return what `tracking.json` says of the last mirrored attempt.
 
     Returns:
         `mode` ("online" or "offline"), `id`, `place` (address of the run, or folder of an offline one), `step` (the
@@ -116,56 +146,55 @@ def read_tracking(folder: Path) -> dict[str, Any]:
 
 
 def wandb_id(run_id: str) -> str:
-    """The run's id where W&B allows it, else a digest with the preset in front."""
+    """Return the run's id where W&B allows it, else a digest with the preset in front."""
     if len(run_id) <= _LONGEST and re.fullmatch(r"[\w.-]+", run_id, re.ASCII):
         return run_id
     return f"{run_id.partition('-')[0]}-{digest_json(run_id)[:16]}"
 
 
 def run_tags(key: str, preset: str, began: datetime.date, more: tuple[str, ...] = ()) -> list[str]:
-    """The tags of a run: `<manifest>_<YYYYMMDD>`, the preset, and those of the settings.
+    """Return the tags of a run: `<manifest>_<YYYYMMDD>`, the preset, and those of the settings.
 
     The manifest's part is its name without its digest and without a closing `_events`; the date is the one that this
     name ends with, if it does, and else the day on which the run began: `prod_combined_events-1a2b3c4d`, begun on 9
     November 2025, gives `prod_combined_20251109`.
 
     Args:
-        key: Of the manifest.
+        key: Key of the manifest.
         preset: Name of the preset.
-        began: Day of the run's first sitting.
-        more: Further tags.
+        began: Day of the run's first attempt.
+        more: Tags to add.
     """
     name = re.sub(r"[_-]events$", "", key.rpartition("-")[0] or key)
     dated = name if re.search(r"(^|[_-])20\d{6}$", name) else f"{name[: _LONGEST - 9]}_{began:%Y%m%d}"
     return sorted({tag[:_LONGEST] for tag in (dated, preset, *more) if tag})
 
 
-def _order(settings: Settings, folder: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
-    """What the mirror has to know."""
+def _order(settings: Settings, folder: Path, identity: RunIdentity) -> MirrorOrder:
     tracking, name = settings.tracking, _tracked_as(folder, identity["run_id"])
     first = read_json(folder / records.ENVIRONMENT)["first_sitting"]
-    return {
-        "folder": str(folder),
-        "wandb_root": str(settings.wandb_root),
-        "lock": str(mirror_lock(settings, wandb_id(name))),
-        "online": tracking.mode in ("online", "shared"),
-        "id": wandb_id(name),
-        "name": name,
-        "project": tracking.project,
-        "entity": tracking.entity,
-        "group": tracking.group,
-        "tags": run_tags(
+    return MirrorOrder(
+        folder=str(folder),
+        wandb_root=str(settings.wandb_root),
+        lock=str(mirror_lock(settings, wandb_id(name))),
+        online=tracking.mode in ("online", "shared"),
+        id=wandb_id(name),
+        name=name,
+        project=tracking.project,
+        entity=tracking.entity,
+        group=tracking.group,
+        tags=run_tags(
             identity["key"], identity["preset"], datetime.datetime.fromisoformat(first).date(), tracking.tags
         ),
-    }
+    )
 
 
 def _tracked_as(folder: Path, run_id: str) -> str:
-    """The name that W&B knows a run by: one that was begun afresh has another than the one that was put aside."""
+    """Return the name of a run at W&B; one that was begun afresh has another than the one that was put aside."""
     earlier = records.earlier_runs(folder)
     return f"{run_id}-afresh-{earlier[-1]}" if earlier else run_id
 
 
 def mirror_lock(settings: Settings, name: str) -> Path:
-    """The lock that a mirror holds while it writes the run of that W&B id."""
+    """Return the lock that a mirror holds while it writes the run of that W&B id."""
     return settings.run_root / ".locks" / f"{name}.mirror"

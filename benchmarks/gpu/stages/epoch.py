@@ -108,7 +108,7 @@ def _judged(trainer: Any, validation: Any) -> dict[str, Any]:
     from beatsight_core.training.thresholds import DEFAULT as THRESHOLD
 
     began = time.perf_counter()
-    probabilities = predict_clips(trainer.judged, validation, trainer.largest_part)
+    probabilities = predict_clips(trainer.eval_model, validation, trainer.largest_part)
     predicted = time.perf_counter()
     names = [f"class {number}" for number in range(CLASSES)]
     multilabel_metrics(probabilities, validation.targets.cpu().numpy(), THRESHOLD, names)

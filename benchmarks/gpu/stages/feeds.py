@@ -71,8 +71,8 @@ def _differing(clips: Any, resident: Any, size: int) -> int:
 
     order = torch.randperm(len(clips), generator=torch.Generator().manual_seed(1))
     differ = torch.zeros((), dtype=torch.int64, device=clips.device)
-    expected = resident.place(order).split(size)
-    with Feed(clips, clips.place(order).split(size)) as batches:
+    expected = resident.prepare_rows(order).split(size)
+    with Feed(clips, clips.prepare_rows(order).split(size)) as batches:
         for (decibels, targets), rows in zip(batches, expected, strict=True):
             right_decibels, right_targets = resident.batch(rows)
             differ += (decibels != right_decibels).sum() + (targets != right_targets).sum()

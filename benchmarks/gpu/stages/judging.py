@@ -51,10 +51,10 @@ def _timed(context: Context, trainer: Any, model: str, size: int) -> Any:
     """Predict once to warm up and once timed; GiB that it takes beside clips and net."""
     from beatsight_core.training.predicting import predict_clips
 
-    predict_clips(trainer.judged, trainer.clips, size)
+    predict_clips(trainer.eval_model, trainer.clips, size)
     with Peak(trainer.device) as peak:
         began = time.perf_counter()
-        predict_clips(trainer.judged, trainer.clips, size)
+        predict_clips(trainer.eval_model, trainer.clips, size)
         synchronize(trainer.device)
         seconds = time.perf_counter() - began
     context.say("predict", model=model, size=size, clips_s=round(len(trainer.clips) / seconds), peak_gib=peak.gib)
@@ -78,7 +78,7 @@ def _tf32(context: Context) -> None:
 
     arrays = made_arrays(context, 32 if context.tiny else 512, torch.device("cpu"))
     here, there = resident(context, *arrays), resident(context, *arrays, context.torch_device())
-    net = made_trainer(context, configured(context, DEFAULT), there).judged
+    net = made_trainer(context, configured(context, DEFAULT), there).eval_model
     expected = predict_clips(copy.deepcopy(net).cpu(), here)
     for allowed, limit in ((True, TF32_LIMIT), (False, TF32_LIMIT / 10)):
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=allowed):

@@ -68,6 +68,6 @@ def _trained(
             losses.append(trainer.train_epoch(lambda _: None).train_loss)
             trainer.end_epoch(0.0)
         sums = [float(parameter.double().sum()) for parameter in trainer.model.parameters()]
-        everybody = ranks.gather(sums)
-        logits = logits_of(trainer.judged, clips, min(count, 64))
+        everybody = ranks.all_gather(sums)
+        logits = logits_of(trainer.eval_model, clips, min(count, 64))
     return {"losses": losses, "logits": logits, "same": all(other == sums for other in everybody)}

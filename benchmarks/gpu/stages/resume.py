@@ -170,7 +170,7 @@ def _trained(
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         run = train(settings, key, "warmup", overrides=overrides, device=device, progress=progress)
-    state, _ = checkpoint.load_newest(run.folder / "checkpoints")
+    state = checkpoint.load_newest(run.folder / "checkpoints").state
     return {
         "weights": {name: value.float().cpu().numpy() for name, value in state["model"].items()},
         "losses": [record["val_loss"] for record in state["history"]],

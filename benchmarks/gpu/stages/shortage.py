@@ -30,8 +30,9 @@ def _step(context: Context) -> None:
     with need.refused(SHARE):
         trainer = made_trainer(context, config, clips)
         found = losses_of(trainer, 1)
-    context.say("step", allowed_gib=need.allowed_gib, needed_gib=need.gib, micro_batches=trainer.pieces)
-    context.check("a step that does not fit is cut", trainer.pieces > 1, value=trainer.pieces, limit="more than 1")
+    context.say("step", allowed_gib=need.allowed_gib, needed_gib=need.gib, micro_batches=trainer.micro_batches)
+    parts = trainer.micro_batches
+    context.check("a step that does not fit is cut", parts > 1, value=parts, limit="more than 1")
     distance = abs(found[0] - expected[0]) / expected[0]
     context.check("its loss is that of the whole", distance <= LOSS_LIMIT, value=distance, limit=LOSS_LIMIT)
 
@@ -41,7 +42,7 @@ def _judging(context: Context) -> None:
 
     device, config = context.torch_device(), configured(context, DEFAULT)
     clips = made_clips(context, 8 * CUDA_EVAL_BATCH)
-    net = made_trainer(context, config, clips).judged
+    net = made_trainer(context, config, clips).eval_model
     predict_clips(net, clips)
     with _Need(device) as need:
         expected = predict_clips(net, clips)

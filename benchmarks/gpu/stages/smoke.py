@@ -51,14 +51,14 @@ def _trained(context: Context, model: str, device: Any, amp: str) -> dict[str, A
     config = configured(context, model, batch=size, accumulation=1, warmup_epochs=0.0, amp=amp, **STILL)
     clips = resident(context, *made_arrays(context, size * steps, torch.device("cpu")), device)
     trainer = made_trainer(context, config, clips)
-    before = logits_of(trainer.judged, clips, size)
+    before = logits_of(trainer.eval_model, clips, size)
     gradients = _gradients(trainer, size)
     losses = torch.tensor(losses_of(trainer, 1 if context.tiny else EPOCHS))
     return {
         "logits before": before,
         "gradients": gradients,
         "losses": losses,
-        "logits after": logits_of(trainer.judged, clips, size),
+        "logits after": logits_of(trainer.eval_model, clips, size),
     }
 
 
@@ -69,7 +69,7 @@ def _gradients(trainer: Any, size: int) -> Any:
     import torch
 
     net = copy.deepcopy(trainer.model).train()
-    decibels, targets = trainer.clips.batch(trainer.clips.place(torch.arange(size)))
+    decibels, targets = trainer.clips.batch(trainer.clips.prepare_rows(torch.arange(size)))
     with trainer.autocast():
         logits = net(decibels)
     logits = logits.float()

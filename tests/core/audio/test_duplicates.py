@@ -3,7 +3,7 @@ import shutil
 import polars as pl
 
 from beatsight_core.audio.inventory import build_inventory, open_inventory
-from beatsight_core.audio.same_content import duplicates_json
+from beatsight_core.audio.same_content import copied_files
 
 
 def test_copies_are_found_within_and_across_source_sets(settings, data_root, write_audio, catalog):
@@ -35,4 +35,4 @@ def test_files_without_a_digest_are_no_copies_of_each_other():
         {"source_set": ["a", "a"], "audio_path": ["x", "y"], "events": [1, 1], "digest": [None, None]},
         schema_overrides={"digest": pl.String},
     )
-    assert duplicates_json(files)["groups"] == []
+    assert copied_files(files).groups == ()

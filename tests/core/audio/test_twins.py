@@ -112,4 +112,4 @@ def test_verify_says_it(roots, catalog, noise):
     put(second / "a.wav", noise(99))
     built = catalog(("kits", "a.wav", 0.0))
     result = verify_manifest(settings, built.key)
-    assert (result.hidden, [file["hidden_root"] for file in result.hidden_files]) == (1, [str(second)])
+    assert (result.hidden, [file.hidden_root for file in result.hidden_files]) == (1, [str(second)])

@@ -6,7 +6,7 @@ from typing import Any
 from click.testing import CliRunner
 
 from beatsight_core.cli.main import beatsight
-from beatsight_core.gates.record import RECORD
+from beatsight_core.gates.record import PROMOTION_RECORD
 from beatsight_core.runs.records import open_run
 from beatsight_core.settings import Settings
 
@@ -17,7 +17,7 @@ def call(settings: Settings, *words: str) -> Any:
 
 def test_a_stale_record_is_refused_until_the_run_is_judged_again(trained: tuple[Settings, str]) -> None:
     settings, run_id = trained
-    path = open_run(settings, run_id).folder / RECORD
+    path = open_run(settings, run_id).folder / PROMOTION_RECORD.file
     first = call(settings, "judge", run_id)
     assert (first.exit_code, json.loads(first.stdout)["passed"]) == (0, True), first.output
     file = settings.data_root / "beatsight.toml"

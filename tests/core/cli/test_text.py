@@ -4,14 +4,14 @@ import pytest
 
 from beatsight_core.cli import text
 from beatsight_core.cli.verbs.data import _show_health
-from beatsight_core.gates.gate import at_least, at_most
+from beatsight_core.gates.gate import Gate, at_least, at_most
 from beatsight_core.pages.formats import shown
 
 
 def test_gates_read_as_on_their_page(capsys: pytest.CaptureFixture[str]) -> None:
     gates = [
-        at_least("hits with splash", "counts", 40, 60, found="too few"),
-        at_most("duplicated events", "labels", 0.0012, 0.005, format="share"),
+        Gate("hits with splash", 40, at_least(60), "too few"),
+        Gate("duplicated events", 0.0012, at_most(0.005), "some", format="share"),
     ]
     text.gates([gate.to_json() for gate in gates], "Gates")
     lines = capsys.readouterr().out.splitlines()
@@ -38,7 +38,7 @@ def test_criteria_without_a_format_keep_their_digits(capsys: pytest.CaptureFixtu
 
 def test_a_terminal_tells_of_data_what_fails_no_gate(capsys: pytest.CaptureFixture[str]) -> None:
     notices = [{"state": "warn", "text": "No training hit holds china."}, {"state": "info", "text": "Kits are shared."}]
-    gates = [at_most("unknown labels", "labels", 0, 0).to_json()]
+    gates = [Gate("unknown labels", 0, at_most(0), "none").to_json()]
     paths = {"report_html": "report.html", "report_json": "report.json"}
     _show_health({"key": "takes-1", "gates": gates, "tables": {"notices": notices, "out_of_time": []}, **paths})
     lines = capsys.readouterr().out.splitlines()

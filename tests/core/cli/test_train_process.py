@@ -54,7 +54,7 @@ def test_a_time_limit_ends_a_sitting_with_75_and_the_same_command_goes_on(train,
         else:
             assert "Stopped: The time limit is near" in errors
             assert "run the same command again: it goes on" in errors
-            steps.append(found[0]["progress"]["step"])
+            steps.append(found.state["progress"]["step"])
     assert 0 < steps[0] < steps[1]
     assert "resuming in epoch" in errors
 

@@ -53,10 +53,10 @@ def test_every_event_is_in_a_clip_or_has_a_reason(broken):
     lost = 0
     for path in result.index_paths:
         index = read_index(path)
-        events = sum(file["events"] for file in index.rejected_files)
-        assert index.counts["events"] == index.counts["events_in_clips"] + events
-        assert index.counts["hits"] == index.counts["clips"] + sum(index.rejected.values())
-        assert all(file["message"] or file["reason"] == "missing_audio" for file in index.rejected_files)
+        events = sum(file.events for file in index.rejected_files)
+        assert index.counts.events == index.counts.events_in_clips + events
+        assert index.counts.hits == index.counts.clips + sum(index.rejected.values())
+        assert all(file.message or file.reason == "missing_audio" for file in index.rejected_files)
         lost += events
     assert said["events"] == said["events_in_clips"] + lost
     assert said["rejects_by_reason"] == {

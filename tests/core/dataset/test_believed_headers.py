@@ -12,10 +12,10 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.audio.inventory import build_inventory
-from beatsight_core.dataset.index import index_path, read_index
+from beatsight_core.dataset.index import Rejected, index_path, read_index
 from beatsight_core.dataset.reader import open_dataset
 from beatsight_core.dataset.shards import reel, unit_audio, write_shard
-from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.shards.shard_schema import shard_name
 from beatsight_core.dataset.verify_export import check_dataset, verify_manifest
 from beatsight_core.errors import AudioError
 from beatsight_core.manifest.read_manifest import open_catalog
@@ -38,7 +38,7 @@ def clips_of(corpus) -> dict[tuple[str, float], bytes]:
 
 def losses_of(corpus, key: str) -> list[tuple[str, str, int]]:
     index = read_index(index_path(corpus.settings, key, "kits"))
-    return [(file["audio_path"], file["reason"], file["hits"]) for file in index.rejected_files]
+    return [(file.audio_path, file.reason, file.hits) for file in index.rejected_files]
 
 
 def agrees(corpus) -> None:
@@ -72,10 +72,10 @@ def test_a_header_that_is_none_of_audio_costs_its_own_hits_and_says_why(corpus, 
     corpus.path("liar.wav").write_bytes(liar(samples[:, 0], says))
     result = corpus.export()
     assert losses_of(corpus, result.key) == [("liar.wav", "unreadable_audio", len(ONSETS))]
-    assert said in read_index(index_path(corpus.settings, result.key, "kits")).rejected_files[0]["message"]
+    assert said in read_index(index_path(corpus.settings, result.key, "kits")).rejected_files[0].message
     agrees(corpus)
     (lost,) = verify_manifest(corpus.settings, corpus.manifest).lost_files
-    assert said in lost["why"]
+    assert said in lost.why
 
 
 @pytest.mark.parametrize("name", ["take.raw", "take.RAW", "take.vox"])
@@ -110,7 +110,7 @@ def test_of_a_file_that_is_cut_only_hits_that_reach_into_the_missing_part_are_lo
     key = corpus.export().key
     assert losses_of(corpus, key) == [(name, "past_end", len(ONSETS) - len(there))]
     (file,) = read_index(index_path(corpus.settings, key, "kits")).rejected_files
-    assert file["message"].startswith(f"cut short: the header promises {len(samples):,} frames")
+    assert file.message.startswith(f"cut short: the header promises {len(samples):,} frames")
     agrees(corpus)
 
 
@@ -242,7 +242,7 @@ def test_what_earlier_rules_left_out_is_made_under_another_name(corpus):
     whole = corpus.settings.shards_dir / shard_name(digest)
     old = corpus.settings.shards_dir / shard_name(names.plain)
     old.parent.mkdir(parents=True, exist_ok=True)
-    rejected = write_shard.Rejected("a.wav", "truncated_audio", len(ONSETS), len(ONSETS), "as it was once")
+    rejected = Rejected("a.wav", "truncated_audio", len(ONSETS), len(ONSETS), "as it was once")
     earlier = with_note(whole, rejected)
     old.write_bytes(earlier)
     again = corpus.export()
@@ -292,7 +292,7 @@ def with_note(path, rejected) -> bytes:
 
     table = pq.read_table(path).slice(0, 0)
     note = orjson.loads(pq.read_metadata(path).metadata[write_shard.FILE_KEY])
-    note |= {"rejected": [rejected.to_json()], "by_split": {}, "frames_by_split": {}, "events": 0}
+    note |= {"rejected": [dataclasses.asdict(rejected)], "by_split": {}, "frames_by_split": {}, "events": 0}
     table = table.replace_schema_metadata({**table.schema.metadata, write_shard.FILE_KEY: orjson.dumps(note)})
     stream = io.BytesIO()
     pq.write_table(table, stream)
@@ -332,9 +332,9 @@ def test_channels_of_opposite_polarity_are_said_and_one_of_them_can_be_chosen(co
     opposed = len(ONSETS) - 1
     assert losses_of(corpus, result.key) == [("a.wav", "opposite_polarity", opposed), ("a.wav", "silent_audio", 1)]
     files = read_index(index_path(corpus.settings, result.key, "kits")).rejected_files
-    assert "opposite polarity" in files[0]["message"]
+    assert "opposite polarity" in files[0].message
     (noted,) = verify_manifest(corpus.settings, corpus.manifest, deep=True).noted_files
-    assert "opposite polarity" in noted["why"]
+    assert "opposite polarity" in noted.why
     corpus.settings = dataclasses.replace(corpus.settings, sources={"kits": SourceSet("kits", channel="left")})
     assert corpus.export().to_json()["hits"] == opposed + len(ONSETS)
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from beatsight_core.audio.slicing import Window
 from beatsight_core.dataset.shards.block import ClipBlock, peak_dbfs, rms_dbfs, wav_header
-from beatsight_core.dataset.shards.schema import ROW_GROUP
+from beatsight_core.dataset.shards.shard_schema import ROW_GROUP
 
 WINDOW = Window.of(22050, 2, 5)
 

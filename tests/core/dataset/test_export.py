@@ -11,7 +11,7 @@ import soundfile as sf
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import index_path, read_index
 from beatsight_core.dataset.reader import open_dataset, shard_audio
-from beatsight_core.dataset.shards.schema import ROW_GROUP, SHARD_SCHEMA
+from beatsight_core.dataset.shards.shard_schema import ROW_GROUP, SHARD_SCHEMA
 from beatsight_core.errors import InputError, StorageError
 from beatsight_core.leftovers import host_mark
 from beatsight_core.settings import SourceSet
@@ -112,7 +112,7 @@ def test_defect_5_a_second_run_counts_nothing_twice_and_each_loss_has_its_own_co
         k: v for k, v in first.items() if k not in changing
     }
     index = read_index(index_path(corpus.settings, first["key"], "kits"))
-    assert [(entry["audio_path"], entry["reason"], entry["hits"]) for entry in index.rejected_files] == [
+    assert [(entry.audio_path, entry.reason, entry.hits) for entry in index.rejected_files] == [
         ("cut.flac", "truncated_audio", 1),
         ("gone.wav", "missing_audio", 1),
         ("ok.wav", "past_end", 2),
@@ -127,7 +127,7 @@ def test_what_is_there_but_is_no_file_counts_as_unreadable_and_says_why(corpus):
     result = corpus.export().to_json()
     assert (result["rejects_by_reason"]["unreadable_audio"], result["rejects_by_reason"]["missing_audio"]) == (1, 0)
     (entry,) = read_index(index_path(corpus.settings, result["key"], "kits")).rejected_files
-    assert (entry["audio_path"], entry["reason"], entry["message"]) == (
+    assert (entry.audio_path, entry.reason, entry.message) == (
         "folder.wav", "unreadable_audio", "not a regular file",
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from beatsight_core.dataset import export
 from beatsight_core.dataset.index import index_paths, read_index
 from beatsight_core.dataset.page import dataset_page as pages
 from beatsight_core.dataset.page.dataset_page import page_paths, write_dataset_page
-from beatsight_core.dataset.page.examples import choose_examples, example_sound
+from beatsight_core.dataset.page.examples import choose_examples, clip_sound
 from beatsight_core.dataset.page.figures import label_counts
 from beatsight_core.errors import DatasetError
 
@@ -74,20 +74,20 @@ def test_an_example_holds_its_label_and_is_the_clip_itself(corpus, exported):
     indexes = [read_index(path) for path in index_paths(corpus.settings, exported)]
     chosen = choose_examples(corpus.settings, label_counts(corpus.settings, indexes), ["kick", "crash", "china"], 4)
     assert list(chosen) == ["kick", "crash"]
-    assert all(example.about["labels"] == ["kick"] for example in chosen["kick"])  # alone first
+    assert all(example.origin.labels == ["kick"] for example in chosen["kick"])  # alone first
     places = [(example.shard, example.row) for examples in chosen.values() for example in examples]
     assert len(set(places)) == len(places) == 8
     for label, examples in chosen.items():
         for example in examples:
-            assert label in example.about["labels"]
-            samples, flac = example_sound(corpus.settings, example)
+            assert label in example.origin.labels
+            sound = clip_sound(corpus.settings, example.shard, example.row)
             path = next(corpus.settings.shards_dir.rglob(f"{example.shard}.parquet"))
             row = pl.read_parquet(path).row(example.row, named=True)
-            assert row["hit_id"] == example.about["hit_id"]
+            assert row["hit_id"] == example.origin.hit_id
             stored, _ = sf.read(io.BytesIO(row["audio"]["bytes"]), dtype="int16")
-            heard, rate = sf.read(io.BytesIO(flac), dtype="int16")
-            np.testing.assert_array_equal(stored, samples)
-            np.testing.assert_array_equal(heard, samples)
+            heard, rate = sf.read(io.BytesIO(sound.flac), dtype="int16")
+            np.testing.assert_array_equal(stored, sound.samples)
+            np.testing.assert_array_equal(heard, sound.samples)
             assert rate == row["sample_rate"]
 
 

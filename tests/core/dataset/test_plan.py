@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight_core.dataset.export_plan import MAX_UNIT, PlannedFile, pack, plan_units, rows_digest, shard_names
-from beatsight_core.dataset.shards.schema import HIT_ROWS, ClipSpec
+from beatsight_core.dataset.shards.shard_schema import HIT_ROWS, ClipSpec
 from beatsight_core.settings import CHANNELS, load_settings
 
 paths = st.lists(st.text("abcdefgh/", min_size=1, max_size=8), unique=True, max_size=60).map(sorted)

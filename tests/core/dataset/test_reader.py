@@ -9,7 +9,7 @@ import soundfile as sf
 from beatsight_core.dataset import export
 from beatsight_core.dataset.index import index_path
 from beatsight_core.dataset.reader import open_dataset, shard_audio, shard_parts
-from beatsight_core.dataset.shards.schema import METADATA_COLUMNS, ROW_GROUP, SHARD_SCHEMA
+from beatsight_core.dataset.shards.shard_schema import METADATA_COLUMNS, ROW_GROUP, SHARD_SCHEMA
 from beatsight_core.errors import DatasetError
 
 
@@ -50,11 +50,11 @@ def test_a_large_shard_comes_in_parts(corpus, rows):
 def test_what_was_counted_is_there(several):
     several.add_event("gone.wav", 0.1)
     dataset = open_dataset(several.settings, several.export().key)
-    assert dataset.counts["kits"]["clips"] == 36
-    assert dataset.counts["kits"]["hits"] == 37
+    assert dataset.counts["kits"].clips == 36
+    assert dataset.counts["kits"].hits == 37
     assert dataset.rejected["kits"]["missing_audio"] == 1
     splits = dataset.metadata()["split"].value_counts()
-    assert dict(splits.iter_rows()) == dataset.counts["kits"]["by_split"]
+    assert dict(splits.iter_rows()) == dataset.counts["kits"].by_split
 
 
 def test_a_dataset_without_a_clip_opens(corpus, monkeypatch):

@@ -55,8 +55,8 @@ def test_a_deep_look_finds_what_headers_hide_and_an_export_then_agrees(faulty):
     deep = verify_manifest(faulty.settings, manifest, deep=True)
     assert (shallow.past_end, deep.past_end) == (1, 2)
     assert (shallow.short, deep.short) == (0, 1)
-    assert [file["audio_path"] for file in deep.noted_files] == ["broken.flac"]
-    assert (shallow.duplicates["extra_files"], deep.duplicates["extra_files"]) == (0, 1)
+    assert [file.audio_path for file in deep.noted_files] == ["broken.flac"]
+    assert (shallow.duplicates.extra_files, deep.duplicates.extra_files) == (0, 1)
     again = verify_manifest(faulty.settings, manifest)  # what was learned is remembered
     assert dataclasses.replace(again, free_bytes=deep.free_bytes) == deep
     assert faulty.export().to_json()["hits"] == deep.clips
@@ -67,7 +67,7 @@ def test_a_whole_dataset_passes(several):
     checked = check_dataset(several.settings, result.key)
     assert checked.passed
     assert checked.checked == result.shards_written
-    assert checked.to_json()["broken"] == ()
+    assert checked.to_json()["broken"] == []
 
 
 def test_flips_and_losses_are_found_and_only_they_are_made_again(several):

@@ -107,7 +107,7 @@ def test_energy_rises_at_the_onsets_of_the_files(corpus, demo_root):
     files = {name.split("/", 2)[2]: path for name, path in audio_files(demo_root).items()}
     rises, events = [], events_of(corpus)
     for audio_path in sorted({event["audio_path"] for event in events} & files.keys()):
-        if audio_path == corpus.truncated["audio_path"]:
+        if audio_path == corpus.truncated.audio_path:
             continue
         sound, rate = sf.read(files[audio_path], always_2d=True)
         # The first difference weighs up what is new against what still rings.
@@ -169,25 +169,23 @@ def test_one_file_is_missing_one_is_cut_one_hit_lies_past_the_end(corpus, demo_r
     events = events_of(corpus)
 
     def found(fault):
-        roots = settings.source(fault["source_set"]).roots
-        return [root / fault["audio_path"] for root in roots if (root / fault["audio_path"]).exists()]
+        roots = settings.source(fault.source_set).roots
+        return [root / fault.audio_path for root in roots if (root / fault.audio_path).exists()]
 
     def counted(fault):
-        return [event for event in events if event["audio_path"] == fault["audio_path"]]
+        return [event for event in events if event["audio_path"] == fault.audio_path]
 
     assert found(corpus.missing) == []
-    assert len(counted(corpus.missing)) == corpus.missing["events"] > 0
+    assert len(counted(corpus.missing)) == corpus.missing.events > 0
     (cut,) = found(corpus.truncated)
-    assert sf.info(cut).frames == corpus.truncated["promised_frames"] > corpus.truncated["readable_frames"] > 0
+    assert sf.info(cut).frames == corpus.truncated.promised_frames > corpus.truncated.readable_frames > 0
     with pytest.raises(sf.LibsndfileError):
         sf.read(cut)
-    end_s = corpus.truncated["readable_frames"] / sf.info(cut).samplerate
-    assert (
-        sum(event["onset_time"] >= end_s for event in counted(corpus.truncated)) == corpus.truncated["events_past_cut"]
-    )
+    end_s = corpus.truncated.readable_frames / sf.info(cut).samplerate
+    assert sum(event["onset_time"] >= end_s for event in counted(corpus.truncated)) == corpus.truncated.events_past_cut
     (file,) = found(corpus.past_end)
     late = [event for event in counted(corpus.past_end) if event["onset_time"] >= sf.info(file).duration]
-    assert len(late) == corpus.past_end["events"] == 1
+    assert len(late) == corpus.past_end.events == 1
 
 
 def test_the_settings_file_is_read_well(corpus, demo_root):

@@ -17,6 +17,7 @@ from beatsight_core.evaluation.evaluate import evaluate, find_evaluation
 from beatsight_core.evaluation.folder import METRICS, PREDICTIONS
 from beatsight_core.evaluation.predictions import load_predictions
 from beatsight_core.evaluation.rivals import previous_run
+from beatsight_core.evaluation.slices import HitSelection
 from beatsight_core.evaluation.stored import stored_predictions
 from beatsight_core.evaluation.subject import features_for
 from beatsight_core.files import sha256_file
@@ -24,16 +25,16 @@ from beatsight_core.progress import SilentProgress
 from beatsight_core.runs.records import open_run
 
 
-def compared(contest, run, **asked):
-    return evaluate(contest.settings, run, compare=True, device="cpu", **asked)
+def compared(contest, run, *hits, **asked):
+    return evaluate(contest.settings, run, *hits, compare=True, device="cpu", **asked)
 
 
 FIGURES = ("accuracy", "exact_match", "macro_f1")
 
 
 def changes(change):
-    yield from (change[name] for name in FIGURES)
-    yield from change["f1"].values()
+    yield from (getattr(change, name) for name in FIGURES)
+    yield from change.f1.values()
 
 
 def asked(evaluation):
@@ -45,34 +46,34 @@ def asked(evaluation):
 
 def test_a_run_against_itself_changes_nothing(contest):
     result = compared(contest, contest.later, against=contest.later)
-    itself = result.content["against"][0]
-    assert itself["roles"] == ["asked for"]
-    assert itself["same_data"]
-    assert itself["change"]["confusions"] == itself["change"]["better"] == itself["change"]["worse"] == []
-    for row in changes(itself["change"]):
-        assert row["difference"] in (0, None)
-        assert row["low"] in (0, None)
-        assert row["high"] in (0, None)
+    itself = result.content.against[0]
+    assert itself.roles == ("asked for",)
+    assert itself.same_data
+    assert itself.change.confusions == itself.change.better == itself.change.worse == ()
+    for row in changes(itself.change):
+        assert row.difference in (0, None)
+        assert row.low in (0, None)
+        assert row.high in (0, None)
     page = (result.folder / "report.html").read_text()
     assert "Every pair was confused as often as before." in page
 
 
 def test_the_run_before_and_the_champion_are_one_rival_where_they_are_the_same_model(contest):
     result = compared(contest, contest.later)
-    (rival,) = result.content["against"]
-    assert (rival["name"], rival["roles"]) == (contest.champion, ["previous run", "champion"])
+    (rival,) = result.content.against
+    assert (rival.name, rival.roles) == (contest.champion, ("previous run", "champion"))
     before = compared(contest, contest.champion)
-    assert before.content["against"] == []  # nothing came before it, and it is the champion itself
-    change = rival["change"]
-    assert change["hits"] == result.metrics["hits"]
+    assert before.content.against == ()  # nothing came before it, and it is the champion itself
+    change = rival.change
+    assert change.hits == result.metrics.hits
     for name in FIGURES:
-        assert change[name]["before"] == pytest.approx(before.metrics[name])
-        assert change[name]["after"] == pytest.approx(result.metrics[name])
-    assert change["accuracy"]["high"] < 0
-    assert change["worse"]
+        assert getattr(change, name).before == pytest.approx(getattr(before.metrics, name))
+        assert getattr(change, name).after == pytest.approx(getattr(result.metrics, name))
+    assert change.accuracy.high < 0
+    assert change.worse
     page = (result.folder / "report.html").read_text()
     assert f"<bdi>{contest.champion}</bdi> <small>previous run and champion" in page
-    assert "worse: " + ", ".join(change["worse"]) in page
+    assert "worse: " + ", ".join(change.worse) in page
     assert "There is no previous run" in (before.folder / "report.html").read_text()
 
 
@@ -82,7 +83,7 @@ def test_what_is_compared_with_makes_another_folder_and_the_first_stays_as_it_wa
     second = compared(contest, contest.later, against="v1")
     assert second.folder != first.folder
     assert second.metrics == first.metrics
-    assert second.content["against"][0]["roles"] == ["asked for", "previous run", "champion"]
+    assert second.content.against[0].roles == ("asked for", "previous run", "champion")
     assert "<small>asked for, previous run and champion" in (second.folder / "report.html").read_text()
     assert {path: sha256_file(path) for path in first.folder.iterdir()} == digests
     assert compared(contest, contest.later).reused
@@ -95,7 +96,7 @@ def test_what_gates_rest_on_does_not_depend_on_who_is_champion(contest):
     assert find_evaluation(contest.settings, run) == first.folder
     alone = evaluate(contest.settings, contest.later, device="cpu")
     assert find_evaluation(contest.settings, run) == alone.folder
-    assert alone.content["against"] == alone.content["compared_with"] == []
+    assert alone.content.against == alone.content.compared_with == ()
     beside = compared(contest, contest.later)
     assert beside.folder != alone.folder
     assert beside.metrics == alone.metrics
@@ -106,12 +107,16 @@ def test_what_gates_rest_on_does_not_depend_on_who_is_champion(contest):
 
 def test_a_rival_is_not_asked_again_what_an_evaluation_of_it_tells(contest):
     compared(contest, contest.champion)
-    part, models = asked(lambda progress: compared(contest, contest.later, fraction=0.5, progress=progress))
+    part, models = asked(
+        lambda progress: compared(contest, contest.later, HitSelection(fraction=0.5), progress=progress)
+    )
     assert models == 1
-    assert part.content["against"][0]["change"]["hits"] == part.metrics["hits"]
-    again, models = asked(lambda progress: compared(contest, contest.later, split="all", progress=progress))
+    assert part.content.against[0].change.hits == part.metrics.hits
+    again, models = asked(
+        lambda progress: compared(contest, contest.later, HitSelection(split="all"), progress=progress)
+    )
     assert models == 2
-    assert again.content["against"][0]["change"]["hits"] == 420
+    assert again.content.against[0].change.hits == 420
 
 
 def test_predictions_that_were_altered_are_not_used_again(contest):
@@ -119,7 +124,7 @@ def test_predictions_that_were_altered_are_not_used_again(contest):
     made = compared(contest, contest.champion)
     features = features_for(contest.settings, run, run.key)
     rows = features.rows_of("val")[::-1]
-    answers = {name: made.content["digests"][name] for name in ("checkpoint", "thresholds")}
+    answers = {name: made.content.digests[name] for name in ("checkpoint", "thresholds")}
     found = stored_predictions(contest.settings, run.run_id, answers, features, rows)
     assert found.hits["hit_id"].to_list() == features.meta["hit_id"].gather(rows).to_list()
     assert (found.targets == features.targets[rows]).all()
@@ -135,12 +140,12 @@ def test_a_rival_that_hears_other_features_is_named_with_the_reason(contest):
     config = json.loads(path.read_text())
     config["spec"]["f_max_hz"] = 3000.0
     path.write_text(json.dumps(config))
-    rivals = compared(contest, contest.later, split="all").content["against"]
-    previous = next(rival for rival in rivals if rival["name"] == contest.champion)
-    assert previous["change"] is None
-    assert "hears other features" in previous["why_not"]
+    rivals = compared(contest, contest.later, HitSelection(split="all")).content.against
+    previous = next(rival for rival in rivals if rival.name == contest.champion)
+    assert previous.change is None
+    assert "hears other features" in previous.why_not
     with pytest.raises(ModelError, match="hears other features"):
-        compared(contest, contest.later, split="all", against=contest.champion)
+        compared(contest, contest.later, HitSelection(split="all"), against=contest.champion)
 
 
 def test_a_rival_of_other_components_is_compared_on_those_that_both_know(contest):
@@ -148,19 +153,19 @@ def test_a_rival_of_other_components_is_compared_on_those_that_both_know(contest
     for name in ("config.json", "thresholds.json"):
         file = folder / name
         file.write_text(file.read_text().replace('"aux_percussion"', '"cowbell"'))
-    rivals = compared(contest, contest.later, split="all").content["against"]
-    change = next(rival for rival in rivals if rival["name"] == contest.champion)["change"]
-    assert change["hits"] == 420
-    assert len(change["f1"]) == 17
-    assert not {"cowbell", "aux_percussion"} & set(change["f1"])
+    rivals = compared(contest, contest.later, HitSelection(split="all")).content.against
+    change = next(rival for rival in rivals if rival.name == contest.champion).change
+    assert change.hits == 420
+    assert len(change.f1) == 17
+    assert not {"cowbell", "aux_percussion"} & set(change.f1)
 
 
 def test_a_broken_rival_is_left_out_with_a_warning_unless_it_was_asked_for(contest, caplog):
     weights = contest.settings.models_dir / "versions" / "1" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     with caplog.at_level(logging.WARNING, logger="beatsight"):
-        rivals = compared(contest, contest.later).content["against"]
-    assert [rival["roles"] for rival in rivals] == [["previous run"]]
+        rivals = compared(contest, contest.later).content.against
+    assert [rival.roles for rival in rivals] == [("previous run",)]
     assert "not compared with the champion" in caplog.text
     with pytest.raises(ModelError, match="broken"):
         compared(contest, contest.later, against="champion")
@@ -184,22 +189,22 @@ def test_the_run_before_is_of_the_same_preset_and_manifest_or_of_its_earlier_sta
 def test_every_confusion_that_grew_or_shrank_is_counted(predicted):
     before = predicted(hits=600, skill=0.6)
     sure = before.probabilities.copy()
-    kicks = np.flatnonzero(before.struck[:, 0] & ~before.struck[:, 3])
+    kicks = np.flatnonzero(before.reference[:, 0] & ~before.reference[:, 3])
     sure[kicks] = [0.1, 0.1, 0.1, 0.9]  # every kick is now a ride_bow
     after = dataclasses.replace(before, probabilities=sure)
     change = compare_predictions(before, after)
     difference = missed_as(after) - missed_as(before)
     names = (*before.classes, "nothing")
-    assert {(row["struck"], row["said"]): row["difference"] for row in change["confusions"]} == {
+    assert {(row.struck, row.said): row.difference for row in change.confusions} == {
         (names[row], names[column]): difference[row, column]
         for row, column in zip(*np.nonzero(difference), strict=True)
     }
-    first = change["confusions"][0]
-    assert (first["struck"], first["said"]) == ("kick", "ride_bow")
-    assert first["rate_after"] - first["rate_before"] == pytest.approx(first["difference"] / before.struck[:, 0].sum())
-    assert first["low"] > 0
-    assert change["worse"] == ["kick", "snare", "hihat_closed", "ride_bow"]
-    assert change["pairs"]["kick and ride_bow"]["after"]["first_as_second"] == len(kicks)
+    first = change.confusions[0]
+    assert (first.struck, first.said) == ("kick", "ride_bow")
+    assert first.rate_after - first.rate_before == pytest.approx(first.difference / before.reference[:, 0].sum())
+    assert first.low > 0
+    assert change.worse == ("kick", "snare", "hihat_closed", "ride_bow")
+    assert change.pairs["kick and ride_bow"].after.first_as_second == len(kicks)
 
 
 @given(st.integers(0, 50), st.floats(0.2, 3), st.floats(0.2, 3))
@@ -209,10 +214,10 @@ def test_comparing_backwards_turns_every_sign(predicted, seed, one, other):
     after = dataclasses.replace(after, targets=before.targets)
     there, back = compare_predictions(before, after), compare_predictions(after, before)
     for forth, reverse in zip(changes(there), changes(back), strict=True):
-        assert forth["difference"] == pytest.approx(-reverse["difference"])
-    assert there["better"] == back["worse"]
-    rows = {(row["struck"], row["said"]): row["difference"] for row in there["confusions"]}
-    assert rows == {(row["struck"], row["said"]): -row["difference"] for row in back["confusions"]}
+        assert forth.difference == pytest.approx(-reverse.difference)
+    assert there.better == back.worse
+    rows = {(row.struck, row.said): row.difference for row in there.confusions}
+    assert rows == {(row.struck, row.said): -row.difference for row in back.confusions}
 
 
 def test_the_metrics_file_tells_whom_it_was_compared_with(contest):

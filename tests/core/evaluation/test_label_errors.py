@@ -9,6 +9,7 @@ import numpy as np
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.evaluation.evaluate import evaluate
 from beatsight_core.evaluation.label_errors import CONFIDENT, agreed, confident_mistakes
+from beatsight_core.evaluation.slices import HitSelection
 from beatsight_core.features.build import build_features
 from beatsight_core.files import sha256_file
 from beatsight_core.runs.records import open_run
@@ -45,7 +46,7 @@ def test_planted_errors_are_found_with_what_is_right_and_nothing_is_changed(trai
         return {path: sha256_file(path) for path in files}
 
     before = on_disk()
-    result = evaluate(settings, run_id, on=other, split="all", device="cpu")
+    result = evaluate(settings, run_id, HitSelection(on=other, split="all"), device="cpu")
     assert on_disk() == before
     told = json.loads((result.folder / "label_errors.json").read_text())
     assert len(told["checkpoints"]) in (2, 3)
@@ -102,23 +103,23 @@ def test_only_what_every_checkpoint_is_sure_of_is_a_suspect(predicted):
     assert confident_mistakes(predictions, most=1).tolist() == [0]
     unsure = best[asked].copy()
     unsure[list(asked).index(1)] = [0.5, 0.6, 0, 0]  # another checkpoint doubted the second hit
-    found = {row["row"]: row for row in agreed(predictions, asked, {"a": best[asked], "b": unsure})}
+    found = {row.row: row for row in agreed(predictions, asked, {"a": best[asked], "b": unsure})}
     assert set(found) == {0, 2}
-    assert found[0]["suggested"] == ["snare"]
-    assert found[2]["suggested"] == []  # sure that no kick is there, and not sure what is
-    assert {statement["component"] for statement in found[0]["statements"]} == {"kick", "snare"}
+    assert found[0].suggested == ("snare",)
+    assert found[2].suggested == ()  # sure that no kick is there, and not sure what is
+    assert {statement.component for statement in found[0].statements} == {"kick", "snare"}
     assert (predictions.targets == truth).all()
 
 
 def test_a_component_that_the_model_does_not_know_is_no_ground_for_doubt(predicted):
     deaf = doubtful(predicted, known=6)  # finds 4 of 7 kicks: that it misses one says nothing
-    assert (deaf.said & deaf.struck)[:, 0].sum() == 4
+    assert (deaf.predicted & deaf.reference)[:, 0].sum() == 4
     told = agreed(deaf, confident_mistakes(deaf), {"a": deaf.probabilities[confident_mistakes(deaf)]})
-    assert all(statement["component"] != "kick" for row in told for statement in row["statements"])
+    assert all(statement.component != "kick" for row in told for statement in row.statements)
     gullible = doubtful(predicted, known=40)
     sure = gullible.probabilities.copy()
     sure[4:, 1] = 0.95  # hears a snare everywhere
     gullible = dataclasses.replace(gullible, probabilities=sure)
     told = agreed(gullible, confident_mistakes(gullible), {"a": sure[confident_mistakes(gullible)]})
-    assert {row["row"] for row in told} == {0, 1, 2}
-    assert all(statement["component"] == "kick" for row in told for statement in row["statements"])
+    assert {row.row for row in told} == {0, 1, 2}
+    assert all(statement.component == "kick" for row in told for statement in row.statements)

@@ -23,15 +23,15 @@ def test_each_component_has_its_own_surest_mistakes(predicted):
     found = mistakes_by_class(predictions, top=5)
     assert list(found) == list(predictions.classes)
     for column, label in enumerate(predictions.classes):
-        sure, said = predictions.probabilities[:, column], predictions.said[:, column]
-        wrong = np.flatnonzero(said != predictions.struck[:, column])
+        sure, said = predictions.probabilities[:, column], predictions.predicted[:, column]
+        wrong = np.flatnonzero(said != predictions.reference[:, column])
         confidence = np.where(said, sure, 1 - sure)[wrong]
-        assert [row["component"] for row in found[label]] == [label] * 5
-        assert [row["confidence"] for row in found[label]] == pytest.approx(sorted(confidence, reverse=True)[:5])
+        assert [row.component for row in found[label]] == [label] * 5
+        assert [row.confidence for row in found[label]] == pytest.approx(sorted(confidence, reverse=True)[:5])
         for row in found[label]:
-            assert (label in row["said"]) != (label in row["labels"])
-            assert row["kind"] == ("invented" if label in row["said"] else "missed")
-            assert row["hit_id"] == predictions.hits["hit_id"][row["row"]]
+            assert (label in row.said) != (label in row.labels)
+            assert row.kind == ("invented" if label in row.said else "missed")
+            assert row.hit_id == predictions.hits["hit_id"][row.row]
 
 
 def test_a_component_without_a_mistake_is_left_out(predicted):
@@ -55,7 +55,7 @@ def test_a_clip_is_the_hits_own_sound_and_picture(trained):
         heard, rate = sf.read(io.BytesIO(clip.sound), dtype="int16")
         assert rate == 8000
         assert (heard == samples[row]).all()
-        assert clip.picture == raster(features.spec.to_decibels(features.read(np.array([row])))[0])
+        assert clip.spectrogram == raster(features.spec.to_decibels(features.read(np.array([row])))[0])
         assert clip.onset == pytest.approx(20 / 80)
 
 
@@ -64,9 +64,8 @@ def test_pictures_and_sounds_stay_under_their_cap_and_what_is_shown_twice_counts
     run = open_run(settings, run_id)
     features = features_for(settings, run, run.key)
     rows = list(range(40))
-    size = {
-        row: len(clip.picture) + len(clip.sound) for row, clip in hit_clips(settings, run.key, features, rows).items()
-    }
+    clips = hit_clips(settings, run.key, features, rows)
+    size = {row: len(clip.spectrogram) + len(clip.sound) for row, clip in clips.items()}
     cap = sum(size[row] for row in rows[:10])
     assert list(hit_clips(settings, run.key, features, rows, cap)) == rows[:10]
     assert list(hit_clips(settings, run.key, features, rows, cap - 1)) == rows[:9]

@@ -10,7 +10,8 @@ from sklearn.calibration import calibration_curve
 
 from beatsight_core.evaluation.evaluate import evaluate
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.metrics import CLIP, MIN_POSITIVES
+from beatsight_core.metrics import CLIP
+from beatsight_core.taxonomy import MIN_POSITIVES
 
 
 def defined(value):
@@ -98,7 +99,7 @@ def evaluated(contest, request):
 
 def test_every_metric_is_that_of_scikit_learn(evaluated):
     content, _, stored = evaluated
-    sure, struck, said = stored.probabilities, stored.struck, stored.said
+    sure, struck, said = stored.probabilities, stored.reference, stored.predicted
     sizes = struck.sum(axis=1)
     expected = {
         **block(sure, struck, said, stored.classes),
@@ -114,7 +115,7 @@ def test_every_metric_is_that_of_scikit_learn(evaluated):
 
 def test_every_interval_is_around_the_number_of_scikit_learn(evaluated):
     content, _, stored = evaluated
-    expected = block(stored.probabilities, stored.struck, stored.said, stored.classes)
+    expected = block(stored.probabilities, stored.reference, stored.predicted, stored.classes)
     for name in ("accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "loss"):
         assert content["intervals"][name]["value"] == pytest.approx(expected[name])
     for name in ("precision", "recall", "f1", "ap"):
@@ -124,22 +125,22 @@ def test_every_interval_is_around_the_number_of_scikit_learn(evaluated):
 
 def test_groups_and_confusions_add_up_to_what_scikit_learn_counts(evaluated):
     content, told, stored = evaluated
-    counted = reference.multilabel_confusion_matrix(stored.struck, stored.said)
+    counted = reference.multilabel_confusion_matrix(stored.reference, stored.predicted)
     missed, invented = counted[:, 1, 0], counted[:, 0, 1]
     assert np.array(told["matrix"]).sum(axis=1).tolist() == missed.tolist()
     assert list(told["invented"].values()) == [invented[stored.classes.index(label)] for label in told["invented"]]
-    sizes = stored.struck.sum(axis=1)
+    sizes = stored.reference.sum(axis=1)
     for row in content["breakdown"]["components"]:
         rows = sizes == int(row["value"])
         if rows.any() and int(row["value"]):
-            part = block(stored.probabilities[rows], stored.struck[rows], stored.said[rows], stored.classes)
+            part = block(stored.probabilities[rows], stored.reference[rows], stored.predicted[rows], stored.classes)
             names = ("hits", "accuracy", "exact_match", "macro_f1")
             assert_same({name: row[name] for name in names}, {name: part[name] for name in names})
 
 
 def test_the_reliability_curve_is_that_of_scikit_learn(evaluated):
     content, _, stored = evaluated
-    sure, struck = stored.probabilities.astype(np.float64).ravel(), stored.struck.ravel()
+    sure, struck = stored.probabilities.astype(np.float64).ravel(), stored.reference.ravel()
     share, probability = calibration_curve(struck, sure, n_bins=15, strategy="uniform")
     filled = [row for row in content["calibration"]["bins"] if row["pairs"]]
     assert [row["share_struck"] for row in filled] == pytest.approx(share)

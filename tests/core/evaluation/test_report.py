@@ -14,30 +14,32 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from beatsight_core.errors import DatasetError, ModelError, UsageError
-from beatsight_core.evaluation.compare_models import compare_predictions
+from beatsight_core.evaluation.compare_models import RivalComparison, compare_predictions
 from beatsight_core.evaluation.evaluate import evaluate, features_for, find_evaluation, measure
-from beatsight_core.evaluation.label_errors import agreed, confident_mistakes
+from beatsight_core.evaluation.label_errors import CONFIDENT, LabelErrors, agreed, confident_mistakes
 from beatsight_core.evaluation.page.evaluation_page import evaluation_page
 from beatsight_core.evaluation.predictions import load_predictions
-from beatsight_core.evaluation.slices import stratified
+from beatsight_core.evaluation.slices import HitSelection, stratified
 from beatsight_core.evaluation.subject import identity
 from beatsight_core.features.build import build_features
 from beatsight_core.files import sha256_file
-from beatsight_core.metrics import multilabel_metrics
+from beatsight_core.gates.gate import Gate, at_least
+from beatsight_core.metrics import Metrics, multilabel_metrics
 from beatsight_core.runs.records import open_run
 from beatsight_core.settings import load_settings
+from beatsight_core.typed_json import from_json
 
 
 def test_the_numbers_are_those_that_training_ended_with(trained):
     settings, run_id = trained
     result = evaluate(settings, "latest", device="cpu")
     run = open_run(settings, run_id)
-    assert result.metrics == run.metrics["metrics"]
-    assert result.metrics["accuracy"] > 0.8
-    assert list(result.metrics["per_class"]) == list(run.classes)
-    assert result.content["digests"]["checkpoint"] == sha256_file(run.checkpoint)
-    assert result.content["digests"]["dataset"] == run.dataset_digest
-    assert result.content["digests"]["spec"] == run.spec.digest
+    assert result.metrics == from_json(Metrics, run.metrics["metrics"])
+    assert result.metrics.accuracy > 0.8
+    assert list(result.metrics.per_class) == list(run.classes)
+    assert result.content.digests["checkpoint"] == sha256_file(run.checkpoint)
+    assert result.content.digests["dataset"] == run.dataset_digest
+    assert result.content.digests["spec"] == run.spec.digest
     assert result.folder == find_evaluation(settings, run)
     assert json.loads(json.dumps(result.to_json(), allow_nan=False))["run_id"] == run_id
 
@@ -87,20 +89,20 @@ def test_evaluating_the_same_again_finds_the_same(trained):
 def test_a_fraction_is_of_the_split_and_is_not_what_promotion_judges(trained):
     settings, run_id = trained
     run = open_run(settings, run_id)
-    part = evaluate(settings, run_id, split="all", fraction=0.3, device="cpu")
-    assert part.metrics["hits"] == round(0.3 * 420)
+    part = evaluate(settings, run_id, HitSelection(split="all", fraction=0.3), device="cpu")
+    assert part.metrics.hits == round(0.3 * 420)
     assert find_evaluation(settings, run) is None
     assert not (settings.metrics_dir / "warmup_confusion.json").exists()
-    evaluate(settings, run_id, fraction=0.5, device="cpu")
+    evaluate(settings, run_id, HitSelection(fraction=0.5), device="cpu")
     assert find_evaluation(settings, run) is None
-    whole = evaluate(settings, run_id, fraction=1.0, device="cpu")
+    whole = evaluate(settings, run_id, HitSelection(fraction=1.0), device="cpu")
     assert find_evaluation(settings, run) == whole.folder
 
 
 def test_a_part_never_stands_under_the_name_of_the_whole(trained):
     settings, run_id = trained
     whole = evaluate(settings, run_id, device="cpu")
-    part = evaluate(settings, run_id, fraction=0.5, device="cpu")
+    part = evaluate(settings, run_id, HitSelection(fraction=0.5), device="cpu")
     for name in ("confusion.json", "confusion.npy", "confusion.png", "misclassified.json"):
         assert (settings.metrics_dir / f"warmup_{name}").read_bytes() == (whole.folder / name).read_bytes()
         assert (settings.metrics_dir / f"warmup_0.5_{name}").read_bytes() == (part.folder / name).read_bytes()
@@ -126,15 +128,15 @@ def test_another_manifest_needs_its_features_and_the_error_says_how(trained, mak
     settings, run_id = trained
     other = make_corpus(settings.data_root, sessions=3, seed=9, name="other")
     with pytest.raises(DatasetError):
-        evaluate(settings, run_id, on=other, split="all", device="cpu")
+        evaluate(settings, run_id, HitSelection(on=other, split="all"), device="cpu")
     export_dataset(settings, other)
     with pytest.raises(DatasetError, match="beatsight features other-"):
-        evaluate(settings, run_id, on=other, split="all", device="cpu")
+        evaluate(settings, run_id, HitSelection(on=other, split="all"), device="cpu")
     build_features(settings, other, device="cpu")
-    result = evaluate(settings, run_id, on=other, split="all", device="cpu")
-    assert result.metrics["hits"] == 90
-    assert result.content["on"].startswith("other-")
-    assert result.content["learned_hits"] == 0
+    result = evaluate(settings, run_id, HitSelection(on=other, split="all"), device="cpu")
+    assert result.metrics.hits == 90
+    assert result.content.on.startswith("other-")
+    assert result.content.learned_hits == 0
     assert find_evaluation(settings, open_run(settings, run_id)) is None
 
 
@@ -143,7 +145,7 @@ def test_hits_that_the_model_learned_from_are_told_whatever_manifest_names_them(
 
     settings, run_id = trained
     plain = evaluate(settings, run_id, device="cpu")
-    assert plain.content["learned_hits"] == 0
+    assert plain.content.learned_hits == 0
     assert "figures flatter it" not in (plain.folder / "report.html").read_text()
     source = next(settings.manifests_dir.glob("*.jsonl"))
     part = source.with_name("part.jsonl")
@@ -151,11 +153,11 @@ def test_hits_that_the_model_learned_from_are_told_whatever_manifest_names_them(
     export_dataset(settings, part)
     build_features(settings, part, device="cpu")
     for on in (None, part):
-        found = evaluate(settings, run_id, on=on, split="all", device="cpu")
-        splits = features_for(settings, open_run(settings, run_id), found.content["on"]).meta["split"]
+        found = evaluate(settings, run_id, HitSelection(on=on, split="all"), device="cpu")
+        splits = features_for(settings, open_run(settings, run_id), found.content.on).meta["split"]
         learned = int((splits != "val").sum())
-        assert 0 < found.content["learned_hits"] == learned < found.metrics["hits"]
-        said = f"learned from {learned:,} of the {found.metrics['hits']:,} hits"
+        assert 0 < found.content.learned_hits == learned < found.metrics.hits
+        said = f"learned from {learned:,} of the {found.metrics.hits:,} hits"
         assert said in (found.folder / "report.html").read_text()
 
 
@@ -170,7 +172,7 @@ def test_defect_6_other_mel_settings_are_refused_by_name(trained):
 def test_impossible_requests_are_usage_errors(trained, options, said):
     settings, run_id = trained
     with pytest.raises(UsageError, match=said):
-        evaluate(settings, run_id, device="cpu", **options)
+        evaluate(settings, run_id, HitSelection(**options), device="cpu")
 
 
 def test_an_unknown_or_unfinished_run_is_an_error(trained):
@@ -220,22 +222,22 @@ def test_hostile_names_in_the_data_and_of_rivals_reach_the_page_escaped(contest)
     known = load_predictions(evaluate(settings, contest.later, device="cpu").folder / "predictions.parquet")
     predictions = dataclasses.replace(known, hits=named)
     change = compare_predictions(predictions, dataclasses.replace(predictions, probabilities=1 - known.probabilities))
-    rival = {"roles": ["asked for"], "name": HOSTILE, "same_data": False, "change": change, "why_not": None}
-    about = {
-        **identity(run, features, run.key, ("val", None), []),
-        "preset": HOSTILE, "trained_on": HOSTILE, "on": HOSTILE,
-        "against": [rival, {**rival, "change": None, "why_not": HOSTILE}],
-    }  # fmt: skip
-    content = measure(predictions, about)
+    rival = RivalComparison(roles=("asked for",), name=HOSTILE, same_data=False, change=change, why_not=None)
+    about = dataclasses.replace(
+        identity(run, features, run.key, HitSelection(), []), preset=HOSTILE, trained_on=HOSTILE, on=HOSTILE
+    )
     doubts = agreed(
         predictions, confident_mistakes(predictions), {HOSTILE: known.probabilities[confident_mistakes(known)]}
     )
-    content |= {
-        "label_errors": {"checkpoints": {HOSTILE: "0"}, "asked": len(doubts), "suspects": doubts},
-        "curves": [{"name": HOSTILE, "passed": False, "message": HOSTILE}],
-        "learned_hits": None,
-    }
-    page = evaluation_page(content, [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0}], {})
+    measured = measure(
+        predictions,
+        about,
+        against=[rival, dataclasses.replace(rival, change=None, why_not=HOSTILE)],
+        label_errors=LabelErrors(CONFIDENT, {HOSTILE: "0"}, len(doubts), tuple(doubts)),
+        learned=None,
+        curves=[Gate(HOSTILE, 0.0, at_least(1), HOSTILE)],
+    )
+    page = evaluation_page(measured, [{"epoch": 1, "train_loss": 1.0, "val_loss": 1.0}], {})
     assert page.index("do not look like learning") < page.index("from these hits is not known")  # warnings first
     assert page.count("&lt;script&gt;") > 10
     assert "<script" not in page
@@ -292,13 +294,13 @@ def test_settings_of_the_copy_point_into_the_copy(trained):
 def test_the_page_tells_whether_the_curves_look_like_learning(trained):
     settings, run_id = trained
     healthy = evaluate(settings, run_id, device="cpu")
-    assert all(row["passed"] for row in healthy.content["curves"])
+    assert all(row["passed"] for row in healthy.content.curves)
     assert "do not look like learning" not in (healthy.folder / "report.html").read_text()
     history = settings.run_root / run_id / "history.jsonl"
     rows = [json.loads(line) for line in history.read_text().splitlines()]
     history.write_text("".join(json.dumps(row | {"train_loss": row["epoch"]}) + "\n" for row in rows))
-    climbing = evaluate(settings, run_id, fraction=0.5, device="cpu")
-    failed = [row["name"] for row in climbing.content["curves"] if not row["passed"]]
+    climbing = evaluate(settings, run_id, HitSelection(fraction=0.5), device="cpu")
+    failed = [row["name"] for row in climbing.content.curves if not row["passed"]]
     assert "training_falls" in failed
     page = (climbing.folder / "report.html").read_text()
     assert "do not look like learning: training falls" in page

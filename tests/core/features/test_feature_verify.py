@@ -113,7 +113,7 @@ def test_a_whole_cache_is_left_alone_by_healing(warm):
     settings, key, whole = warm
     times = {path: path.stat().st_mtime_ns for path in whole}
     assert check_features(settings, key, heal=True).to_json() == {
-        "key": key, "checked": len(whole), "broken": (), "missing": (), "healed": 0, "passed": True,
+        "key": key, "checked": len(whole), "broken": [], "missing": [], "healed": 0, "passed": True,
     }  # fmt: skip
     assert {path: path.stat().st_mtime_ns for path in whole} == times
 

@@ -20,8 +20,9 @@ from beatsight_core.gates.release_limits import (
     probe_notice,
     profile_notice,
 )
-from beatsight_core.promotion.champion_comparison import against_figures
-from beatsight_core.promotion.criteria import CRITERIA, exported_model, figure_criteria, no_class_worse, protected_label
+from beatsight_core.metrics import ClassScores, Metrics
+from beatsight_core.promotion.champion_comparison import Difference, against_figures, protected_label
+from beatsight_core.promotion.criteria import CRITERIA, exported_model, figure_gate, no_class_worse
 from beatsight_core.settings import PROMOTION_FIGURES, load_settings
 from beatsight_core.taxonomy import CORE, EXTENDED
 
@@ -30,16 +31,20 @@ def with_gates(settings, **gates):
     return dataclasses.replace(settings, gates=dataclasses.replace(settings.gates, **gates))
 
 
+def figure_gates(found, limits):
+    return [figure_gate(name, found, limit) for name, limit in limits.items()]
+
+
 def metrics(accuracy=0.95, f1=0.95, loss=0.1, exact_match=0.9):
-    per_class = {label: {"f1": f1, "positives": 100} for label in CORE.components}
-    return {"accuracy": accuracy, "loss": loss, "exact_match": exact_match, "per_class": per_class}
+    per_class = {label: ClassScores(f1=f1, positives=100) for label in CORE.components}
+    return Metrics(accuracy=accuracy, loss=loss, exact_match=exact_match, per_class=per_class)
 
 
 def test_an_f1_of_few_strokes_says_so():
-    found = metrics()
-    for label, struck in (("kick", 500), ("snare", 20), ("crash", 10)):
-        found["per_class"][label] = {"f1": 0.95, "positives": struck}
-    messages = {row.name: row.message for row in figure_criteria(found, PROFILES["production"])}
+    counted = {"kick": 500, "snare": 20, "crash": 10}
+    per_class = {label: ClassScores(f1=0.95, positives=positives) for label, positives in counted.items()}
+    found = dataclasses.replace(metrics(), per_class=per_class)
+    messages = {row.name: row.message for row in figure_gates(found, PROFILES["production"])}
     assert [name for name, message in messages.items() if "much of it is chance" in message] == ["f1_crash"]
     assert "only 10 evaluated hits hold it" in messages["f1_crash"]
 
@@ -112,7 +117,7 @@ def test_all_wrong_settings_are_reported_at_once(settings):
     ],
 )
 def test_each_figure_passes_and_fails_at_its_limit(figures, failed):
-    rows = figure_criteria(metrics(**figures), PROFILES["production"])
+    rows = figure_gates(metrics(**figures), PROFILES["production"])
     assert [row.name for row in rows if not row.passed] == failed
     assert [row.name for row in rows] == list(CRITERIA[: len(rows)])
 
@@ -120,8 +125,8 @@ def test_each_figure_passes_and_fails_at_its_limit(figures, failed):
 @given(st.floats(0, 1), st.sampled_from(sorted(PROFILES)))
 @hypothesis_settings(max_examples=50, deadline=None)
 def test_margin_and_verdict_agree(value, profile):
-    for row in figure_criteria(metrics(value, value, value, value), PROFILES[profile]):
-        assert row.passed == (row.margin > 0 or (row.margin == 0 and row.sign != ">"))
+    for row in figure_gates(metrics(value, value, value, value), PROFILES[profile]):
+        assert row.passed == (row.margin > 0 or (row.margin == 0 and row.limit.sign != ">"))
 
 
 def test_protected_components_are_found_in_both_taxonomies():
@@ -143,7 +148,7 @@ def test_protected_components_are_found_in_both_taxonomies():
     ],
 )
 def test_worse_beyond_the_interval_and_only_then(change, passed):
-    row = no_class_worse({"kick": change}, "version 1")
+    row = no_class_worse({"kick": Difference(**change)}, "version 1")
     assert row.passed is passed
     assert "kick" in row.message
     assert no_class_worse({}, None).passed
@@ -159,7 +164,7 @@ def test_a_champion_of_another_taxonomy_is_compared_with_by_the_same_drums(tmp_p
     said = Predictions(classes, np.full(3, 0.5, np.float32), pl.DataFrame(), sure, targets)
     changes = against_figures(tmp_path, said)
     assert set(changes) == set(classes)
-    assert changes["snare_center"]["high"] == pytest.approx(2 / 3 - 0.93)
+    assert changes["snare_center"].high == pytest.approx(2 / 3 - 0.93)
     row = no_class_worse(changes, "version 1 as evaluated")
     assert not row.passed
     assert "snare_center" in row.message

@@ -13,7 +13,7 @@ import soundfile as sf
 from beatsight_core.audio.inventory import open_inventory
 from beatsight_core.dataset.export import export_dataset
 from beatsight_core.dataset.index import commit_index, index_paths, read_index
-from beatsight_core.dataset.shards.schema import shard_name
+from beatsight_core.dataset.shards.shard_schema import shard_name
 from beatsight_core.health.corpus_gates import evaluate_gates
 from beatsight_core.health.figures.event_account import account_for_events
 from beatsight_core.health.figures.export_figures import export_figures
@@ -121,7 +121,7 @@ def checked(own, catalog):
     export, account = export_figures(own, catalog.key), account_for_events(own, catalog, inventory)
     figures = statistics(own, catalog, inventory, export, None, account)
     failed = {gate.name for gate in evaluate_gates(figures, own.gates) if not gate.passed}
-    found = {check["name"]: check for check in figures["reconciliation"] if check["gap"]}
+    found = {check.name: check for check in figures.reconciliation if check.gap}
     assert set(found) <= failed
     return found
 
@@ -160,7 +160,7 @@ def test_one_event_lost_between_two_tables_fails_by_name(exported, name):
     catalog = build_catalog(own, manifest)
     assert checked(own, catalog) == {}
     STAGES[name](catalog)
-    assert checked(own, catalog)[name]["gap"] >= 1
+    assert checked(own, catalog)[name].gap >= 1
 
 
 def shard_of(own, manifest):
@@ -199,7 +199,7 @@ def test_a_lost_hit_that_the_index_gives_no_reason_for_is_a_gap(exported):
     own, manifest = exported
     index, _ = shard_of(own, manifest)
     (entry,) = index.rejected_files
-    fewer = {**entry, "hits": entry["hits"] - 1, "events": entry["events"] - 1}
+    fewer = replace(entry, hits=entry.hits - 1, events=entry.events - 1)
     commit_index(own, replace(index, rejected_files=(fewer,), rejected={"missing_audio": 11}))
     report, folder = report_of(own, manifest)
     assert gaps(report)[EVENTS]["gap"] == 1

@@ -1,4 +1,4 @@
-"""Blessing a report, and what later reports are held to: classes, source sets, gates."""
+"""Approving a report, and what later reports are held to: classes, source sets, gates."""
 
 import copy
 import json
@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from beatsight_core.cli.main import beatsight
 from beatsight_core.errors import DatasetError, GateError, UsageError
-from beatsight_core.gates.seal import is_sealed
-from beatsight_core.health.approve import bless
-from beatsight_core.health.corpus_gates import PROFILES, profile_of
+from beatsight_core.gates.corpus_limits import PROFILES, profile_of
+from beatsight_core.gates.record import HEALTH_REPORT, is_sealed
+from beatsight_core.health.approve import approve, baseline_path
 from beatsight_core.health.drift import WHOLE, drift, drift_gates, jensen_shannon, largest_change
+from beatsight_core.health.figures.hit_figures import ClassCounts, HitCounts
 from beatsight_core.health.report import run_health
 from beatsight_core.settings import GateSettings
 
@@ -45,18 +46,18 @@ def test_drift_has_its_known_values():
 
 
 def _hits(**sources):
-    """Figures of hits from source -> class -> count."""
+    """Hits from source -> class -> count."""
     labels = sorted({label for classes in sources.values() for label in classes})
     by_source = {label: {name: classes.get(label, 0) for name, classes in sources.items()} for label in labels}
-    return {
-        "hits": sum(sum(classes.values()) for classes in sources.values()),
-        "hits_by_source": {name: sum(classes.values()) for name, classes in sources.items()},
-        "classes": {label: {"hits": sum(row.values()), "by_source": row} for label, row in by_source.items()},
-    }
+    return HitCounts(
+        hits=sum(sum(classes.values()) for classes in sources.values()),
+        hits_by_source={name: sum(classes.values()) for name, classes in sources.items()},
+        classes={label: ClassCounts(sum(row.values()), row) for label, row in by_source.items()},
+    )
 
 
 def _rows(before, after):
-    return drift({"hits": _hits(**after)}, {"statistics": {"hits": _hits(**before)}})
+    return drift(_hits(**after), _hits(**before))
 
 
 def _failed(rows, limits=PROFILES["production"]):
@@ -66,7 +67,7 @@ def _failed(rows, limits=PROFILES["production"]):
 def test_equal_data_do_not_drift_and_a_swapped_class_does():
     before = {"x": {"kick": 80, "crash": 20}, "y": {"kick": 50, "crash": 50}}
     rows = _rows(before, before)
-    assert [row["js"] for row in rows] == [0, 0, 0]
+    assert [row.js for row in rows] == [0, 0, 0]
     assert _failed(rows) == []
     swapped = copy.deepcopy(before)
     swapped["x"] = {"kick": 20, "crash": 80}
@@ -89,8 +90,8 @@ def test_a_source_set_that_is_gone_fails_and_one_that_came_does_not():
     assert _failed(_rows({"x": {"kick": 1}}, {"x": {"kick": 1}, "new": {"crash": 9}})) == []
     rows = _rows({"x": {"kick": 1}, "old": {"kick": 9}}, {"x": {"kick": 1}})
     assert _failed(rows) == ["source sets gone"]
-    assert [row["source"] for row in rows] == ["old", "x", WHOLE]
-    assert rows[0]["js"] is None
+    assert [row.source for row in rows] == ["old", "x", WHOLE]
+    assert rows[0].js is None
 
 
 @pytest.fixture
@@ -98,21 +99,21 @@ def manifest(corpus, drums):
     return corpus([row for name in "abcd" for row in drums.take(name)])
 
 
-def test_a_blessing_says_who_when_and_why_and_is_sealed(small_settings, manifest):
+def test_an_approval_says_who_when_and_why_and_is_sealed(small_settings, manifest):
     report = orjson.loads(run_health(small_settings, manifest).report_json.read_bytes())
-    blessing = bless(small_settings, manifest, why="heard 40 clips of each class")
-    baseline = orjson.loads(blessing.baseline.read_bytes())
-    assert is_sealed(baseline)
+    approval = approve(small_settings, manifest, why="heard 40 clips of each class")
+    baseline = orjson.loads(baseline_path(small_settings).read_bytes())
+    assert is_sealed(baseline, HEALTH_REPORT.seal)
     said = baseline["blessing"]
     assert said["why"] == "heard 40 clips of each class"
-    assert (said["by"], said["host"], said["at"]) == (blessing.by, blessing.host, blessing.at)
+    assert (said["by"], said["host"], said["at"]) == (approval.by, approval.host, approval.at)
     assert said["report_seal"] == report["seal"]
     assert {**baseline, "blessing": None, "seal": None} == {**report, "blessing": None, "seal": None}
 
 
-def test_blessed_data_pass_and_a_later_drop_fails(small_settings, manifest, corpus, drums):
+def test_approved_data_pass_and_a_later_drop_fails(small_settings, manifest, corpus, drums):
     run_health(small_settings, manifest)
-    bless(small_settings, manifest)
+    approve(small_settings, manifest)
     again = run_health(small_settings, manifest)
     assert again.passed
     report = orjson.loads(again.report_json.read_bytes())
@@ -135,7 +136,7 @@ def test_limits_of_the_comparison_are_settings(small_settings, manifest, corpus,
     from beatsight_core.settings import load_settings
 
     run_health(small_settings, manifest)
-    bless(small_settings, manifest)
+    approve(small_settings, manifest)
     smaller = corpus([row for name in "abc" for row in drums.take(name)], name="smaller")
     assert run_health(small_settings, smaller).passed  # a quarter fewer
     file = data_root / "beatsight.toml"
@@ -145,45 +146,46 @@ def test_limits_of_the_comparison_are_settings(small_settings, manifest, corpus,
     assert orjson.loads(strict.report_json.read_bytes())["limits"]["max_class_drop"] == 0.2
 
 
-def test_a_failed_report_is_blessed_only_for_a_reason(small_settings, corpus, drums):
+def test_a_failed_report_is_approved_only_for_a_reason(small_settings, corpus, drums):
     manifest = corpus(drums.take("a") + drums.take("gone"), without=("gone.wav",))
     run_health(small_settings, manifest)
     with pytest.raises(GateError, match="events without usable audio"):
-        bless(small_settings, manifest)
+        approve(small_settings, manifest)
     with pytest.raises(UsageError):
-        bless(small_settings, manifest, why="  ")
+        approve(small_settings, manifest, why="  ")
     assert not (small_settings.health_dir / "baseline.json").exists()
-    blessing = bless(small_settings, manifest, why="the drive of that session is gone for good")
-    assert "events without usable audio" in blessing.failed
+    approval = approve(small_settings, manifest, why="the drive of that session is gone for good")
+    assert "events without usable audio" in approval.failed
     result = run_health(small_settings, manifest)
     assert not any("newly fail" in gate.name for gate in result.failed)
 
 
-def test_an_edited_report_is_not_blessed_and_an_edited_baseline_not_compared_with(small_settings, manifest):
+def test_an_edited_report_is_not_approved_and_an_edited_baseline_not_compared_with(small_settings, manifest):
     path = run_health(small_settings, manifest).report_json
     original = path.read_bytes()
     report = json.loads(original)
     report["gates"][0]["limit"] = 0
     report["gates"][0]["value"] = 17
     path.write_text(json.dumps(report))
-    with pytest.raises(DatasetError, match="changed since it was judged"):
-        bless(small_settings, manifest)
+    with pytest.raises(DatasetError, match="altered after it was written"):
+        approve(small_settings, manifest)
     path.write_bytes(original)
-    baseline = bless(small_settings, manifest).baseline
+    approve(small_settings, manifest)
+    baseline = baseline_path(small_settings)
     baseline.write_bytes(baseline.read_bytes().replace(b'"why": ""', b'"why": "other"'))
     with pytest.raises(DatasetError, match="health bless"):
         run_health(small_settings, manifest)
 
 
-def test_the_command_blesses_and_health_alone_still_judges(small_settings, manifest, data_root):
+def test_the_command_approves_and_health_alone_still_judges(small_settings, manifest, data_root):
     missing = call("health", "bless", manifest, "--data-root", data_root)
     assert missing.exit_code == 3
     assert "beatsight health" in missing.stderr
     judged = call("health", manifest, "--data-root", data_root, "--json")
     assert judged.exit_code == 0
     key = json.loads(judged.stdout)["key"]
-    blessed = call("health", "bless", key, "--why", "fine", "--data-root", data_root)
-    assert blessed.exit_code == 0, blessed.output
-    assert "fine" in blessed.output
+    approved = call("health", "bless", key, "--why", "fine", "--data-root", data_root)
+    assert approved.exit_code == 0, approved.output
+    assert "fine" in approved.output
     assert call("--data-root", data_root, "health", "--json", manifest).exit_code == 0
     assert call("health").exit_code == 2

@@ -5,8 +5,10 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.cli import text
+from beatsight_core.evaluation.confusion import WatchedPair
 from beatsight_core.gates.release_limits import PROBE_PROFILES
 from beatsight_core.health.report import run_health
+from beatsight_core.metrics import ClassScores, Metrics
 from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates
 from beatsight_core.runs.curve_checks import check_curves
 from beatsight_core.settings import load_settings
@@ -34,14 +36,14 @@ def test_files_of_other_rates_are_counted_and_listed_alike(data_root, small_sett
 
 
 def test_the_rows_of_a_probe_have_signs_and_units(capsys):
-    metrics = {"accuracy": 0.7, "per_class": {"crash": {"recall": 0.2, "positives": 40}}}
-    pair = {"kick and ride": {"struck": 1000, "rate": 0.05}}
+    metrics = Metrics(accuracy=0.7, per_class={"crash": ClassScores(recall=0.2, positives=40)})
+    pair = {"kick and ride": WatchedPair(25, 25, 1000, 0.05)}
     limits = PROBE_PROFILES["production"]
     history = [{"epoch": epoch, "train_loss": 1 / epoch, "val_loss": 1 / epoch} for epoch in range(1, 9)]
     gates = [*figure_gates(metrics, limits), *confusion_gates(pair, pair, limits), *check_curves(history, 1)]
     text.gates([gate.to_json() for gate in gates], "Gates of the probe")
     table = capsys.readouterr().out.splitlines()[: len(gates) + 2]
-    lines = {line.split()[1]: line for line in table if line[:4] in ("pass", "FAIL")}
+    lines = {"_".join(line[4:].strip().split("  ")[0].split()): line for line in table if line[:4] in ("pass", "FAIL")}
     assert len(lines) == len(gates)
     assert "0.700" in lines["accuracy"]
     assert "≥ 0.720" in lines["accuracy"]

@@ -101,15 +101,15 @@ def test_defect_5_kinds_of_lost_audio_are_counted_apart(small_settings, corpus, 
 
 def test_an_export_is_part_of_the_report(small_settings, corpus, drums):
     manifest = corpus(drums.take("a") + drums.take("b"))
-    assert run_health(small_settings, manifest).totals["exported_hits"] is None
+    assert run_health(small_settings, manifest).totals.exported_hits is None
     export_dataset(small_settings, manifest, workers=1)
     result = run_health(small_settings, manifest)
     assert result.passed
-    assert result.totals["exported_hits"] == 24
+    assert result.totals.exported_hits == 24
     assert "Peak level of clips" in result.report_html.read_text()
 
 
-def test_a_blessed_baseline_is_compared_with(small_settings, corpus, drums):
+def test_an_approved_baseline_is_compared_with(small_settings, corpus, drums):
     first = run_health(small_settings, corpus(drums.take("a") + drums.take("b") + drums.take("c")))
     shutil.copy(first.report_json, small_settings.health_dir / "baseline.json")
     result = run_health(small_settings, corpus(drums.take("a"), name="smaller"))
@@ -119,7 +119,7 @@ def test_a_blessed_baseline_is_compared_with(small_settings, corpus, drums):
 
 
 def test_a_corpus_of_one_hit_has_a_report(small_settings, corpus, drums):
-    assert run_health(small_settings, corpus([drums.event("a", 1, 0.5, "kick")])).totals["hits"] == 1
+    assert run_health(small_settings, corpus([drums.event("a", 1, 0.5, "kick")])).totals.hits == 1
 
 
 def test_a_report_that_cannot_be_written_is_a_storage_error_and_no_half_file(small_settings, corpus, drums):
@@ -136,11 +136,15 @@ def test_a_report_that_cannot_be_written_is_a_storage_error_and_no_half_file(sma
 
 def test_a_report_can_be_judged_once_more_from_its_own_figures(small_settings, corpus, drums):
     from beatsight_core.health.corpus_gates import evaluate_gates
+    from beatsight_core.health.figures.statistics import CorpusFigures
+    from beatsight_core.typed_json import from_json
 
     manifest = corpus([*drums.take("a"), *drums.take("b"), *drums.take("gone")], without=("gone.wav",))
     export_dataset(small_settings, manifest, workers=1)
     report = orjson.loads(run_health(small_settings, manifest).report_json.read_bytes())
-    again = [gate.to_json() for gate in evaluate_gates(report["statistics"], small_settings.gates)]
+    again = [
+        gate.to_json() for gate in evaluate_gates(from_json(CorpusFigures, report["statistics"]), small_settings.gates)
+    ]
     judged = {gate["name"]: (gate["value"], gate["limit"], gate["passed"]) for gate in again}
     assert judged == {gate["name"]: (gate["value"], gate["limit"], gate["passed"]) for gate in report["gates"]}
     assert {"sound", "reconciliation", "audio"} <= {gate["group"] for gate in again}

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beatsight_core.dataset.export import export_dataset
-from beatsight_core.gates.seal import is_sealed
+from beatsight_core.gates.record import HEALTH_REPORT, is_sealed
 from beatsight_core.health.figures.split_balance import ENOUGH, balance, unvalidated
 from beatsight_core.health.page import class_examples as health_examples
 from beatsight_core.health.report import run_health
 from beatsight_core.manifest.splits import split_of_group
-from beatsight_core.metrics import MIN_POSITIVES
-from beatsight_core.taxonomy import CORE
+from beatsight_core.taxonomy import CORE, MIN_POSITIVES
 
 NASTY = (
     "<script>alert('x')</script>", "\"double\" 'single' & <b>bold</b>", "x" * 300, "مصدر \u202eأصوات",
@@ -61,15 +60,15 @@ def test_the_balance_counts_every_hit_once(drawn):
     frame = pl.DataFrame(drawn, schema={"source_set": pl.String, "label": pl.String, "split": pl.String,
                                         "len": pl.Int64}, orient="row")  # fmt: skip
     rows = balance(frame, CORE, 0.1)
-    assert sum(row["hits"] for row in rows) == sum(hits for *_, hits in drawn)
+    assert sum(row.hits for row in rows) == sum(hits for *_, hits in drawn)
     for row in rows:
-        assert row["hits"] == row["train"] + row["val"] + row["calibration"] > 0
-        assert row["deviation"] == pytest.approx(row["val"] / row["hits"] - 0.1)
-    assert [(row["source"], CORE.index[row["label"]]) for row in rows] == sorted(
+        assert row.hits == row.train + row.val + row.calibration > 0
+        assert row.deviation == pytest.approx(row.val / row.hits - 0.1)
+    assert [(row.source, CORE.index[row.label]) for row in rows] == sorted(
         {(source, CORE.index[label]) for source, label, *_ in drawn}
     )
     lacking = {(source, label) for source, labels in unvalidated(rows).items() for label in labels}
-    assert lacking == {(row["source"], row["label"]) for row in rows if row["hits"] >= ENOUGH and row["val"] == 0}
+    assert lacking == {(row.source, row.label) for row in rows if row.hits >= ENOUGH and row.val == 0}
 
 
 @pytest.fixture
@@ -181,7 +180,7 @@ def test_hostile_names_are_shown_on_every_part_of_the_page_and_never_run(small_s
     export_dataset(small_settings, manifest, workers=1)
     report, text = report_of(small_settings, manifest)
     page = Page(text)
-    assert is_sealed(report)
+    assert is_sealed(report, HEALTH_REPORT.seal)
     assert page.tags["script"] == 0
     assert not any(name.startswith("on") for name in page.attributes)
     assert all(source.startswith(("data:", "#")) for source in page.sources)

@@ -9,7 +9,7 @@ from beatsight_core.cli.verbs.data import health, verify
 from beatsight_core.cli.verbs.manifest import manifest as manifest_verbs
 from beatsight_core.dataset.verify_export import verify_manifest
 from beatsight_core.health.verification import judge_verification
-from beatsight_core.manifest.refused import first_refused
+from beatsight_core.manifest.refused import RefusedLines, first_refused
 from beatsight_core.settings import GateSettings
 
 
@@ -116,7 +116,7 @@ def test_settings_that_name_the_missing_mean_the_refused_too(small_settings, cor
 
 def test_the_demo_lets_more_through():
     assert GateSettings().max_reject_rate is None
-    refused = {"read": 100, "rejected": 2, "by_reason": {"bad_json": 2}, "first": {}, "path": None}
+    refused = RefusedLines(read=100, rejected=2, by_reason={"bad_json": 2}, first={}, path=None)
     from beatsight_core.gates.corpus_limits import PROFILES
     from beatsight_core.health.reject_gate import reject_gate
 

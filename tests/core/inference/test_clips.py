@@ -50,8 +50,8 @@ def test_a_batch_says_what_its_clips_say_alone(classifier, cut):
     alone = np.concatenate([classifier.classify_clips([clip], RATE).probabilities for clip in cut])
     assert np.abs(together.probabilities - alone).max() < 1e-5
     assert len(together) == len(together.components) == 9
-    rows = zip(together.said, together.components, strict=True)
-    assert all(tuple(np.array(together.classes)[said]) == words for said, words in rows)
+    rows = zip(together.predicted, together.components, strict=True)
+    assert all(tuple(np.array(together.classes)[predicted]) == words for predicted, words in rows)
 
 
 def test_clips_cut_elsewhere_are_those_of_the_recording(classifier, sound):

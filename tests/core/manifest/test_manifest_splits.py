@@ -3,7 +3,7 @@ import hashlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.manifest.catalog_counts import Performance
+from beatsight_core.manifest.catalog_counts import RecordedSession
 from beatsight_core.manifest.splits import assign_splits, split_of_group
 from beatsight_core.settings import DatasetSettings
 
@@ -12,7 +12,7 @@ DATASET = DatasetSettings()
 
 def performance(session, path=None, source="groove", **rest):
     known = {"drummer_id": None, "kit_id": None, "room_id": None} | rest
-    return Performance(source, path or f"{session}.wav", session, **known)
+    return RecordedSession(source, path or f"{session}.wav", session, **known)
 
 
 def test_the_split_of_a_key_is_fixed_for_ever():

@@ -6,23 +6,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from beatsight_core.gates.gate import Gate, at_least, at_most, written
 from beatsight_core.pages.page import render_page
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 PNG = b"\x89PNG\r\n\x1a\n"
 WAV = b"RIFF\x24\x00\x00\x00WAVE"
 GATES = [
-    {"name": "kick", "value": 120, "limit": 500, "margin": -380, "passed": False, "message": "add kicks", "sign": "≥"},
-    {
-        "name": "copies",
-        "value": 0.001,
-        "limit": 0.005,
-        "margin": 0.004,
-        "passed": True,
-        "message": "",
-        "format": "share",
-    },
-    {"name": "audio", "value": None, "limit": 0.1, "margin": None, "passed": False, "message": "not measured"},
+    written(gate)
+    for gate in (
+        Gate("kick", 120, at_least(500), "add kicks"),
+        Gate("copies", 0.001, at_most(0.005), "", format="share"),
+        Gate("audio", None, at_most(0.1), "not measured"),
+    )
 ]
 
 

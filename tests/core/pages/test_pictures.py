@@ -4,6 +4,7 @@ import sys
 import numpy as np
 import pytest
 
+from beatsight_core.gates.gate import Gate, at_most, written
 from beatsight_core.pages import pictures
 from beatsight_core.taxonomy import CORE, EXTENDED
 
@@ -26,8 +27,8 @@ def test_pictures_of_nothing_are_pictures():
 def test_bars_and_gates_take_hostile_names_and_missing_values():
     names = ["$x_{", "<script>", "漢字" * 60, "\u202eright to left", "\x07"]
     assert is_small_png(pictures.bars(names, [1, None, 3, 0, 5e9], title="$"))
-    rows = [{"name": n, "value": None, "limit": 1, "margin": None, "passed": False, "message": ""} for n in names]
-    assert is_small_png(pictures.gates(rows))
+    gates = [written(Gate(name, None, at_most(1), "")) for name in names]
+    assert is_small_png(pictures.gates(gates))
 
 
 @pytest.mark.parametrize("classes", [CORE.components, EXTENDED.components])

@@ -13,8 +13,8 @@ from beatsight_core.cli.main import beatsight
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import read_json
-from beatsight_core.gates.seal import sealed
-from beatsight_core.health.approve import bless
+from beatsight_core.gates.record import HEALTH_REPORT, sealed
+from beatsight_core.health.approve import approve, baseline_path
 from beatsight_core.health.report import run_health
 from beatsight_core.names import file_name
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance, required
@@ -22,14 +22,14 @@ from beatsight_core.promotion.health_record import require_health
 from beatsight_core.promotion.judge import judged as judged_record
 from beatsight_core.promotion.promote import promote
 from beatsight_core.promotion.version.model_list import list_models
-from beatsight_core.runs.overrides import WAIVED, Waiver, note_waivers, read_waivers, waiver_notice
+from beatsight_core.runs.overrides import OVERRIDES, GateOverride, note_overrides, override_notice, read_overrides
 from beatsight_core.runs.presets import load_preset
 from beatsight_core.runs.records import open_run
 from beatsight_core.settings import Settings, load_settings
 from beatsight_core.taxonomy import CORE
 
 
-def clearance(settings: Settings, key: str, preset: str, epochs: int, **options: Any) -> dict[str, Waiver]:
+def clearance(settings: Settings, key: str, preset: str, epochs: int, **options: Any) -> dict[str, GateOverride]:
     """What a preset of so many epochs goes on despite of."""
     return require_clearance(settings, key, load_preset(settings, preset, {"epochs": epochs}), **options)
 
@@ -53,14 +53,14 @@ def judged(trained: tuple[Settings, str]) -> tuple[Settings, str, Edit]:
     def edit(change: Callable[[dict[str, Any]], None]) -> None:
         report = json.loads(path.read_bytes())
         change(report)
-        path.write_text(json.dumps(sealed(report)))
+        path.write_text(json.dumps(sealed(report, HEALTH_REPORT.seal)))
 
     return settings, key, edit
 
 
 def test_a_report_of_this_dataset_that_passed_is_enough(judged: tuple[Settings, str, Edit]) -> None:
     settings, key, _ = judged
-    assert all(gate["passed"] for gate in require_health(settings, key))
+    assert all(gate.passed for gate in require_health(settings, key))
     assert clearance(settings, key, "baseline", 1) == {}
 
 
@@ -94,21 +94,22 @@ def test_an_edited_report_does_not_count_and_one_sealed_again_is_found_by_its_fi
         gate["value"] += 1000
 
     edit(better)
-    with pytest.raises(GateError, match=f"its figures give another verdict on {counts}"):
+    with pytest.raises(GateError, match=f"does not hold: {counts} is not so: the record says value"):
         require_health(settings, key)
     path.write_bytes(whole)
     assert require_health(settings, key)
 
 
-def test_a_baseline_blessed_since_the_report_is_held_against_it(judged: tuple[Settings, str, Edit]) -> None:
+def test_a_baseline_approved_since_the_report_is_held_against_it(judged: tuple[Settings, str, Edit]) -> None:
     settings, key, edit = judged
     path = settings.health_dir / file_name(key) / "report.json"
     alone = path.read_bytes()
-    blessed = bless(settings, key).baseline
+    approve(settings, key)
+    approved = baseline_path(settings)
     assert require_health(settings, key)  # its own baseline
-    baseline = json.loads(blessed.read_bytes())
+    baseline = json.loads(approved.read_bytes())
     baseline["statistics"]["hits"]["classes"]["kick"]["hits"] *= 3
-    blessed.write_text(json.dumps(sealed(baseline)))
+    approved.write_text(json.dumps(sealed(baseline, HEALTH_REPORT.seal)))
     with pytest.raises(GateError, match=r"gates failed: largest drop of a class since the baseline \(kick lost "):
         require_health(settings, key)
     run_health(settings, key)
@@ -120,35 +121,35 @@ def test_a_baseline_blessed_since_the_report_is_held_against_it(judged: tuple[Se
         report["passed"] = True
 
     edit(forget)
-    with pytest.raises(GateError, match="its figures give another verdict on largest drop of a class"):
+    with pytest.raises(GateError, match=r"it judges other gates than .*largest drop of a class"):
         require_health(settings, key)
     path.write_bytes(alone)
-    blessed.unlink()
+    approved.unlink()
     assert require_health(settings, key)
 
 
 def test_a_report_by_other_limits_or_of_another_manifest_does_not_count(judged: tuple[Settings, str, Edit]) -> None:
     settings, key, edit = judged
     tighter = replace(settings, gates=replace(settings.gates, max_duplication_rate=0.001))
-    with pytest.raises(GateError, match=r"other limits: max_duplication_rate \(was 0.005, is 0.001\)"):
+    with pytest.raises(GateError, match=r"these changed: max_duplication_rate \(was 0.005, is 0.001\)"):
         require_health(tighter, key)
-    with pytest.raises(GateError, match=r"other limits: min_counts"):
+    with pytest.raises(GateError, match=r"these changed: min_counts"):
         require_health(replace(settings, gates=replace(settings.gates, min_counts={"kick": 2})), key)
     edit(lambda report: report.update(sha256="of another manifest"))
-    with pytest.raises(GateError, match="of another manifest"):
+    with pytest.raises(GateError, match=r"these changed: sha256 \(was of another manifest, is"):
         require_health(settings, key)
 
 
 def test_a_report_of_another_state_of_things_does_not_count(judged: tuple[Settings, str, Edit]) -> None:
     settings, key, edit = judged
     strict = replace(settings, gates=replace(settings.gates, profile="production"))
-    with pytest.raises(GateError, match="judged by the 'demo' profile, and 'production' holds"):
+    with pytest.raises(GateError, match=r"these changed: profile \(was demo, is production\)"):
         require_health(strict, key)
     edit(lambda report: report["statistics"]["export"].update(digest="of another dataset"))
-    with pytest.raises(GateError, match="another state of the dataset"):
+    with pytest.raises(GateError, match=r"these changed: dataset \(was of another dataset, is"):
         require_health(settings, key)
     edit(lambda report: report.pop("statistics"))
-    with pytest.raises(GateError, match="cannot be read"):
+    with pytest.raises(GateError, match="it has another format"):
         require_health(settings, key)
 
 
@@ -195,7 +196,7 @@ def test_the_command_line_asks_as_the_graph_does(trained: tuple[Settings, str], 
         done = call(settings.data_root, *words, "--despite-health", "a test of the whole")
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["despite"]["health"].startswith("a test of the whole (refused: ")
-        (noted,) = read_waivers(settings.run_root / json.loads(done.stdout)["run_id"])
+        (noted,) = read_overrides(settings.run_root / json.loads(done.stdout)["run_id"])
         assert (noted["gate"], noted["reason"]) == ("health", "a test of the whole")
         assert "There is no health report" in noted["refused"]
 
@@ -213,13 +214,13 @@ def test_a_reason_is_for_the_gate_that_it_names(trained: tuple[Settings, str]) -
 def test_what_a_run_went_on_despite_of_stays_with_it_and_its_release(trained: tuple[Settings, str]) -> None:
     settings, run_id = trained
     run = open_run(settings, run_id)
-    assert waiver_notice(run.folder) is None
+    assert override_notice(run.folder) is None
     reason = "listened to <all> of it"
     for refused in ("7 gates failed", "6 gates failed"):  # two sittings
-        note_waivers(run.folder, [Waiver(HEALTH, reason, refused)])
-    assert [line["refused"] for line in read_waivers(run.folder)] == ["7 gates failed", "6 gates failed"]
+        note_overrides(run.folder, [GateOverride(HEALTH, reason, refused)])
+    assert [line["refused"] for line in read_overrides(run.folder)] == ["7 gates failed", "6 gates failed"]
     said = f"trained although the health gate refused: {reason}"
-    assert waiver_notice(run.folder) == said
+    assert override_notice(run.folder) == said
     result = promote(settings, run_id, device="cpu")
     assert result.notice is not None
     assert said in result.notice
@@ -227,7 +228,7 @@ def test_what_a_run_went_on_despite_of_stays_with_it_and_its_release(trained: tu
     assert "trained although the health gate refused: listened to &lt;all&gt; of it" in (
         (result.folder / "card.md").read_text()
     )
-    assert list_models(settings).models[0]["notice"] == result.notice
-    (run.folder / WAIVED).unlink()
+    assert list_models(settings).models[0].notice == result.notice
+    (run.folder / OVERRIDES).unlink()
     with pytest.raises(GateError, match="since the record was written these changed: notice"):
         judged_record(settings, run_id, device="cpu")

@@ -1,31 +1,38 @@
 """What a warm-up probe must reach before a long run, and which run is meant where none is named."""
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from beatsight_core.errors import ModelError
+from beatsight_core.evaluation.confusion import WatchedPair
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.files import write_json
+from beatsight_core.gates.gate import Gate
 from beatsight_core.gates.release_limits import PROBE_PROFILES, ProbeLimits
+from beatsight_core.metrics import ClassScores, Metrics
 from beatsight_core.promotion.criteria import slice_again
-from beatsight_core.promotion.probe_gates import ProbeGate, confusion_gates, figure_gates, too_rare
+from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates, too_rare
 from beatsight_core.runs.candidate import candidate, newest_run
 from beatsight_core.runs.presets import TrainingConfig
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import CORE
+from beatsight_core.typed_json import to_json
 
 
-def metrics(accuracy: float | None = 0.8, **recalls: float) -> dict[str, Any]:
+def metrics(accuracy: float | None = 0.8, **recalls: float) -> Metrics:
     """Metrics in which every component has enough hits and a good recall, save those named."""
-    return {
-        "accuracy": accuracy,
-        "per_class": {label: {"recall": recalls.get(label, 0.9), "positives": 50} for label in CORE.components},
-    }
+    per_class = {label: ClassScores(recall=recalls.get(label, 0.9), positives=50) for label in CORE.components}
+    return Metrics(accuracy=accuracy, per_class=per_class)
 
 
-def failed(found: Mapping[str, Any], profile: str = "production") -> list[str]:
+def with_positives(found: Metrics, **positives: int) -> Metrics:
+    """The same metrics with other numbers of hits."""
+    changed = {label: replace(found.per_class[label], positives=count) for label, count in positives.items()}
+    return replace(found, per_class={**found.per_class, **changed})
+
+
+def failed(found: Metrics, profile: str = "production") -> list[str]:
     return [gate.name for gate in figure_gates(found, PROBE_PROFILES[profile]) if not gate.passed]
 
 
@@ -44,19 +51,16 @@ def test_accuracy_may_equal_its_limit_and_recall_may_not() -> None:
 
 def test_a_component_with_few_hits_is_not_judged() -> None:
     few = metrics(splash=0.0)
-    few["per_class"]["splash"]["positives"] = 19
-    assert failed(few) == []
-    few["per_class"]["splash"]["positives"] = 20
-    assert failed(few) == ["recall_splash"]
+    assert failed(with_positives(few, splash=19)) == []
+    assert failed(with_positives(few, splash=20)) == ["recall_splash"]
 
 
 def test_who_is_too_rare_to_be_judged_is_told() -> None:
     few, limits = metrics(), PROBE_PROFILES["production"]
     assert too_rare(few, limits) == []
-    for label, positives in {"splash": 19, "china": 0, "tom_low": 20, "kick": 0}.items():
-        few["per_class"][label]["positives"] = positives
+    few = with_positives(few, splash=19, china=0, tom_low=20, kick=0)
     assert too_rare(few, limits) == ["splash", "china"]
-    row = slice_again([gate.to_json() for gate in figure_gates(few, limits)], too_rare(few, limits))
+    row = slice_again(figure_gates(few, limits), too_rare(few, limits))
     assert row.passed
     assert row.message.endswith("are heard in it; too rare in it to be judged: splash, china")
 
@@ -79,7 +83,7 @@ def test_the_demo_profile_asks_for_less() -> None:
     assert failed(metrics(accuracy=0.3, china=0.0), "demo") == ["accuracy", "recall_china"]
 
 
-def make_run(settings: Settings, run_id: str, preset: str, key: str, found: dict[str, Any] | None) -> None:
+def make_run(settings: Settings, run_id: str, preset: str, key: str, found: Metrics | None) -> None:
     folder = settings.run_root / run_id
     config = TrainingConfig(preset=preset, epochs=1, schedule="cosine", lr=1e-3, batch=8)
     identity = {
@@ -94,16 +98,16 @@ def make_run(settings: Settings, run_id: str, preset: str, key: str, found: dict
     }
     write_json(folder / "config.json", identity)
     if found is not None:
-        write_json(folder / "metrics.json", {"metrics": found})
+        write_json(folder / "metrics.json", {"metrics": to_json(found)})
 
 
 def test_a_confusion_may_grow_by_what_chance_explains_and_no_more() -> None:
     limits = PROBE_PROFILES["production"]
 
-    def pair(confused: int, struck: int = 1000) -> dict[str, Any]:
-        return {"hihat and snare": {"struck": struck, "rate": confused / struck if struck else None}}
+    def pair(confused: int, struck: int = 1000) -> dict[str, WatchedPair]:
+        return {"hihat and snare": WatchedPair(confused, 0, struck, confused / struck if struck else None)}
 
-    def judged(before: int, after: int, limits: ProbeLimits = limits) -> ProbeGate:
+    def judged(before: int, after: int, limits: ProbeLimits = limits) -> Gate:
         (gate,) = confusion_gates(pair(before), pair(after), limits)
         return gate
 

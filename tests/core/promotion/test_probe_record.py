@@ -11,10 +11,10 @@ from beatsight_core.cli.main import beatsight
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.evaluation.evaluate import find_evaluation
 from beatsight_core.files import read_json, write_json
-from beatsight_core.gates.record import seal
+from beatsight_core.gates.record import PROBE_RECORD, sealed
 from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
 from beatsight_core.promotion.probe_recipe import CARRIED_OUT, COURSE
-from beatsight_core.promotion.probe_record import PROBE_RECORD, judge_probe, previous_probe, require_probe
+from beatsight_core.promotion.probe_record import judge_probe, previous_probe, require_probe
 from beatsight_core.runs.presets import TrainingConfig, load_preset
 from beatsight_core.runs.records import HISTORY, Run, list_runs, open_run
 from beatsight_core.settings import Settings, load_settings
@@ -52,7 +52,7 @@ def test_a_probe_that_nobody_judged_is_judged_by_its_evaluation(probe: tuple[Set
     names = [gate["name"] for gate in gates]
     assert names[0] == "accuracy"
     assert {"confusion_kick_and_ride_bow", "confusion_hihat_and_snare", "finite", "validation_flat"} <= set(names)
-    record = read_json(run.folder / PROBE_RECORD)
+    record = read_json(run.folder / PROBE_RECORD.file)
     folder = find_evaluation(settings, run)
     assert folder is not None
     assert record["evaluation_id"] == folder.name
@@ -70,10 +70,10 @@ def test_each_kind_of_gate_holds_the_long_run_back(probe: tuple[Settings, Run]) 
     with pytest.raises(GateError, match=r"not healthy: accuracy is 0\.\d+, must be at least 0.9999") as refusal:
         required(strict, run)
     assert refusal.value.where == run.run_id
-    (run.folder / PROBE_RECORD).unlink()
+    (run.folder / PROBE_RECORD.file).unlink()
     with pytest.raises(GateError, match=r"recall crash is \d\.\d+, must be above 1"):
         required(with_probe_limits(settings, recall=1.0), run)
-    (run.folder / PROBE_RECORD).unlink()
+    (run.folder / PROBE_RECORD.file).unlink()
     lines = [json.loads(line) for line in (run.folder / HISTORY).read_text().splitlines()]
     risen = [{**line, "val_loss": 0.1 * line["epoch"]} for line in lines]
     (run.folder / HISTORY).write_text("".join(json.dumps(line) + "\n" for line in risen))
@@ -101,7 +101,7 @@ def test_a_probe_that_was_trained_from_a_terminal_is_judged_at_once(probe: tuple
     said = json.loads(done.stdout)
     assert (said["run_id"], said["was_finished"]) == (run.run_id, True)
     assert said["probe"]["passed"]
-    assert read_json(run.folder / PROBE_RECORD)["digest"] == said["probe"]["digest"]
+    assert read_json(run.folder / PROBE_RECORD.file)["digest"] == said["probe"]["digest"]
     file = settings.data_root / "beatsight.toml"
     file.write_text(file.read_text() + "[gates.probe]\naccuracy = 0.9999\n")
     done = CliRunner().invoke(beatsight, words)
@@ -117,14 +117,14 @@ def test_a_probe_that_was_trained_from_a_terminal_is_judged_at_once(probe: tuple
         ({"limits": {}}, r"accuracy \(was None"),
         ({"digests": {}}, r"checkpoint \(was None"),
         ({"compared_with": "another"}, r"compared_with \(was another"),
-        ({"gates": []}, "other criteria"),
+        ({"gates": []}, "other gates"),
         ({"format": 0}, "another format"),
     ],
 )
 def test_a_forged_record_does_not_hold(probe: tuple[Settings, Run], change: dict[str, Any], said: str) -> None:
     settings, run = probe
     record = judge_probe(settings, run.run_id)
-    write_json(run.folder / PROBE_RECORD, seal(record | change))
+    write_json(run.folder / PROBE_RECORD.file, sealed(record | change, PROBE_RECORD.seal))
     with pytest.raises(GateError, match=said) as refusal:
         required(settings, run)
     assert f"beatsight judge --probe {run.run_id}" in str(refusal.value)
@@ -133,13 +133,13 @@ def test_a_forged_record_does_not_hold(probe: tuple[Settings, Run], change: dict
 def test_altered_and_stale_records_do_not_hold(probe: tuple[Settings, Run]) -> None:
     settings, run = probe
     record = judge_probe(settings, run.run_id)
-    path = run.folder / PROBE_RECORD
+    path = run.folder / PROBE_RECORD.file
     forged = json.loads(json.dumps(record))
     forged["gates"][0] |= {"value": 0.9999}
     write_json(path, forged)
     with pytest.raises(GateError, match="altered after it was written"):
         required(settings, run)
-    write_json(path, seal(forged))
+    write_json(path, sealed(forged, PROBE_RECORD.seal))
     with pytest.raises(GateError, match=r"accuracy is not so: the record says value 0\.9999"):
         required(settings, run)
     path.write_text("{")

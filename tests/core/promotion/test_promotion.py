@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from beatsight_core.errors import GateError, ModelError, UsageError
 from beatsight_core.evaluation.predict import Predictor, weights_of
 from beatsight_core.files import sha256_file
-from beatsight_core.gates.record import RECORD, read_record
+from beatsight_core.gates.record import PROMOTION_RECORD
 from beatsight_core.gates.release_limits import DEMO_NOTICE
 from beatsight_core.promotion.criteria import CRITERIA
 from beatsight_core.promotion.delivery.export_model import check_in_fresh_process
-from beatsight_core.promotion.judge import judge, judged
+from beatsight_core.promotion.judge import judge, judged, read_promotion_record
 from beatsight_core.promotion.promote import champion, promote, rollback
 from beatsight_core.promotion.version.model_list import list_models
 from beatsight_core.runs.lookup import find_model, verified_version
@@ -67,7 +67,7 @@ def test_the_first_has_no_one_to_be_compared_with_and_the_second_the_first(relea
 def test_defect_10_weights_have_the_same_key_names_wherever_they_are_saved(released):
     settings = released.settings
     run = open_run(settings, released.second.run_id)
-    newest = checkpoint.load_newest(run.folder / "checkpoints")[0]["model"]
+    newest = checkpoint.load_newest(run.folder / "checkpoints").state["model"]
     best = weights_of(run)
     folder = settings.models_dir / "versions" / "2"
     plain = torch.load(folder / "model.pth", weights_only=True)
@@ -196,24 +196,24 @@ def test_refused_with_every_reason_then_forced_with_one_that_stays(released):
     assert "the \\| &lt;b&gt;label&lt;/b&gt; noise" in card
     assert "**NOT MET** | accuracy" in card
     rollback(settings)
-    row = next(row for row in list_models(settings).models if row["version"] == 3)
-    assert row["forced"] == "the | <b>label</b> noise"
-    assert "PROMOTED BY FORCE" in row["notice"]
-    assert any(entry["forced"] for entry in list_models(settings).history)
+    row = next(row for row in list_models(settings).models if row.version == 3)
+    assert row.forced == "the | <b>label</b> noise"
+    assert "PROMOTED BY FORCE" in row.notice
+    assert any(entry.forced for entry in list_models(settings).history)
 
 
 def test_an_altered_record_does_not_count(released):
     run = open_run(released.settings, released.second.run_id)
-    record, reason = read_record(run)
-    assert record is not None
-    assert reason is None
-    path = run.folder / RECORD
+    assert read_promotion_record(run).passed
+    path = run.folder / PROMOTION_RECORD.file
     path.write_text(path.read_text().replace('"value"', '"valve"', 1))
-    assert read_record(run) == (None, "the record on disk was altered after it was written")
+    with pytest.raises(GateError, match="does not hold: it was altered after it was written"):
+        read_promotion_record(run)
     path.write_text("{")
-    assert read_record(run)[0] is None
+    with pytest.raises(GateError, match=f"The gate record of {run.run_id} does not hold"):
+        read_promotion_record(run)
     path.unlink()
-    assert read_record(run) == (None, None)
+    assert read_promotion_record(run) is None
 
 
 def test_an_evaluation_of_something_else_fails_its_criterion(trained):

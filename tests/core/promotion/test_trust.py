@@ -11,23 +11,25 @@ import numpy as np
 import pytest
 
 from beatsight_core.errors import GateError
-from beatsight_core.evaluation.evaluate import evaluate, find_evaluation
+from beatsight_core.evaluation.evaluate import HitSelection, evaluate, find_evaluation
 from beatsight_core.evaluation.predictions import load_predictions
 from beatsight_core.files import digest_json, sha256_file, write_json
-from beatsight_core.gates.record import RECORD, read_record, row_differences, seal, write_record
+from beatsight_core.gates.gate import Gate
+from beatsight_core.gates.record import PROMOTION_RECORD, SealedRecord, sealed
 from beatsight_core.health.report import run_health
 from beatsight_core.progress import SilentProgress
-from beatsight_core.promotion import evidence
+from beatsight_core.promotion import criteria
 from beatsight_core.promotion.criteria import CRITERIA
 from beatsight_core.promotion.delivery.export_model import check_in_fresh_process, checksums
-from beatsight_core.promotion.evidence import gather, grounds
-from beatsight_core.promotion.judge import judge, judged
+from beatsight_core.promotion.evidence import gather, inputs
+from beatsight_core.promotion.judge import judge, judged, read_promotion_record
 from beatsight_core.promotion.matching import mismatches
 from beatsight_core.promotion.promote import promote, rollback
 from beatsight_core.promotion.version.model_list import list_models
 from beatsight_core.runs.records import Run, list_runs, open_run
 from beatsight_core.settings import Settings
 from beatsight_core.training import checkpoint
+from beatsight_core.typed_json import to_json
 
 Candidate = tuple[Settings, Run, dict[str, Any]]
 
@@ -47,7 +49,7 @@ def one_fresh_process_an_export(monkeypatch: pytest.MonkeyPatch, answers: dict[s
             answers[digest] = check_in_fresh_process(folder)
         return copy.deepcopy(answers[digest])
 
-    monkeypatch.setattr(evidence, "check_in_fresh_process", ask)
+    monkeypatch.setattr(criteria, "check_in_fresh_process", ask)
 
 
 @pytest.fixture
@@ -55,9 +57,13 @@ def candidate(released: Any) -> Candidate:
     """The second run, a candidate again, with its gate record; version 1 is the champion."""
     rollback(released.settings)
     run = open_run(released.settings, released.second.run_id)
-    record, reason = read_record(run)
-    assert record is not None, reason
-    return released.settings, run, record
+    record = read_promotion_record(run)
+    assert record is not None
+    return released.settings, run, record.content
+
+
+def write_sealed(run: Run, record: dict[str, Any]) -> None:
+    write_json(run.folder / PROMOTION_RECORD.file, sealed(record, PROMOTION_RECORD.seal))
 
 
 def refusal(settings: Settings, run: Run) -> str:
@@ -102,21 +108,26 @@ def test_a_forged_row_is_refused_by_its_name(candidate: Candidate, name: str) ->
     settings, run, record = candidate
     row = next(row for row in record["criteria"] if row["name"] == name)
     row |= {"value": (row["value"] or 0.0) + 0.05, "passed": True}
-    write_record(run, seal(record))
+    write_sealed(run, record)
     assert f"{name} is not so: the record says value" in refusal(settings, run)
 
 
 @pytest.mark.parametrize("name", CRITERIA)
 def test_a_row_that_says_it_failed_or_passed_when_it_did_not_is_refused(candidate: Candidate, name: str) -> None:
-    _, _, record = candidate
+    _, run, record = candidate
+    gates = [Gate.from_json(row) for row in record["criteria"]]
+
+    def differences(rows: Any) -> list[str]:
+        content = {**record, "criteria": rows}
+        return SealedRecord(PROMOTION_RECORD, run.folder, content, "gate record", "").changed_gates(gates)
+
     rows = copy.deepcopy(record["criteria"])
-    assert row_differences(record["criteria"], rows) == []
+    assert differences(rows) == []
     place = next(place for place, row in enumerate(rows) if row["name"] == name)
     rows[place]["passed"] = not rows[place]["passed"]
-    (said,) = row_differences(record["criteria"], rows)
-    assert said == f"{name} is not so: the record says passed True, found False"
-    assert row_differences(record["criteria"][1:], rows)
-    assert row_differences("rows", rows) == ["its criteria are no rows"]
+    assert differences(rows) == [f"{name} is not so: the record says passed False, found True"]
+    assert differences(rows[1:])
+    assert differences("rows") == ["its criteria are no rows"]
 
 
 @pytest.mark.parametrize(
@@ -138,7 +149,7 @@ def test_a_row_that_says_it_failed_or_passed_when_it_did_not_is_refused(candidat
 )
 def test_what_else_can_be_forged_is_named(candidate: Candidate, change: dict[str, Any], said: str) -> None:
     settings, run, record = candidate
-    write_record(run, seal(record | change))
+    write_sealed(run, record | change)
     assert said in refusal(settings, run)
 
 
@@ -195,7 +206,7 @@ def forged_evaluation(settings: Settings, run: Run, share: float, *, targets: bo
     rows = np.random.default_rng(1).permutation(len(predictions))[: max(1, int(share * len(predictions)))]
     if targets:
         labels = predictions.targets.copy()
-        labels[rows] = predictions.said[rows]
+        labels[rows] = predictions.predicted[rows]
         forged = dataclasses.replace(predictions, targets=labels)
     else:
         sure = predictions.probabilities.copy()
@@ -203,14 +214,14 @@ def forged_evaluation(settings: Settings, run: Run, share: float, *, targets: bo
         forged = dataclasses.replace(predictions, probabilities=sure)
     forged.save(path)
     content = json.loads((folder / "metrics.json").read_bytes())
-    content["metrics"] = forged.metrics()
+    content["metrics"] = to_json(forged.metrics())
     content["digests"]["predictions"] = sha256_file(path)
     write_json(folder / "metrics.json", content)
     found = gather(settings, run, folder, "cpu", SilentProgress())
     return {
-        "wrong": mismatches(run, found.features, *(evidence._named(each) for each in (found.whole, found.part))),
-        "grounds": grounds(settings, found),
-        "metrics": forged.metrics(),
+        "wrong": mismatches(run, found.features, found.whole, found.part),
+        "inputs": inputs(settings, found),
+        "metrics": to_json(forged.metrics()),
     }
 
 
@@ -221,9 +232,9 @@ def test_altered_answers_or_labels_are_found_though_every_digest_fits(candidate:
     (said,) = forged["wrong"]
     expected = "other labels than the dataset" if targets else "other answers than the evaluation holds"
     assert expected in said
-    record |= forged["grounds"]
+    record |= forged["inputs"]
     record["criteria"][0] |= {"value": forged["metrics"]["accuracy"]}
-    write_record(run, seal(record))
+    write_sealed(run, record)
     assert "evaluation_matches is not so" in refusal(settings, run)
     fresh = judge(settings, run.run_id, device="cpu")
     assert "evaluation_matches" in [row["name"] for row in fresh.failed]
@@ -247,7 +258,7 @@ def test_a_model_that_does_not_load_is_not_promoted_by_force(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, run, _ = candidate
-    monkeypatch.setattr(evidence, "check_in_fresh_process", lambda folder: {"error": "it is no model"})
+    monkeypatch.setattr(criteria, "check_in_fresh_process", lambda folder: {"error": "it is no model"})
     assert "exported_model is not so: the record says passed True, found False" in refusal(settings, run)
     assert [row["name"] for row in judge(settings, run.run_id, device="cpu").failed] == ["exported_model"]
     with pytest.raises(GateError, match="no reason lets exported_model pass"):
@@ -296,7 +307,7 @@ def test_without_a_record_the_run_is_judged_and_the_record_used(
     candidate: Candidate,
 ) -> None:
     settings, run, _ = candidate
-    (run.folder / RECORD).unlink()
+    (run.folder / PROMOTION_RECORD.file).unlink()
     first = judged(settings, run.run_id, device="cpu")
     assert not first.reused
     assert judged(settings, run.run_id, device="cpu").record == first.record
@@ -307,7 +318,7 @@ def test_the_slice_is_evaluated_again_and_judged_as_a_probe_is(candidate: Candid
     row = next(row for row in record["criteria"] if row["name"] == "slice_0.3")
     assert row["passed"]
     assert row["details"][0]["name"] == "accuracy"
-    made = evaluate(settings, run.run_id, fraction=0.3, device="cpu")
+    made = evaluate(settings, run.run_id, HitSelection(fraction=0.3), device="cpu")
     assert made.reused
     assert made.folder.name == record["slice_id"]
     strict = dataclasses.replace(settings, gates=dataclasses.replace(settings.gates, probe={"accuracy": 1.0}))
@@ -333,5 +344,5 @@ def test_limits_loosened_with_a_reason_promote_and_stay_visible(candidate: Candi
     assert "promotion limits loosened (accuracy 0.1 instead of 0.8" in card
     assert "&lt;b&gt;a first corpus&lt;/b&gt;" in card  # as it was given
     assert "<b>" not in card.lower()
-    row = next(row for row in list_models(loose).models if row["version"] == done.version)
-    assert said in row["notice"]
+    row = next(row for row in list_models(loose).models if row.version == done.version)
+    assert said in row.notice

@@ -15,10 +15,10 @@ from beatsight_core.cli.main import beatsight
 from beatsight_core.errors import ManifestError, SettingsError, StorageError, UsageError
 from beatsight_core.manifest.merge import merge_manifests
 from beatsight_core.manifest.read_manifest import build_catalog
-from beatsight_core.recast.exchange import RELATED, Exchange, Struck
+from beatsight_core.recast.exchange import RELATED, Exchange, HitComponent
 from beatsight_core.recast.pieces import PIECE_S, RATE_HZ, Casting, Hit, Score, spelling_in
 from beatsight_core.recast.recast import recast_manifest
-from beatsight_core.recast.rendition import Performance
+from beatsight_core.recast.rendition import Rendition
 from beatsight_core.settings import DatasetSettings, load_settings
 from beatsight_core.synthesis.kit import TAKES
 from beatsight_core.taxonomy import CORE, EXTENDED
@@ -209,8 +209,8 @@ def test_after_a_kill_what_was_played_is_kept(made, tmp_path):
 
 @pytest.mark.parametrize("component", CORE.components)
 def test_a_hit_begins_at_its_very_sample(component):
-    hit = Hit(20_000, (Struck(component, 0.8),))
-    performance = dry(Performance.draw(casting().piece("a", 0, 0, (hit,), as_written=True)))
+    hit = Hit(20_000, (HitComponent(component, 0.8),))
+    performance = dry(Rendition.draw(casting().piece("a", 0, 0, (hit,), as_written=True)))
     sound = performance.sound()
     assert not sound[:20_000].any()
     assert np.flatnonzero(sound)[0] < 20_000 + 0.002 * RATE_HZ
@@ -219,7 +219,7 @@ def test_a_hit_begins_at_its_very_sample(component):
 
 
 def test_what_is_labelled_is_what_sounds():
-    performance = dry(Performance.draw(casting(seed=3).roll_call(0)))
+    performance = dry(Rendition.draw(casting(seed=3).roll_call(0)))
     sound = performance.sound().astype(np.float64)
     events = performance.events(performance.sound())
     assert Counter(event["components"][0]["label"] for event in events) == dict.fromkeys(CORE.components, 4)
@@ -235,13 +235,16 @@ def test_what_is_labelled_is_what_sounds():
 
 
 def test_labels_follow_the_exchange():
-    hits = tuple(Hit(12_000 * (1 + place), (Struck("hihat_closed", 0.5), Struck("snare", 0.7))) for place in range(40))
+    hits = tuple(
+        Hit(12_000 * (1 + place), (HitComponent("hihat_closed", 0.5), HitComponent("snare", 0.7)))
+        for place in range(40)
+    )
     piece = casting(seed=5).piece("a", 0, 0, hits)
-    performance = Performance.draw(piece)
+    performance = Rendition.draw(piece)
     events = performance.events(np.zeros(piece.samples, np.int16))
     for event, hit, blows in zip(events, hits, performance.hits, strict=True):
         labels = [part["label"] for part in event["components"]]
-        assert labels == [blow.struck.component for blow in blows]
+        assert labels == [blow.played.component for blow in blows]
         assert len(set(labels)) == len(labels) > 0
         assert min(blow.sample for blow in blows) == hit.sample
         assert max(blow.sample for blow in blows) < hit.sample + 0.03 * RATE_HZ
@@ -252,7 +255,7 @@ def test_exchanges_are_among_known_components_and_reach_those_that_kits_lack():
     rng, seen, kept = np.random.default_rng(0), Counter(), 0
     for _ in range(200):
         exchange = Exchange.draw(rng, CORE.components)
-        played = exchange.play([Struck("kick", 0.9), Struck("snare", 0.6)], rng)
+        played = exchange.play([HitComponent("kick", 0.9), HitComponent("snare", 0.6)], rng)
         seen.update(stroke.component for stroke in played)
         kept += {stroke.component for stroke in played} == {"kick", "snare"}
     assert seen["kick"] == 200
@@ -262,11 +265,11 @@ def test_exchanges_are_among_known_components_and_reach_those_that_kits_lack():
 
 
 def test_an_open_hat_is_choked_where_the_pair_is_shut():
-    written = [Hit(10_000, (Struck("hihat_open", 0.9, 1.0),)), Hit(20_000, (Struck("kick", 0.9),))]
-    shut = [*written, Hit(30_000, (Struck("hihat_closed", 0.02),))]
+    written = [Hit(10_000, (HitComponent("hihat_open", 0.9, 1.0),)), Hit(20_000, (HitComponent("kick", 0.9),))]
+    shut = [*written, Hit(30_000, (HitComponent("hihat_closed", 0.02),))]
     rings, stops = (
-        dry(Performance.draw(casting(seed=2).piece("a", 0, 0, tuple(hits), as_written=True))).sound()
-        for hits in ([*written, Hit(30_000, (Struck("aux_percussion", 0.02),))], shut)
+        dry(Rendition.draw(casting(seed=2).piece("a", 0, 0, tuple(hits), as_written=True))).sound()
+        for hits in ([*written, Hit(30_000, (HitComponent("aux_percussion", 0.02),))], shut)
     )
     after = slice(40_000, 50_000)
     assert np.std(stops[after].astype(float)) < 0.1 * np.std(rings[after].astype(float))

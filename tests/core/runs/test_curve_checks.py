@@ -69,7 +69,7 @@ def test_each_illness_fails_by_its_own_name(train: list[float], val: list[float]
 def test_a_missing_loss_is_no_number() -> None:
     (check,) = check_curves([{"train_loss": 0.5, "val_loss": None}], 0)
     assert (check.name, check.passed, check.value) == ("finite", False, 1)
-    assert "1 losses are not numbers" in check.says
+    assert "1 losses are not numbers" in check.found
 
 
 def test_flattening_is_an_illness_before_epoch_15_and_not_after() -> None:
@@ -84,7 +84,7 @@ def test_a_short_run_is_judged_by_the_epochs_it_has_and_a_very_short_one_says_so
     checks = check_curves(history(decay(3), [0.5] * 3), 1)
     assert [check.name for check in checks] == NAMES
     assert all(check.passed for check in checks)
-    untold = [check for check in checks if "too few to tell" in check.says]
+    untold = [check for check in checks if "too few to tell" in check.found]
     assert [check.name for check in untold] == ["validation_flat", "validation_rising", "oscillation"]
     assert all(check.margin == 0 for check in untold)
     assert all(check.passed for check in check_curves(history([0.7], [0.6]), 0))
@@ -142,7 +142,7 @@ def test_every_wide_zigzag_oscillates(width: float, epochs: int) -> None:
 
 def test_what_did_not_happen_is_not_told_as_a_nought():
     def said(name: str, train: list[float], val: list[float]) -> str:
-        return {check.name: check.says for check in check_curves(history(train, val), 0)}[name]
+        return {check.name: check.found for check in check_curves(history(train, val), 0)}[name]
 
     falls, swings = [0.4, 0.3, 0.2, 0.1], [0.4, 0.3, 0.35, 0.1, 0.1004]
     assert said("validation_end", falls, falls) == "validation loss ended at its best, 0.1000"

@@ -1,4 +1,4 @@
-"""What a run ran on, sitting by sitting."""
+"""What a run ran on, attempt by attempt."""
 
 import dataclasses
 import logging
@@ -11,7 +11,7 @@ from beatsight_core.runs.environment import environment_rows, read_environment, 
 from beatsight_core.runs.presets import load_preset
 
 
-def test_a_sitting_elsewhere_is_kept_and_one_that_is_equal_is_not(settings, tmp_path):
+def test_an_attempt_elsewhere_is_kept_and_one_that_is_equal_is_not(settings, tmp_path):
     config = load_preset(settings, "warmup")
     first = record_environment(tmp_path, "cpu", config)
     assert first["earlier"] == []
@@ -21,7 +21,7 @@ def test_a_sitting_elsewhere_is_kept_and_one_that_is_equal_is_not(settings, tmp_
     elsewhere = {**read_json(path), "host": "other", "driver": {"driver": "570.1", "cuda": "12.8", "source": "nvml"}}
     write_json(path, elsewhere)
     now = record_environment(tmp_path, "cpu", dataclasses.replace(config, deterministic=True))
-    assert [sitting["host"] for sitting in now["earlier"]] == ["other"]
+    assert [attempt["host"] for attempt in now["earlier"]] == ["other"]
     assert now["first_sitting"] == first["time"]
     assert (now["deterministic"], now["seeds"]) == (True, {"training": 1337})
     assert len(record_environment(tmp_path, "cpu", config)["earlier"]) == 2

@@ -34,7 +34,7 @@ def test_a_number_that_is_none_is_refused(settings, value):
 
 
 def test_every_preset_that_settings_know_has_a_file_and_the_other_way_round(settings):
-    files = resources.files("beatsight_core.training").joinpath("presets").iterdir()
+    files = resources.files("beatsight_core.runs").joinpath("presets").iterdir()
     assert {Path(file.name).stem for file in files if file.name.endswith(".toml")} == set(PRESETS)
 
 
@@ -70,7 +70,11 @@ def test_text_is_read_as_the_values_type(settings, key, text, value):
         ({"compile": "perhaps"}, "compile must be bool"),
         ({"lr": "nan"}, "lr must be a finite number"),
         ({"batch": "0"}, "batch must be at least 1"),
-        ({"schedule": "linear"}, "schedule must be cosine or plateau"),
+        ({"schedule": "linear"}, "schedule must be cosine or plateau, not 'linear'"),
+        ({"dropout": 1.5}, "dropout must be at most 1, not 1.5"),
+        ({"lr": 0}, "lr must be positive"),
+        ({"seed": 2**63}, "seed must be at most 9,223,372,036,854,775,807"),
+        ({"cuda_graphs": "yes"}, "cuda_graphs needs compile = true"),
         ({"min_lr": "1.0"}, "min_lr <= lr"),
         ({"preset": "long_run"}, "no setting preset"),
     ],
@@ -87,6 +91,17 @@ def test_all_problems_are_reported_at_once(settings):
         SettingsError, match=r"training\.warmup\.lrr \(did you mean training\.warmup\.lr\?\).*epochs must be int"
     ):
         load_preset(changed, "warmup", {"epochs": "x"})
+
+
+def test_values_that_contradict_each_other_are_told_beside_wrong_types(settings):
+    with pytest.raises(SettingsError, match=r"dropout must be float.*min_lr <= lr.*cuda_graphs needs compile"):
+        load_preset(settings, "warmup", {"dropout": "x", "min_lr": 1, "cuda_graphs": True})
+
+
+def test_a_run_of_another_day_is_read_as_it_is(settings):
+    """Its values were checked when it began, by the rules of that day."""
+    config = load_preset(settings, "warmup")
+    assert TrainingConfig.from_json({**config.to_json(), "model": "cnn_of_old", "batch": 0}).batch == 0
 
 
 def test_an_unknown_net_is_told_before_anything_is_read(settings):

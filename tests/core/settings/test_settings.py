@@ -1,8 +1,10 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.gates.corpus_limits import PROFILES, profile_of
 from beatsight_core.settings import load_settings, resolve_path
 
 
@@ -118,7 +120,7 @@ def test_numbers_that_are_not_finite_are_refused_by_name(data_root, value):
     with pytest.raises(SettingsError) as caught:
         load_settings(data_root, {})
     assert "dataset.pre_ms must be a finite number" in str(caught.value)
-    assert "gates.promotion must be" in str(caught.value)
+    assert "gates.promotion.loss must be a finite number" in str(caught.value)
 
 
 def test_presets_and_criteria_that_do_not_exist_are_refused(data_root):
@@ -175,3 +177,42 @@ def test_a_release_with_mistakes_names_them_all(data_root):
     write(data_root, "[release]\nconfigs = 3\n")
     with pytest.raises(SettingsError, match="must be a list of tables"):
         load_settings(data_root, {})
+
+
+def test_values_that_contradict_each_other_are_told_beside_wrong_types(data_root):
+    write(data_root, "[dataset]\nsample_rate_hz = 100\n[features]\nf_min_hz = 9e3\nf_max_hz = 8e3\n[web]\nhost = 1\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(data_root, {})
+    for part in (
+        "dataset.sample_rate_hz must be at least 8,000, not 100",
+        "features.f_min_hz must be less than f_max_hz, not 9000 and 8000",
+        "did you mean web.hosts?",
+    ):
+        assert part in str(caught.value)
+    write(data_root, "[dataset]\nsample_rate_hz = 8000\n")
+    said = "features.f_max_hz must be at most half of dataset.sample_rate_hz, 4000, not 16000"
+    with pytest.raises(SettingsError, match=said):
+        load_settings(data_root, {})
+
+
+def test_what_a_variable_says_wrongly_is_told_with_its_name(data_root):
+    with pytest.raises(
+        SettingsError, match=r"tracking\.mode, or the variable WANDB_MODE, must be one of disabled, .*on'"
+    ):
+        load_settings(data_root, {"WANDB_MODE": "on"})
+
+
+def test_a_table_of_the_settings_cannot_name_itself(data_root):
+    write(data_root, "data_root = 'x'\n[sources.a]\nname = 'b'\n[gates]\nloosened = {probe = 'x'}\n")
+    with pytest.raises(SettingsError) as caught:
+        load_settings(data_root, {})
+    for name in ("data_root", "sources.a.name", "gates.loosened"):
+        assert f"there is no setting {name}" in str(caught.value)
+
+
+def test_every_limit_of_a_corpus_can_be_set(data_root):
+    limits = dataclasses.asdict(PROFILES["demo"])
+    for name, value in limits.items():
+        if name not in ("min_counts", "required_techniques"):
+            write(data_root, f"[gates]\n{name} = {value + 1}\n")
+            assert getattr(profile_of(load_settings(data_root, {}).gates), name) == value + 1

@@ -12,7 +12,7 @@ from beatsight_core.dataset.in_use import shards_in_use
 from beatsight_core.dataset.page.dataset_page import write_dataset_page
 from beatsight_core.errors import BeatSightError, ManifestError, UsageError
 from beatsight_core.manifest.identity import manifest_key
-from beatsight_core.manifest.inbox.requests import read_wish, wish_retry
+from beatsight_core.manifest.inbox.wishes import read_wish, wish_retry
 from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.storage.forget import find_key, forget_manifest, known_keys
 from beatsight_core.storage.prune import prune
@@ -73,8 +73,8 @@ def test_a_run_that_names_it_holds_it_until_a_reason_is_given(place):
     with pytest.raises(UsageError, match="is named by run warmup-run"):
         forget_manifest(place.settings, exported.key, really=True)
     with pytest.raises(UsageError, match="The reason is empty"):
-        forget_manifest(place.settings, exported.key, despite_use=" ", really=True)
-    assert forget_manifest(place.settings, exported.key, despite_use="a mistake", really=True).done
+        forget_manifest(place.settings, exported.key, override=" ", really=True)
+    assert forget_manifest(place.settings, exported.key, override="a mistake", really=True).done
     assert read_wish(place.settings, exported.key).why == "a mistake"
     assert (place.settings.run_root / "warmup-run").is_dir()
 

@@ -67,28 +67,28 @@ def test_show_tells_splits_labels_and_who_shares_a_shard(place, named):
 
 def test_states_say_what_stands_in_the_way(place):
     exported = place.export("first", range(12))
-    (row,) = list_datasets(place.with_tail(100.0)).rows
-    assert row["state"] == "other settings"
+    (row,) = list_datasets(place.with_tail(100.0)).datasets
+    assert row.state == "other settings"
     next(place.settings.shards_dir.rglob("*.parquet")).unlink()
-    (row,) = list_datasets(place.settings).rows
-    assert row["state"] == "1 shards missing"
+    (row,) = list_datasets(place.settings).datasets
+    assert row.state == "1 shards missing"
     assert describe_dataset(place.settings, exported.key)["totals"]["clips"] == 36
     index = exported.index_paths[0]
     index.write_text(index.read_text().replace('"hits": 36', '"hits": 37'))
-    (row,) = list_datasets(place.settings).rows
-    assert (row["state"], row["clips"], row["key"]) == ("damaged index", 0, exported.key)
+    (row,) = list_datasets(place.settings).datasets
+    assert (row.state, row.clips, row.key) == ("damaged index", 0, exported.key)
 
 
 def test_runs_and_archives_that_learned_from_a_dataset_are_named(place):
     exported = place.export("first", range(12))
     run = place.learn(exported)
-    assert list_datasets(place.settings).rows[0]["used_by"] == ["warmup-run"]
+    assert list_datasets(place.settings).datasets[0].used_by == ("warmup-run",)
     archived = place.settings.archive_dir / "20260101" / "warmup-run" / "run"
     archived.mkdir(parents=True)
     (run / "config.json").rename(archived / "config.json")
     assert describe_dataset(place.settings, exported.key)["learners"][0]["status"] == "archived"
     place.export("first", range(12), settings=place.with_tail(100.0))
-    assert list_datasets(place.settings).rows[0]["used_by"] == []  # what it learned from is not there any more
+    assert list_datasets(place.settings).datasets[0].used_by == ()  # what it learned from is not there any more
 
 
 def test_a_dataset_is_found_by_key_by_its_beginning_and_by_its_manifest(place):

@@ -56,7 +56,7 @@ def test_a_manifest_called_like_a_leftover_loses_nothing(place, name):
     assert all(path.exists() for path in kept)
     assert open_catalog(place.settings, exported.key) == build_catalog(place.settings, exported.key)
     assert check_dataset(place.settings, exported.key).passed
-    assert {row["key"] for row in list_datasets(place.settings).rows} == {exported.key, other.key}
+    assert {row.key for row in list_datasets(place.settings).datasets} == {exported.key, other.key}
 
 
 @pytest.mark.parametrize("dot", ["", "."])
@@ -116,7 +116,7 @@ def test_what_other_systems_put_beside_every_file_is_no_index(place):
     (exported.index_paths[0].parent / "._kits.json").write_bytes(b"\0\5\x16\7")
     assert len(open_dataset(place.settings, exported.key)) == 12
     prune(place.settings, really=True)  # which a damaged index would forbid
-    assert list_datasets(place.settings).rows[0]["state"] == "ready"
+    assert list_datasets(place.settings).datasets[0].state == "ready"
 
 
 def archive(place, name: str, run_id: str) -> Path:

@@ -324,8 +324,8 @@ def test_whatever_was_done_pruning_keeps_all_that_is_named_and_nothing_else(tmp_
         return
     before = {dataset.key: dataset.digest for dataset in survey(place.settings).datasets}
     prune(place.settings, really=True)
-    shelf = survey(place.settings)
-    assert {dataset.key: dataset.digest for dataset in shelf.datasets} == before
-    assert set(shelf.shards) == set(shelf.users)
-    assert {file.shard for file in shelf.features} <= set(shelf.users)
-    assert all(check_dataset(place.settings, dataset.key).passed for dataset in shelf.datasets)
+    stored = survey(place.settings)
+    assert {dataset.key: dataset.digest for dataset in stored.datasets} == before
+    assert set(stored.shards) == set(stored.users)
+    assert {file.shard for file in stored.features} <= set(stored.users)
+    assert all(check_dataset(place.settings, dataset.key).passed for dataset in stored.datasets)

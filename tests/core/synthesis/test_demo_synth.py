@@ -1,4 +1,4 @@
-"""Struck bodies, kits, rooms and loudness: sounds behave as physics and their own claims say."""
+"""Bodies, kits, rooms and loudness: sounds behave as physics and their own claims say."""
 
 import numpy as np
 import pytest

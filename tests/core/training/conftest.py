@@ -14,7 +14,7 @@ from beatsight_core.runs import records
 from beatsight_core.runs.presets import load_preset
 from beatsight_core.taxonomy import CORE
 from beatsight_core.training import checkpoint
-from beatsight_core.training.attempt import Sitting
+from beatsight_core.training.attempt import Attempt
 from beatsight_core.training.run import run_identity
 from beatsight_core.training.tracking.tracking import Tracker
 
@@ -26,19 +26,19 @@ HITS = {"train": 100, "val": 40, "calibration": 30}
 
 
 def make_features(seed=0, bad_rows=()):
-    """Pictures in which component c rings in band 3 c, for four components, in two arrays of different length."""
+    """Spectrograms in which component c rings in band 3 c, for four components, in two arrays of different length."""
     random = np.random.default_rng(seed)
     count = sum(HITS.values())
     targets = np.zeros((count, len(CORE.components)), dtype=np.uint8)
     targets[:, :4] = random.random((count, 4)) < 0.35
-    pictures = random.uniform(-80, -50, (count, SPEC.n_mels, SPEC.frames))
+    spectrograms = random.uniform(-80, -50, (count, SPEC.n_mels, SPEC.frames))
     for component in range(4):
-        pictures[targets[:, component] == 1, 3 * component : 3 * component + 2] += 45
-    pictures[list(bad_rows)] = np.nan
+        spectrograms[targets[:, component] == 1, 3 * component : 3 * component + 2] += 45
+    spectrograms[list(bad_rows)] = np.nan
     split = random.permutation([name for name, hits in HITS.items() for _ in range(hits)])
     ids = [f"{row * 7919 % count:020x}" for row in range(count)]
     meta = pl.DataFrame({"hit_id": ids, "split": split, "source_set": ["made"] * count})
-    stored = pictures.astype(np.float16)
+    stored = spectrograms.astype(np.float16)
     arrays, offsets = [stored[:70], stored[70:]], np.array([0, 70, count])
     return Features(SPEC, "d" * 40, arrays, targets, CORE.components, meta, offsets)
 
@@ -59,7 +59,7 @@ def features():
 
 @pytest.fixture
 def spoilt_features(features):
-    """The same with a training picture that holds no numbers."""
+    """The same with a training spectrogram that holds no numbers."""
     return make_features(bad_rows=[features.rows_of("train")[5]])
 
 
@@ -93,8 +93,8 @@ class Stepwise(SilentProgress):
 
 
 @pytest.fixture
-def sitting(settings, features, config):
-    """Makes a sitting of the run `config` on `features`; `changes` replace values of the configuration."""
+def attempt(settings, features, config):
+    """Makes an attempt of the run `config` on `features`; `changes` replace values of the configuration."""
 
     def make(folder, callback=None, features=features, **changes):
         changed = dataclasses.replace(config, **changes)
@@ -102,12 +102,12 @@ def sitting(settings, features, config):
         path = settings.run_root / folder
         write_json(path / records.CONFIG, identity)
         progress = Stepwise(callback) if callback else SilentProgress()
-        return Sitting(path, identity, changed, features, torch.device("cpu"), Tracker(), progress)
+        return Attempt(path, identity, changed, features, torch.device("cpu"), Tracker(), progress)
 
     return make
 
 
 @pytest.fixture
 def last_state():
-    """Reads the newest checkpoint of a sitting."""
-    return lambda sitting: checkpoint.load_newest(sitting.checkpoints)[0]
+    """Reads the newest checkpoint of an attempt."""
+    return lambda attempt: checkpoint.load_newest(attempt.checkpoints).state

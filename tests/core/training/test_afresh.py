@@ -202,13 +202,13 @@ def test_a_run_that_was_put_aside_after_it_became_a_version_is_no_challenger(run
 def test_tracking_gets_a_name_of_its_own(run):
     settings, old = run
     identity = read_json(old.folder / records.CONFIG)
-    assert _order(settings, old.folder, identity)["id"] == old.run_id
+    assert _order(settings, old.folder, identity).id == old.run_id
     copy = old.folder.with_name(".copy")
     shutil.copytree(old.folder, copy)
     begin_afresh(settings, old.folder)
     copy.rename(old.folder)
-    assert _order(settings, old.folder, identity)["name"] == f"{old.run_id}-afresh-1"
+    assert _order(settings, old.folder, identity).name == f"{old.run_id}-afresh-1"
     assert old.run_id not in (
-        _order(settings, old.folder, identity)["id"],
-        _order(settings, old.folder, identity)["name"],
+        _order(settings, old.folder, identity).id,
+        _order(settings, old.folder, identity).name,
     )

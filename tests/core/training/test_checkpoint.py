@@ -15,35 +15,35 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_the_ring_keeps_three_with_their_digests(tmp_path):
+def test_the_last_three_are_kept_with_their_digests(tmp_path):
     for epoch in range(1, 6):
         checkpoint.save_checkpoint(tmp_path, state(epoch), epoch, epoch * 10)
     kept = [f"epoch-{epoch:04d}-step-{epoch * 10:08d}.pt" for epoch in (3, 4, 5)]
     assert names(tmp_path) == sorted([*kept, *(f"{name}.sha256" for name in kept), "latest"])
     assert (tmp_path / "latest").read_text() == f"{kept[-1]}\n"
-    loaded, path = checkpoint.load_newest(tmp_path)
-    assert (path.name, loaded["progress"]["epoch"]) == (kept[-1], 5)
+    newest = checkpoint.load_newest(tmp_path)
+    assert (newest.path.name, newest.state["progress"]["epoch"]) == (kept[-1], 5)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "no digest", "empty"])
 def test_a_broken_newest_one_falls_back(tmp_path, damage, caplog):
     for epoch in (1, 2):
         checkpoint.save_checkpoint(tmp_path, state(epoch), epoch, epoch)
-    newest = checkpoint.ring(tmp_path)[0][1]
+    newest = checkpoint.last_checkpoints(tmp_path)[0][1]
     data = bytearray(newest.read_bytes())
     if damage == "no digest":
         newest.with_name(newest.name + ".sha256").unlink()
     else:
         data[len(data) // 2] ^= 1
         newest.write_bytes({"cut": data[:-1], "flip": data, "empty": b""}[damage])
-    assert checkpoint.load_newest(tmp_path)[0]["progress"]["epoch"] == 1
+    assert checkpoint.load_newest(tmp_path).state["progress"]["epoch"] == 1
     assert "falling back" in caplog.text
 
 
 def test_none_at_all_is_a_beginning_and_none_whole_an_error(tmp_path):
     assert checkpoint.load_newest(tmp_path) is None
     checkpoint.save_checkpoint(tmp_path, state(1), 1, 1)
-    checkpoint.ring(tmp_path)[0][1].write_bytes(b"x")
+    checkpoint.last_checkpoints(tmp_path)[0][1].write_bytes(b"x")
     with pytest.raises(ModelError, match="None of 1 checkpoints is whole"):
         checkpoint.load_newest(tmp_path)
 
@@ -69,10 +69,10 @@ def test_a_foreign_file_is_refused(tmp_path):
         checkpoint.load(path)
 
 
-def test_defect_10_best_and_checkpoints_have_the_same_keys(sitting):
-    run = sitting("run", epochs=1, ema_decay=0.9)
+def test_defect_10_best_and_checkpoints_have_the_same_keys(attempt):
+    run = attempt("run", epochs=1, ema_decay=0.9)
     fit(run)
-    newest = checkpoint.ring(run.checkpoints)[0][1]
+    newest = checkpoint.last_checkpoints(run.checkpoints)[0][1]
     best, last = (torch.load(path, weights_only=True) for path in (run.checkpoints / "best.pt", newest))
     assert best["model"].keys() == last["model"].keys() == last["average"].keys()
     assert {"optimizer", "scaler", "rng", "progress", "plateau", "best"} <= last.keys()

@@ -11,7 +11,7 @@ from beatsight_core.errors import ModelError, UsageError
 from beatsight_core.runs import records
 from beatsight_core.settings import load_settings
 from beatsight_core.training import checkpoint, extension
-from beatsight_core.training.run import Terms, open_run, train
+from beatsight_core.training.run import RunOptions, open_run, train
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1, "warmup_epochs": 0.5, "least_steps": 0}
 
@@ -34,8 +34,8 @@ def parent(parent_once, tmp_path):
 
 
 def extend(settings, key, run_id, **changes):
-    terms = Terms(extend=run_id)
-    return train(settings, key, overrides={**FAST, "epochs": 5, **changes}, device="cpu", terms=terms)
+    options = RunOptions(extend=run_id)
+    return train(settings, key, overrides={**FAST, "epochs": 5, **changes}, device="cpu", options=options)
 
 
 def rates(folder):
@@ -54,7 +54,7 @@ def test_it_goes_on_from_the_newest_checkpoint_with_the_longer_schedule(parent):
     assert said["run_id"] == short.run_id
     assert (said["epoch"], said["epochs"]) == (2, 2)
     assert said["rate_here"] > said["rate_there"]
-    newest = checkpoint.ring(short.folder / records.CHECKPOINTS)[0][1]
+    newest = checkpoint.last_checkpoints(short.folder / records.CHECKPOINTS)[0][1]
     assert said["checkpoint"] == checkpoint.sha256_file(newest)
     assert open_run(settings, short.run_id).status == "finished"
     again = extend(settings, key, short.run_id)
@@ -98,7 +98,7 @@ def test_a_schedule_that_is_not_longer_is_refused(parent):
 
 def test_a_run_without_a_whole_checkpoint_cannot_be_extended(parent):
     settings, key, short = parent
-    for _, path in checkpoint.ring(short.folder / records.CHECKPOINTS):
+    for _, path in checkpoint.last_checkpoints(short.folder / records.CHECKPOINTS):
         path.unlink()
     with pytest.raises(ModelError, match="no checkpoint to go on from"):
         extend(settings, key, short.run_id)

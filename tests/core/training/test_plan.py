@@ -65,14 +65,14 @@ def test_steps_grow_by_a_factor_that_leaves_enough_of_them(clips, batch, accumul
         assert after.batch * after.accumulation <= 1024 * processes
 
 
-def test_a_resumed_run_keeps_the_steps_of_its_checkpoint(sitting, last_state):
+def test_a_resumed_run_keeps_the_steps_of_its_checkpoint(attempt, last_state):
     changes = {"enlarge_batch": "always", "least_steps": 1, "epochs": 4}
-    whole = sitting("whole", **changes)
+    whole = attempt("whole", **changes)
     fit(whole)
     assert last_state(whole)["steps"]["batch"] == 64
     with pytest.raises(KeyboardInterrupt):
-        fit(sitting("moved", terminate_at(2), **changes))
-    again = sitting("moved", **changes)
+        fit(attempt("moved", terminate_at(2), **changes))
+    again = attempt("moved", **changes)
     again.config = dataclasses.replace(again.config, enlarge_batch="never")  # as on a device where it would not be
     fit(again)
     assert_same(comparable(last_state(again)), comparable(last_state(whole)))

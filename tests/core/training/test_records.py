@@ -11,9 +11,9 @@ from beatsight_core.training.run import list_runs, open_run
 
 
 @pytest.fixture
-def runs(sitting, settings):
+def runs(attempt, settings):
     for age, name in ((30, "warmup-a-11111111"), (20, "warmup-a-22222222"), (10, "baseline-a-33333333")):
-        run = sitting(name)
+        run = attempt(name)
         write_json(run.folder / records.CONFIG, {**run.identity, "run_id": name})
         os.utime(run.folder / records.CONFIG, (1e9 - age, 1e9 - age))
     return settings

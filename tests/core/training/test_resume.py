@@ -66,12 +66,12 @@ def assert_same(mine, other):
     ids=["cosine", "plateau with average", "sparse checkpoints"],
 )
 @pytest.mark.parametrize("step", [1, 3, 4, 8])
-def test_a_terminated_run_ends_in_the_same_weights(sitting, last_state, changes, step):
-    whole = sitting("whole", **changes)
+def test_a_terminated_run_ends_in_the_same_weights(attempt, last_state, changes, step):
+    whole = attempt("whole", **changes)
     expected = fit(whole)
     with pytest.raises(KeyboardInterrupt):
-        fit(sitting("stopped", terminate_at(step), **changes))
-    again = sitting("stopped", **changes)
+        fit(attempt("stopped", terminate_at(step), **changes))
+    again = attempt("stopped", **changes)
     assert last_state(again)["progress"]["step"] == step
     got = fit(again)
     assert_same(comparable(last_state(again)), comparable(last_state(whole)))
@@ -80,57 +80,57 @@ def test_a_terminated_run_ends_in_the_same_weights(sitting, last_state, changes,
 
 
 @pytest.mark.parametrize("step", [2, 5, 9])
-def test_a_killed_run_repeats_at_most_one_interval(sitting, last_state, step):
-    whole = sitting("whole")
+def test_a_killed_run_repeats_at_most_one_interval(attempt, last_state, step):
+    whole = attempt("whole")
     fit(whole)
     with pytest.raises(KilledError):
-        fit(sitting("killed", kill_at(step)))
+        fit(attempt("killed", kill_at(step)))
     repeated = []
-    again = sitting("killed", repeated.append)
+    again = attempt("killed", repeated.append)
     fit(again)
     assert_same(comparable(last_state(again)), comparable(last_state(whole)))
     assert len(repeated) <= 9 - (step - 1) // 3 * 3
 
 
-def test_defect_8_the_learning_rate_goes_on_as_if_never_stopped(sitting):
-    whole = sitting("whole", epochs=5)
+def test_defect_8_the_learning_rate_goes_on_as_if_never_stopped(attempt):
+    whole = attempt("whole", epochs=5)
     fit(whole)
     for step in (4, 2, 3):
         with pytest.raises(KeyboardInterrupt):
-            fit(sitting("stopped", terminate_at(step), epochs=5))
-    fit(sitting("stopped", epochs=5))
+            fit(attempt("stopped", terminate_at(step), epochs=5))
+    fit(attempt("stopped", epochs=5))
     curve = [record["lr"] for record in records.read_history(whole.folder)]
     assert [record["lr"] for record in records.read_history(whole.folder.parent / "stopped")] == curve
     assert curve[2:] == sorted(curve[2:], reverse=True)
     assert curve[-1] == pytest.approx(whole.config.min_lr)
 
 
-def test_a_broken_newest_checkpoint_falls_back_to_the_last_good_one(sitting, last_state):
-    whole = sitting("whole")
+def test_a_broken_newest_checkpoint_falls_back_to_the_last_good_one(attempt, last_state):
+    whole = attempt("whole")
     fit(whole)
     with pytest.raises(KeyboardInterrupt):
-        fit(sitting("stopped", terminate_at(8)))
-    again = sitting("stopped")
-    newest = checkpoint.ring(again.checkpoints)[0][1]
+        fit(attempt("stopped", terminate_at(8)))
+    again = attempt("stopped")
+    newest = checkpoint.last_checkpoints(again.checkpoints)[0][1]
     newest.write_bytes(newest.read_bytes()[:-100])
     fit(again)
     assert_same(comparable(last_state(again)), comparable(last_state(whole)))
 
 
-def test_the_checkpoint_of_another_run_is_refused(sitting):
-    fit(sitting("one"))
+def test_the_checkpoint_of_another_run_is_refused(attempt):
+    fit(attempt("one"))
     with pytest.raises(ModelError, match="of another run") as caught:
-        fit(sitting("one", lr=2e-3))
+        fit(attempt("one", lr=2e-3))
     assert "config.lr (0.003 there, 0.002 here)" in str(caught.value)
 
 
 @pytest.mark.parametrize("spoilt", ["best", "history", "both"])
-def test_a_checkpoint_alone_is_enough_to_go_on(sitting, last_state, spoilt):
-    whole = sitting("whole")
+def test_a_checkpoint_alone_is_enough_to_go_on(attempt, last_state, spoilt):
+    whole = attempt("whole")
     fit(whole)
     with pytest.raises(KeyboardInterrupt):
-        fit(sitting("stopped", terminate_at(8)))
-    again = sitting("stopped")
+        fit(attempt("stopped", terminate_at(8)))
+    again = attempt("stopped")
     if spoilt != "history":
         (again.checkpoints / "best.pt").write_bytes(b"rotten")
     if spoilt != "best":
@@ -143,21 +143,21 @@ def test_a_checkpoint_alone_is_enough_to_go_on(sitting, last_state, spoilt):
     assert without_timings(records.read_history(again.folder)) == without_timings(records.read_history(whole.folder))
 
 
-def test_a_checkpoint_of_an_earlier_version_is_refused(sitting, last_state):
+def test_a_checkpoint_of_an_earlier_version_is_refused(attempt, last_state):
     with pytest.raises(KeyboardInterrupt):
-        fit(sitting("old", terminate_at(2)))
-    old = sitting("old")
+        fit(attempt("old", terminate_at(2)))
+    old = attempt("old")
     state = {name: value for name, value in last_state(old).items() if name not in ("kept", "history")}
     checkpoint.save_checkpoint(old.checkpoints, state, 0, 2)
     with pytest.raises(ModelError, match="not complete") as caught:
-        fit(sitting("old"))
+        fit(attempt("old"))
     assert "history, kept are not in it" in str(caught.value)
 
 
-def test_random_state_outside_is_left_alone(sitting):
+def test_random_state_outside_is_left_alone(attempt):
     torch.manual_seed(5)
     before, handler = torch.get_rng_state(), signal.getsignal(signal.SIGTERM)
-    fit(sitting("whole", epochs=1))
+    fit(attempt("whole", epochs=1))
     assert torch.equal(torch.get_rng_state(), before)
     assert signal.getsignal(signal.SIGTERM) is handler
 
@@ -179,10 +179,10 @@ class SpentAfter(TimeLimit):
         return 3600.0 if all(number > 0 for number in self.seen.values()) else 0.0
 
 
-def sittings_until_done(sitting, limits):
+def attempts_until_done(attempt, limits):
     ended = []
     for limit in limits:
-        one = dataclasses.replace(sitting("limited"), limit=limit)
+        one = dataclasses.replace(attempt("limited"), limit=limit)
         try:
             fit(one)
         except TimeLimitError as error:
@@ -193,10 +193,10 @@ def sittings_until_done(sitting, limits):
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4])
-def test_a_run_in_sittings_ends_in_the_same_weights(sitting, last_state, steps):
-    whole = sitting("whole")
+def test_a_run_in_several_attempts_ends_in_the_same_weights(attempt, last_state, steps):
+    whole = attempt("whole")
     fit(whole)
-    limited, ended = sittings_until_done(sitting, [SpentAfter(step=steps) for _ in range(20)])
+    limited, ended = attempts_until_done(attempt, [SpentAfter(step=steps) for _ in range(20)])
     assert len(ended) >= 2
     assert all("run the same command again" in said for said in ended)
     assert "step" in ended[0]

@@ -11,7 +11,7 @@ from beatsight_core.errors import DatasetError, GateError, SettingsError, TimeLi
 from beatsight_core.files import exclusive_lock, json_bytes, sha256_file, write_json
 from beatsight_core.progress import SilentProgress
 from beatsight_core.runs import records
-from beatsight_core.training.run import Terms, list_runs, open_run, train
+from beatsight_core.training.run import RunOptions, list_runs, open_run, train
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1}
 
@@ -69,7 +69,7 @@ def test_fresh_starts_again_ends_the_same_and_loses_nothing(ready):
     settings, key = ready
     first = train(settings, key, overrides=FAST, device="cpu")
     before = contents(first.folder)
-    again = train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True))
+    again = train(settings, key, overrides=FAST, device="cpu", options=RunOptions(fresh=True))
     assert (again.run_id, again.resumed, again.metrics) == (first.run_id, False, first.metrics)
     kept = open_run(settings, f"{first.run_id}-earlier-1")
     assert (kept.status, kept.metrics["metrics"]["loss"]) == ("finished", first.metrics["loss"])
@@ -80,15 +80,17 @@ def test_fresh_starts_again_ends_the_same_and_loses_nothing(ready):
 
 def test_what_a_launch_began_afresh_it_goes_on_with(ready):
     settings, key = ready
-    terms = Terms(fresh=True, launch="launch-1")
+    options = RunOptions(fresh=True, launch="launch-1")
     run_id = train(settings, key, overrides=FAST, device="cpu").run_id  # an older run, which the launch puts aside
     with pytest.raises(KeyboardInterrupt):
-        train(settings, key, overrides=FAST, device="cpu", terms=terms, progress=Impatient(100))
-    again = train(settings, key, overrides=FAST, device="cpu", terms=terms)
+        train(settings, key, overrides=FAST, device="cpu", options=options, progress=Impatient(100))
+    again = train(settings, key, overrides=FAST, device="cpu", options=options)
     assert again.resumed
-    assert train(settings, key, overrides=FAST, device="cpu", terms=terms).resumed
+    assert train(settings, key, overrides=FAST, device="cpu", options=options).resumed
     assert records.earlier_runs(settings.run_root / run_id) == [1]
-    assert not train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True, launch="launch-2")).resumed
+    assert not train(
+        settings, key, overrides=FAST, device="cpu", options=RunOptions(fresh=True, launch="launch-2")
+    ).resumed
     assert records.earlier_runs(settings.run_root / run_id) == [1, 2]
 
 
@@ -99,20 +101,20 @@ def test_the_run_of_a_model_is_begun_afresh_only_for_a_reason(ready):
     write_json(settings.models_dir / "versions" / "1" / "version.json", about)
     before = contents(settings.run_root)
     with pytest.raises(GateError, match="version 1 came of it"):
-        train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu", terms=Terms(fresh=True))
+        train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu", options=RunOptions(fresh=True))
     assert contents(settings.run_root) == before
     assert train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu").was_finished
-    terms = Terms(fresh=True, despite_version="its labels were mended")
-    assert not train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu", terms=terms).resumed
+    options = RunOptions(fresh=True, version_override="its labels were mended")
+    assert not train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu", options=options).resumed
 
 
 def test_an_extension_that_was_begun_afresh_by_a_launch_goes_on(ready):
     settings, key = ready
     first = train(settings, key, overrides={**FAST, "epochs": 1}, device="cpu")
-    terms = Terms(fresh=True, extend=first.run_id, launch="launch-1")
+    options = RunOptions(fresh=True, extend=first.run_id, launch="launch-1")
     with pytest.raises(KeyboardInterrupt):
-        train(settings, key, overrides=FAST, device="cpu", terms=terms, progress=Impatient(100))
-    again = train(settings, key, overrides=FAST, device="cpu", terms=terms)
+        train(settings, key, overrides=FAST, device="cpu", options=options, progress=Impatient(100))
+    again = train(settings, key, overrides=FAST, device="cpu", options=options)
     assert again.resumed
     assert records.earlier_runs(again.folder) == []
 
@@ -131,9 +133,9 @@ def test_what_is_unfinished_says_the_command_that_goes_on_with_it(ready):
 
 
 def test_who_begins_afresh_is_not_told_to_repeat_that():
-    assert Terms().again == "run the same command again"
-    assert Terms(fresh=True).again == "run the same command again, without --fresh"
-    assert Terms(fresh=True, launch="one").again == Terms().again
+    assert RunOptions().again == "run the same command again"
+    assert RunOptions(fresh=True).again == "run the same command again, without --fresh"
+    assert RunOptions(fresh=True, launch="one").again == RunOptions().again
 
 
 def test_a_limit_holds_while_another_process_has_the_run(ready, caplog):
@@ -144,7 +146,7 @@ def test_a_limit_holds_while_another_process_has_the_run(ready, caplog):
         exclusive_lock(settings.run_root / ".locks" / run_id),
         pytest.raises(TimeLimitError, match=f"another process has run {run_id}"),
     ):
-        train(settings, key, overrides=FAST, device="cpu", terms=Terms(max_seconds=0.5))
+        train(settings, key, overrides=FAST, device="cpu", options=RunOptions(max_seconds=0.5))
     assert f"waiting for run {run_id}: process {os.getpid()} is at it" in caplog.text
 
 
@@ -157,11 +159,11 @@ def test_other_values_are_another_run(ready):
 
 def test_a_stopped_run_goes_on_by_the_same_command(ready):
     settings, key = ready
-    whole = train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True))
+    whole = train(settings, key, overrides=FAST, device="cpu", options=RunOptions(fresh=True))
     expected = contents(whole.folder)
 
     with pytest.raises(KeyboardInterrupt):
-        train(settings, key, overrides=FAST, device="cpu", terms=Terms(fresh=True), progress=Impatient(100))
+        train(settings, key, overrides=FAST, device="cpu", options=RunOptions(fresh=True), progress=Impatient(100))
     run = open_run(settings, whole.run_id)
     assert run.status == "unfinished"
     result = train(settings, key, overrides=FAST, device="cpu")

@@ -18,14 +18,14 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from beatsight_core.manifest.identity import manifest_key
-from beatsight_core.manifest.inbox.requests import wish_forgotten, wish_retry
+from beatsight_core.manifest.inbox.wishes import wish_forgotten, wish_retry
 from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource
-from beatsight_dagster.sensors import preparation, standing
+from beatsight_dagster.sensors import preparation, preparation_state
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
-from beatsight_dagster.sensors.standing import CHAIN_TAG, STATE_TAG
+from beatsight_dagster.sensors.preparation_state import CHAIN_TAG, STATE_TAG
 
 FAILED, SUCCEEDED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 SENSOR = {"dagster/sensor_name": "manifest_inbox"}
@@ -326,7 +326,7 @@ def test_a_chain_that_stopped_between_two_steps_says_so_and_can_be_retried(
     daemon.outcome = SUCCEEDED
     daemon.look(3)
     assert "is being prepared" in daemon.said
-    monkeypatch.setattr(standing, "FOLLOWED_S", -1.0)
+    monkeypatch.setattr(preparation_state, "FOLLOWED_S", -1.0)
     assert daemon.look(3) == []
     assert "prepare_data is done and nothing followed it: see the sensor prepare_data_continues" in daemon.said
     wish_retry(daemon.settings, key)

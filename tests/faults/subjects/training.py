@@ -82,7 +82,7 @@ def runs_view(settings: Settings) -> View:
     try:
         for run in list_runs(settings):
             _ = run.history
-            for _, path in checkpoint.ring(run.folder / "checkpoints"):
+            for _, path in checkpoint.last_checkpoints(run.folder / "checkpoints"):
                 checkpoint.load(path)
             if run.checkpoint.exists():
                 checkpoint.load(run.checkpoint)
@@ -113,7 +113,7 @@ def _of_run(folder: Path) -> dict[str, str]:
         "leftovers": [path.name for path in folder.rglob("*.tmp-*")],
     }
     if newest is not None:
-        parts["last checkpoint"] = {**newest[0], "history": _without(newest[0]["history"])}
+        parts["last checkpoint"] = {**newest.state, "history": _without(newest.state["history"])}
     for name in ("thresholds.json", "curves.json", "metrics.json"):
         if (folder / name).exists():
             said = json.loads((folder / name).read_text())

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from beatsight_core.promotion.external.config_text.form import TOO_DEEP, ConfigTextError, Format, Place
-from beatsight_core.toml import LONG_KEY
+from beatsight_core.settings.reading import LONG_KEY
 
 MOST_BYTES = 2**16
 MOST_DOTTED = 1000

@@ -67,8 +67,7 @@ def test_blank_blocks_are_counted_and_no_line_of_them_is_looked_at(monkeypatch, 
     def refuse(*_, **__):
         raise AssertionError("a line was looked at")
 
-    monkeypatch.setattr(parsing._Reader, "_read_singly", refuse)
-    monkeypatch.setattr(parsing._Reader, "_read_at_once", refuse)
+    monkeypatch.setattr(parsing.LineSchema, "decode", refuse)
     monkeypatch.setattr(parsing.checks, "read_event", refuse)
     block = BLANKS[kind] * (BLOCK_BYTES // len(BLANKS[kind]))
     result = parse_lines([block] * 3, 0, RULES)
@@ -77,7 +76,7 @@ def test_blank_blocks_are_counted_and_no_line_of_them_is_looked_at(monkeypatch, 
 
 @pytest.mark.parametrize("kind", BLANKS)
 def test_events_among_blank_lines_are_still_read_all_at_once(monkeypatch, kind):
-    monkeypatch.setattr(parsing._Reader, "_read_singly", None)  # a call of it would fail
+    monkeypatch.setattr(parsing.checks, "read_event", None)  # a call of it would fail
     gap = BLANKS[kind] * 400
     block = gap + line(1) + gap + line(2) + line(3) + gap
     result = parse_lines([block], 50, RULES)

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beatsight_core.manifest.parsing import parse as parsing
+from beatsight_core.manifest.parsing import columns
 from beatsight_core.manifest.parsing.checks import Rules
 from beatsight_core.manifest.parsing.parse import parse_lines
 from beatsight_core.manifest.parsing.repeated_keys import (
-    count_event_keys,
     count_keys,
     line_may_repeat,
     may_repeat,
@@ -74,8 +73,7 @@ def test_usual_lines_are_not_read_a_second_time(monkeypatch):
     def refuse(_):
         raise AssertionError("a line was read again")
 
-    monkeypatch.setattr(parsing, "repeated_key", refuse)
-    monkeypatch.setattr("beatsight_core.manifest.parsing.alike_lines.repeated_key", refuse)
+    monkeypatch.setattr(columns, "repeated_key", refuse)
     for change in (lambda row, number: row, lambda row, number: row[:-1] + f',"n{number}":"a:b"}}'):
         rows = [change(EVENT.replace("ID", f"e{number}"), number) for number in range(200)]
         assert parse_lines(["\n".join(rows).encode() + b"\n"], 0, RULES).events.num_rows == 200
@@ -122,4 +120,3 @@ def test_what_is_said_not_to_repeat_does_not(text):
     assert (repeated_key(line) is not None) == repeats
     for found in (may_repeat(line, count_keys([value])), line_may_repeat(line, count_keys([value]))):
         assert found or not repeats
-    assert count_event_keys(b"[" + line + b"]", [value]) == count_keys([value])

@@ -7,12 +7,12 @@ import shutil
 import pytest
 
 from beatsight_core.errors import ModelError
-from beatsight_core.gates.record import RECORD
+from beatsight_core.gates.record import PROMOTION_RECORD
 from beatsight_core.promotion.judge import judge
 from beatsight_core.promotion.promote import rollback
 from beatsight_core.promotion.version.model_list import list_models
 from beatsight_core.runs.lookup import find_model
-from beatsight_core.runs.roles import JUDGED, find_challenger
+from beatsight_core.runs.roles import find_challenger
 
 
 def test_champion_and_previous_are_versions(released):
@@ -28,11 +28,12 @@ def test_champion_and_previous_are_versions(released):
 
 
 def test_the_challenger_is_the_run_judged_last_that_is_no_version(released):
-    assert JUDGED == RECORD
     settings = released.settings
     with pytest.raises(ModelError, match="no challenger"):
         find_model(settings, "challenger")
-    first, second = (settings.run_root / each.run_id / JUDGED for each in (released.first, released.second))
+    first, second = (
+        settings.run_root / each.run_id / PROMOTION_RECORD.file for each in (released.first, released.second)
+    )
     # Both were judged and are versions; with other weights than their versions' they stand again.
     for path, day in ((first, "2026-01-02"), (second, "2026-01-01")):
         record = json.loads(path.read_text())

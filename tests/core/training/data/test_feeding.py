@@ -41,11 +41,11 @@ def test_what_goes_wrong_while_reading_is_raised_where_the_batch_is_asked_for(fe
     assert readers() == []
 
 
-def test_where_clips_lie_shows_in_no_result(sitting, last_state, caplog):
+def test_where_clips_lie_shows_in_no_result(attempt, last_state, caplog):
     states = {}
     with caplog.at_level("INFO", "beatsight"):
         for residence in KINDS:
-            run = sitting(residence, epochs=2, residence=residence)
+            run = attempt(residence, epochs=2, residence=residence)
             fit(run)
             states[residence] = comparable(last_state(run))
     assert_same(states["host"], states["device"])
@@ -54,12 +54,12 @@ def test_where_clips_lie_shows_in_no_result(sitting, last_state, caplog):
         assert f"training clips: 100 clips, 0.00 GB, {words}" in caplog.text
 
 
-def test_a_run_may_go_on_with_clips_elsewhere(sitting, last_state):
-    whole = sitting("whole")
+def test_a_run_may_go_on_with_clips_elsewhere(attempt, last_state):
+    whole = attempt("whole")
     fit(whole)
     with pytest.raises(KeyboardInterrupt):
-        fit(sitting("moved", terminate_at(4)))
-    again = sitting("moved", residence="map")
+        fit(attempt("moved", terminate_at(4)))
+    again = attempt("moved", residence="map")
     fit(again)
     assert readers() == []
     assert_same(comparable(last_state(again)), comparable(last_state(whole)))

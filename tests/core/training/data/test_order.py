@@ -8,7 +8,7 @@ from beatsight_core.runs.records import open_run
 from beatsight_core.training.data.clip_weights import LARGEST_WEIGHT, class_weights, draw_weights
 from beatsight_core.training.data.order import epoch_order
 from beatsight_core.training.fit import fit
-from beatsight_core.training.run import Terms, train
+from beatsight_core.training.run import RunOptions, train
 from tests.core.training.test_resume import assert_same, comparable, terminate_at
 
 
@@ -51,11 +51,11 @@ def test_rare_components_weigh_more_within_limits():
 
 
 @pytest.mark.parametrize("step", [2, 4])
-def test_a_run_of_weighted_draws_resumes_bit_for_bit(sitting, features, last_state, step):
+def test_a_run_of_weighted_draws_resumes_bit_for_bit(attempt, features, last_state, step):
     weights = class_weights(features.targets[features.rows_of("train")])
 
     def weighted(folder, callback=None):
-        made = sitting(folder, callback, balance="classes", epochs=2)
+        made = attempt(folder, callback, balance="classes", epochs=2)
         made.weights = weights
         return made
 
@@ -65,7 +65,7 @@ def test_a_run_of_weighted_draws_resumes_bit_for_bit(sitting, features, last_sta
         fit(weighted("stopped", terminate_at(step)))
     fit(weighted("stopped"))
     assert_same(comparable(last_state(weighted("stopped"))), comparable(last_state(whole)))
-    uniform = sitting("uniform", epochs=2)
+    uniform = attempt("uniform", epochs=2)
     fit(uniform)
     assert not torch.equal(
         last_state(uniform)["model"]["onset.classifier.bias"], last_state(whole)["model"]["onset.classifier.bias"]
@@ -85,6 +85,6 @@ def test_sessions_weigh_as_the_sampling_profile_says(trained):
     assert all(len(set(weights[sessions == session])) == 1 for session in set(sessions))
     assert draw_weights(settings, key, features, "none") is None
     few = {"epochs": 1, "batch": 16, "accumulation": 1}
-    made = {train(settings, key, overrides={**few, "balance": way}, device="cpu", terms=Terms()).run_id
+    made = {train(settings, key, overrides={**few, "balance": way}, device="cpu", options=RunOptions()).run_id
             for way in ("none", "sessions", "classes")}  # fmt: skip
     assert len(made) == 3

@@ -38,8 +38,8 @@ def test_deterministic_mode_lasts_as_long_as_its_block(monkeypatch):
         assert not torch.are_deterministic_algorithms_enabled()
 
 
-def test_a_deterministic_run_is_a_run(sitting):
-    assert fit(sitting("run", epochs=1, deterministic=True))["status"] == "finished"
+def test_a_deterministic_run_is_a_run(attempt):
+    assert fit(attempt("run", epochs=1, deterministic=True))["status"] == "finished"
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ class Compiled:
         if mode is None:
             return what
 
-        def forward(pictures):
+        def forward(spectrograms):
             self.passes.append(mode)
             if error := self.failures.get(mode):
                 raise error
-            return what(pictures)
+            return what(spectrograms)
 
         return forward
 
@@ -168,10 +168,10 @@ class Others(Ranks):
         super().__init__(0, 2)
         self.told, self.memory = [other_failed], memory
 
-    def gather(self, value):
+    def all_gather(self, value):
         return [value, self.told.pop() if self.told else value]
 
-    def agree(self, wish):
+    def all_reduce_max(self, wish):
         return max(wish, self.memory)
 
 

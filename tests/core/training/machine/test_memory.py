@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from beatsight_core.errors import TrainingError
-from beatsight_core.runs import presets, records
+from beatsight_core.runs import records
 from beatsight_core.runs.records import open_run
 from beatsight_core.training import checkpoint, run
 from beatsight_core.training.data.batches import load_clips
@@ -16,7 +16,7 @@ from beatsight_core.training.parallel.ranks import Ranks
 from tests.core.training.test_resume import assert_same
 
 PLAIN = {
-    "model": "hungry", "dropout": 0.0, "augment_shift_frames": 0, "augment_eq_db": 0.0,
+    "model": "cnn", "dropout": 0.0, "augment_shift_frames": 0, "augment_eq_db": 0.0,
     "augment_noise_probability": 0.0, "augment_mask_probability": 0.0, "augment_mix_probability": 0.0,
     "augment_neighbour_probability": 0.0,
 }  # fmt: skip
@@ -40,13 +40,12 @@ class HungryNet(DrumNet):
 
 @pytest.fixture(autouse=True)
 def hungry(monkeypatch):
-    monkeypatch.setitem(MODELS, "hungry", HungryNet)
-    monkeypatch.setitem(presets._WORDS, "model", ("hungry", *presets.MODELS))
+    monkeypatch.setitem(MODELS, "cnn", HungryNet)
     monkeypatch.setattr(HungryNet, "patience", 5)
 
 
-def test_too_little_memory_halves_batches_and_goes_on_from_the_same_step(sitting, last_state, caplog):
-    run = sitting("run", **PLAIN)
+def test_too_little_memory_halves_batches_and_goes_on_from_the_same_step(attempt, last_state, caplog):
+    run = attempt("run", **PLAIN)
     fit(run)  # six batches of 16, two to a step: the sixth fails
     assert "step 3 goes on with 8 clips at a time, 4 times a step" in caplog.text
     assert "step 3 goes on with 4 clips at a time, 8 times a step" in caplog.text
@@ -57,9 +56,9 @@ def test_too_little_memory_halves_batches_and_goes_on_from_the_same_step(sitting
     assert all(record["train_loss"] < 1.0 for record in history)
 
 
-def test_a_resumed_run_keeps_its_smaller_batches(sitting, last_state, monkeypatch):
+def test_a_resumed_run_keeps_its_smaller_batches(attempt, last_state, monkeypatch):
     monkeypatch.setattr(HungryNet, "patience", 0)
-    whole = sitting("whole", **PLAIN)
+    whole = attempt("whole", **PLAIN)
     fit(whole)
 
     def stop(steps):
@@ -67,17 +66,17 @@ def test_a_resumed_run_keeps_its_smaller_batches(sitting, last_state, monkeypatc
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(sitting("stopped", stop, **PLAIN))
-    again = sitting("stopped", **PLAIN)
+        fit(attempt("stopped", stop, **PLAIN))
+    again = attempt("stopped", **PLAIN)
     monkeypatch.setattr(HungryNet, "most", 100)
     fit(again)
     assert_same(last_state(again)["model"], last_state(whole)["model"])
 
 
-def test_when_not_even_one_clip_fits_it_says_what_to_do(sitting, monkeypatch):
+def test_when_not_even_one_clip_fits_it_says_what_to_do(attempt, monkeypatch):
     monkeypatch.setattr(HungryNet, "most", 0)
     with pytest.raises(TrainingError, match=r"cpu has too little memory.*smaller batch.*residence=host") as caught:
-        fit(sitting("run", **PLAIN))
+        fit(attempt("run", **PLAIN))
     assert "Tried to allocate" not in str(caught.value)
 
 
@@ -94,7 +93,7 @@ def test_more_processes_than_before_cut_their_smaller_shares_into_fewer_parts(fe
     before, after = trainer(Ranks()), trainer(Many(3, 8))
     before.cut_batches(8, "too little memory")
     after.restore(before.state())
-    assert (before.pieces, after.pieces, after.smallest_part) == (8, 2, 1)
+    assert (before.micro_batches, after.micro_batches, after.smallest_part) == (8, 2, 1)
 
 
 train_share = run._train_share
@@ -102,7 +101,7 @@ train_share = run._train_share
 
 def hungry_share(settings, folder, identity, how, ranks, progress):
     """The share of one of two processes, the second of which has a device with little memory."""
-    MODELS["hungry"], HungryNet.patience = HungryNet, 2
+    MODELS["cnn"], HungryNet.patience = HungryNet, 2
     HungryNet.most = 4 if ranks.number else 1000
     train_share(settings, folder, identity, how, ranks, progress)
 
@@ -114,7 +113,7 @@ def test_of_several_processes_all_take_smaller_parts_from_the_last_checkpoint(tr
     values = {**PLAIN, "epochs": 1, "batch": 16, "processes": 2}
     result = run.train(settings, open_run(settings, run_id).key, overrides=values, device="cpu")
     assert "Starts again from the last checkpoint, with half as many clips at a time" in caplog.text
-    assert checkpoint.load_newest(result.folder / records.CHECKPOINTS)[0]["steps"]["pieces"] == 2
+    assert checkpoint.load_newest(result.folder / records.CHECKPOINTS).state["steps"]["pieces"] == 2
     assert json.loads((result.folder / records.HISTORY).read_text())["batch"] == 8
     assert not (result.folder / records.FAILURE).exists()
 
@@ -132,5 +131,5 @@ def test_a_step_that_failed_after_gradients_were_unscaled_is_taken_again(feature
 
     monkeypatch.setattr(trainer.optimizer, "step", once_too_little)
     trainer.train_epoch(lambda clips: None)
-    assert (trainer.pieces, trainer.position.epoch_step) == (2, trainer.steps_per_epoch)
+    assert (trainer.micro_batches, trainer.position.epoch_step) == (2, trainer.steps_per_epoch)
     assert trainer.scaler.get_scale() == 8.0

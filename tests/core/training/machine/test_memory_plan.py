@@ -121,7 +121,7 @@ def test_mapped_clips_on_a_slow_file_system_are_warned_of(features, monkeypatch,
     assert len(caplog.messages) == 1
 
 
-def test_the_end_of_a_run_keeps_to_the_same_limits(sitting, monkeypatch):
+def test_the_end_of_a_run_keeps_to_the_same_limits(attempt, monkeypatch):
     """Training clips are gone when the outcome is judged, in batches no larger than those of training."""
     seen, loaded, alive = [], [], []
     real_load, real_predict = outcome.load_clips, outcome.predict_clips
@@ -142,6 +142,6 @@ def test_the_end_of_a_run_keeps_to_the_same_limits(sitting, monkeypatch):
     monkeypatch.setattr(fit_module, "load_clips", load_first)
     monkeypatch.setattr(outcome, "load_clips", load_last)
     monkeypatch.setattr(outcome, "predict_clips", predict)
-    fit(sitting("run", epochs=1))
+    fit(attempt("run", epochs=1))
     assert seen == [(40, 16), (30, 16), (40, 16)]  # validation, calibration, all of val
     assert alive == [None] * 4  # training and validation clips, when calibration's are loaded and when val's are

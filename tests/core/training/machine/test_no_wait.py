@@ -50,4 +50,4 @@ def test_no_step_waits(features, config, model, values):
         for parts, count in steps:
             trainer._step(batches, len(parts), count)
             trainer.position.step += 1
-    assert trainer._tally.clips == trainer.clips_per_epoch
+    assert trainer._epoch_losses.clips == trainer.clips_per_epoch

@@ -1,4 +1,4 @@
-"""What a sitting still has time for."""
+"""What an attempt still has time for."""
 
 import dataclasses
 import time
@@ -24,17 +24,17 @@ def test_what_comes_next_must_fit_with_a_margin():
     assert not TimeLimit()
 
 
-def test_the_first_step_of_a_limited_sitting_shows_what_a_checkpoint_costs(sitting):
+def test_the_first_step_of_a_limited_attempt_shows_what_a_checkpoint_costs(attempt):
     limit = TimeLimit(3600.0)
-    fit(dataclasses.replace(sitting("limited"), limit=limit))
+    fit(dataclasses.replace(attempt("limited"), limit=limit))
     assert limit.knows("save")
     assert limit.knows("judge")
 
 
-def test_a_limit_that_is_over_before_the_first_step_is_said(sitting):
+def test_a_limit_that_is_over_before_the_first_step_is_said(attempt):
     limit = TimeLimit(1.0, reserve_s=0.0)
     limit._began = time.monotonic() - 2.0
     with pytest.raises(TimeLimitError, match="before a step could be taken") as caught:
-        fit(dataclasses.replace(sitting("late"), limit=limit))
+        fit(dataclasses.replace(attempt("late"), limit=limit))
     assert "give it well over 2 s" in str(caught.value)
-    assert checkpoint.load_newest(sitting("late").checkpoints) is None
+    assert checkpoint.load_newest(attempt("late").checkpoints) is None

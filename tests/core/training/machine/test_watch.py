@@ -1,4 +1,4 @@
-"""What a sitting takes of its machine."""
+"""What an attempt takes of its machine."""
 
 from types import SimpleNamespace
 

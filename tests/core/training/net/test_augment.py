@@ -19,18 +19,18 @@ FLOOR = -80.0
 @pytest.fixture
 def batch():
     torch.manual_seed(1)
-    pictures = torch.rand(64, 16, 6) * -60
-    pictures -= pictures.amax(dim=(1, 2), keepdim=True)
-    return pictures, (torch.rand(64, 5) < 0.3).float()
+    spectrograms = torch.rand(64, 16, 6) * -60
+    spectrograms -= spectrograms.amax(dim=(1, 2), keepdim=True)
+    return spectrograms, (torch.rand(64, 5) < 0.3).float()
 
 
 def test_all_of_it_keeps_shape_range_and_reference(batch, config):
-    pictures, targets = batch
-    got, labels = Augmentation(config, FLOOR)(pictures.clone(), targets.clone())
-    assert got.shape == pictures.shape
+    spectrograms, targets = batch
+    got, labels = Augmentation(config, FLOOR)(spectrograms.clone(), targets.clone())
+    assert got.shape == spectrograms.shape
     assert got.min() >= FLOOR - 1e-3
     assert got.max() <= 0.0
-    assert not torch.equal(got, pictures)
+    assert not torch.equal(got, spectrograms)
     assert set(labels.unique().tolist()) <= {0.0, 1.0}
     assert (labels >= targets).all()
 
@@ -45,8 +45,8 @@ def test_nothing_asked_for_changes_nothing(batch, config):
 
 
 def test_mixing_adds_power_and_unites_labels(batch):
-    pictures, targets = batch
-    power = 10 ** (pictures / 10)
+    spectrograms, targets = batch
+    power = 10 ** (spectrograms / 10)
     mixed, labels = mix_with_other(power, targets, 1.0, 6.0)
     assert (mixed > power).all()
     assert torch.equal(labels, torch.maximum(targets, targets.roll(1, 0)))
@@ -56,14 +56,16 @@ def test_mixing_adds_power_and_unites_labels(batch):
 
 
 def test_shifts_move_whole_frames(batch):
-    pictures = batch[0]
-    moved = shift_in_time(pictures, 1)
+    spectrograms = batch[0]
+    moved = shift_in_time(spectrograms, 1)
     kinds = {
-        -1: torch.cat([pictures[:, :, 1:], pictures[:, :, -1:]], 2),
-        0: pictures,
-        1: torch.cat([pictures[:, :, :1], pictures[:, :, :-1]], 2),
+        -1: torch.cat([spectrograms[:, :, 1:], spectrograms[:, :, -1:]], 2),
+        0: spectrograms,
+        1: torch.cat([spectrograms[:, :, :1], spectrograms[:, :, :-1]], 2),
     }
-    found = [{shift for shift, kind in kinds.items() if torch.equal(moved[i], kind[i])} for i in range(len(pictures))]
+    found = [
+        {shift for shift, kind in kinds.items() if torch.equal(moved[i], kind[i])} for i in range(len(spectrograms))
+    ]
     assert set.union(*found) == {-1, 0, 1}
     assert all(found)
 

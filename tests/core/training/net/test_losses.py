@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from beatsight_core.training.net.losses import MultilabelLoss, struck_share
+from beatsight_core.training.net.losses import MultilabelLoss, component_share
 
 
 @pytest.fixture
@@ -50,4 +50,4 @@ def test_gradients_stay_finite_where_answers_are_extreme(loss, kind):
 
 def test_the_share_struck_is_of_all_clips():
     targets = torch.tensor([[1, 0, 1], [1, 0, 0], [1, 1, 0]], dtype=torch.uint8)
-    assert struck_share(targets).tolist() == pytest.approx([1.0, 1 / 3, 1 / 3], abs=1e-5)
+    assert component_share(targets).tolist() == pytest.approx([1.0, 1 / 3, 1 / 3], abs=1e-5)

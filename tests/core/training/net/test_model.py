@@ -35,51 +35,51 @@ def test_small_pictures_are_taken(name, n_mels, frames):
 
 def test_each_answer_of_a_pair_is_judged_by_itself(config):
     pair = build_model("cnn_pair", DEFAULT, 4)
-    pictures, targets = -80 * torch.rand(6, 128, DEFAULT.frames), (torch.rand(6, 4) < 0.3).float()
-    pair.set_statistics(pictures.mean(dim=(0, 2)), pictures.std(dim=(0, 2)))
+    spectrograms, targets = -80 * torch.rand(6, 128, DEFAULT.frames), (torch.rand(6, 4) < 0.3).float()
+    pair.set_statistics(spectrograms.mean(dim=(0, 2)), spectrograms.std(dim=(0, 2)))
     loss = MultilabelLoss(config, targets.mean(dim=0))
     pair.onset.dropout.p = pair.whole.dropout.p = 0.0
-    answers = pair(pictures)
+    answers = pair(spectrograms)
     assert answers.shape == (2, 6, 4)
     assert loss(answers, targets).item() == pytest.approx(
-        (loss(pair.onset(pictures), targets) + loss(pair.whole(pictures), targets)).item() / 2, rel=1e-5
+        (loss(pair.onset(spectrograms), targets) + loss(pair.whole(spectrograms), targets)).item() / 2, rel=1e-5
     )
-    onset, whole = pair.eval().onset(pictures), pair.whole(pictures)
-    assert torch.allclose(pair(pictures), ONSET_SHARE * onset + (1 - ONSET_SHARE) * whole, atol=1e-5)
+    onset, whole = pair.eval().onset(spectrograms), pair.whole(spectrograms)
+    assert torch.allclose(pair(spectrograms), ONSET_SHARE * onset + (1 - ONSET_SHARE) * whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_what_a_net_learned_of_its_pictures_travels_with_the_weights(name):
     model = build_model(name, SPEC, 4).eval()
-    pictures = torch.rand(5, SPEC.n_mels, SPEC.frames) * -80
-    model.set_statistics(pictures.mean(dim=(0, 2)), pictures.std(dim=(0, 2)))
+    spectrograms = torch.rand(5, SPEC.n_mels, SPEC.frames) * -80
+    model.set_statistics(spectrograms.mean(dim=(0, 2)), spectrograms.std(dim=(0, 2)))
     other = build_model(name, SPEC, 4).eval()
     other.load_state_dict(model.state_dict())
-    assert torch.equal(other(pictures), model(pictures))
+    assert torch.equal(other(spectrograms), model(spectrograms))
 
 
 def test_bands_are_normalised_by_the_statistics():
     model = build_model("cnn_small", SPEC, 4)
-    pictures = torch.rand(5, SPEC.n_mels, SPEC.frames) * -80
-    model.set_statistics(pictures.mean(dim=(0, 2)), pictures.std(dim=(0, 2)))
-    assert torch.allclose(model.normalisation(pictures).mean(dim=(0, 2)), torch.zeros(SPEC.n_mels), atol=1e-5)
+    spectrograms = torch.rand(5, SPEC.n_mels, SPEC.frames) * -80
+    model.set_statistics(spectrograms.mean(dim=(0, 2)), spectrograms.std(dim=(0, 2)))
+    assert torch.allclose(model.normalisation(spectrograms).mean(dim=(0, 2)), torch.zeros(SPEC.n_mels), atol=1e-5)
 
 
 def test_the_front_forgets_level_and_far_neighbours():
     front = OnsetFront(DEFAULT.frames, DEFAULT.onset_frame)
-    pictures = -60.0 * torch.rand(4, 128, DEFAULT.frames)
-    assert front(pictures).shape == (4, 2, 128, 19)
-    assert torch.allclose(front(pictures - 15.0), front(pictures), atol=1e-5)
-    louder = pictures.clone()
+    spectrograms = -60.0 * torch.rand(4, 128, DEFAULT.frames)
+    assert front(spectrograms).shape == (4, 2, 128, 19)
+    assert torch.allclose(front(spectrograms - 15.0), front(spectrograms), atol=1e-5)
+    louder = spectrograms.clone()
     louder[:, :, -3:] += 40.0  # a stroke 100 ms after the window of the net
-    assert torch.equal(front(louder), front(pictures))
+    assert torch.equal(front(louder), front(spectrograms))
 
 
 def test_the_front_shows_what_rose_at_the_onset():
     front = OnsetFront(DEFAULT.frames, DEFAULT.onset_frame)
-    pictures = torch.full((1, 128, DEFAULT.frames), -40.0)
-    pictures[:, 20, DEFAULT.onset_frame :] = -10.0
-    rise = front(pictures)[0, 1]
+    spectrograms = torch.full((1, 128, DEFAULT.frames), -40.0)
+    spectrograms[:, 20, DEFAULT.onset_frame :] = -10.0
+    rise = front(spectrograms)[0, 1]
     assert rise[20].max() == pytest.approx(30 / 12)
     assert rise[21:].max() == 0.0
 

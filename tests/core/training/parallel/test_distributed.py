@@ -21,7 +21,7 @@ from beatsight_core.training.net.build_net import build_model
 from beatsight_core.training.net.drum_net import DrumNet
 from beatsight_core.training.parallel.distributed import process_count, share_run
 from beatsight_core.training.parallel.whole_batch_norm import normalise_whole_batches
-from beatsight_core.training.run import Terms, train
+from beatsight_core.training.run import RunOptions, train
 from tests.core.training.test_resume import assert_same, comparable
 
 FAST = {"epochs": 2, "lr": 5e-3, "batch": 16, "accumulation": 1, "augment_mask_probability": 0.0}
@@ -93,12 +93,12 @@ def as_alone_then_fail(ranks, progress):
     assert together.keys() == alone.keys()
     for name, expected in alone.items():
         torch.testing.assert_close(together[name], expected, rtol=1e-4, atol=2e-6, msg=name)
-    assert ranks.gather(ranks.number) == [0, 1]
-    assert ranks.told(ranks.number + 5) == 5
-    assert ranks.agree(ranks.number) == 1
+    assert ranks.all_gather(ranks.number) == [0, 1]
+    assert ranks.broadcast(ranks.number + 5) == 5
+    assert ranks.all_reduce_max(ranks.number) == 1
     if ranks.number == 1:
         raise SettingsError("It was wrong", do="mend it")
-    ranks.meet()
+    ranks.barrier()
 
 
 def rank_processes():
@@ -125,10 +125,10 @@ def test_two_processes_train_as_one_does(ready):
     settings, key = ready
     runs, states = [], []
     for processes in (1, 2):
-        terms = Terms(fresh=True)
+        options = RunOptions(fresh=True)
         more = {**FAST, **STILL, "processes": processes, "lr": 5e-4}
-        runs.append(train(settings, key, overrides=more, device="cpu", terms=terms))
-        states.append(checkpoint.load_newest(runs[-1].folder / "checkpoints")[0])
+        runs.append(train(settings, key, overrides=more, device="cpu", options=options))
+        states.append(checkpoint.load_newest(runs[-1].folder / "checkpoints").state)
     assert runs[0].run_id == runs[1].run_id
     one, two = states
     for mine, other in zip(one["history"], two["history"], strict=True):
@@ -150,10 +150,10 @@ def kill_one():
 def test_a_killed_and_stopped_run_of_two_ends_in_the_same_weights(ready):
     settings, key = ready
     go = functools.partial(train, settings, key, overrides={**FAST, "processes": 2}, device="cpu")
-    whole = go(terms=Terms(fresh=True))
-    expected = comparable(checkpoint.load_newest(whole.folder / "checkpoints")[0])
+    whole = go(options=RunOptions(fresh=True))
+    expected = comparable(checkpoint.load_newest(whole.folder / "checkpoints").state)
     with pytest.raises(TrainingError, match=r"Process [01] of the run ended by SIGKILL"):
-        go(terms=Terms(fresh=True), progress=When(300, kill_one))
+        go(options=RunOptions(fresh=True), progress=When(300, kill_one))
     assert rank_processes() == []
     assert "SIGKILL" in (whole.folder / records.FAILURE).read_text()
     rest = When(400, lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -164,7 +164,7 @@ def test_a_killed_and_stopped_run_of_two_ends_in_the_same_weights(ready):
     again = go()
     assert again.resumed
     assert again.metrics == whole.metrics
-    assert_same(comparable(checkpoint.load_newest(whole.folder / "checkpoints")[0]), expected)
+    assert_same(comparable(checkpoint.load_newest(whole.folder / "checkpoints").state), expected)
 
 
 def test_a_process_ends_with_the_one_that_started_it():

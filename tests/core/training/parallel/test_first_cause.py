@@ -9,7 +9,7 @@ from beatsight_core.errors import TrainingError
 from beatsight_core.training.machine.interrupts import StopRequest
 from beatsight_core.training.machine.memory import MemoryShortError
 from beatsight_core.training.parallel.distributed import _first_cause
-from beatsight_core.training.parallel.relay import ENDED
+from beatsight_core.training.parallel.relay import Ended, LogMessage, TaskAdvanced
 
 GONE = RuntimeError("Connection closed by peer")
 
@@ -32,12 +32,12 @@ class Killed(Other):
 
 
 def test_what_another_process_told_already_comes_first():
-    short = Other(("advance", "train", 16, {}), (ENDED, None, MemoryShortError("Device 1 has too little memory")))
+    short = Other(TaskAdvanced("train", "advance", 16), Ended(None, MemoryShortError("Device 1 has too little memory")))
     assert isinstance(_first_cause(GONE, [Other(), short], StopRequest()), MemoryShortError)
 
 
 def test_a_killed_one_comes_first_and_after_a_signal_it_is_a_stop():
-    killed, stop = Killed(("log", None)), StopRequest()
+    killed, stop = Killed(LogMessage(None)), StopRequest()
     with pytest.raises(TrainingError, match="ended by SIGKILL"):
         _first_cause(GONE, [killed], stop)
     stop.receive(15, None)
@@ -47,5 +47,5 @@ def test_a_killed_one_comes_first_and_after_a_signal_it_is_a_stop():
 
 def test_an_error_of_our_own_and_one_that_nobody_explains_stay():
     own = TrainingError("It diverged")
-    assert _first_cause(own, [Killed(("log", None))], StopRequest()) is own
-    assert _first_cause(GONE, [Other(), Other((ENDED, None, RuntimeError("me too")))], StopRequest()) is GONE
+    assert _first_cause(own, [Killed(LogMessage(None))], StopRequest()) is own
+    assert _first_cause(GONE, [Other(), Other(Ended(None, RuntimeError("me too")))], StopRequest()) is GONE

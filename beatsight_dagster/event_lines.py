@@ -1,5 +1,6 @@
 """A run's events as lines for a terminal: what starts, ends, waits and fails, and the library's own progress lines."""
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
@@ -69,7 +70,7 @@ class EventPrinter:
         if event is None:  # a progress line of the library
             said = entry.user_message
             # A failed check is told once, by its own line.
-            return f"    {said}" if entry.level >= 20 and not said.startswith(BEGINS) else None
+            return f"    {said}" if int(entry.level) >= logging.INFO and not said.startswith(BEGINS) else None
         if event.event_type in _MARKS:
             return self._step_line(event)
         if event.event_type is DagsterEventType.ASSET_CHECK_EVALUATION:

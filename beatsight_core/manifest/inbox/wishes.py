@@ -1,4 +1,4 @@
-"""What a person asked of a manifest: to be prepared once more, or to be forgotten. The sensor on the inbox reads it.
+"""The wishes of a person about a manifest: to prepare it once more, or to forget it. The inbox sensor reads them.
 
 A wish is a small file, `catalog/.wishes/<key>.json`, so that it can be made whether Dagster runs or not, and is still
 there after a restart. A file that cannot be read counts as no wish.
@@ -6,19 +6,19 @@ there after a restart. A file that cannot be read counts as no wish.
 
 import time
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import exclusive_lock, read_json, write_json
 from beatsight_core.names import place_in
 from beatsight_core.settings import Settings
+from beatsight_core.typed_json import from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """What tells whether a file was touched, changed or replaced.
+    """The stamp of a file: it changes when the file is touched, changed or replaced.
 
     Attributes:
         size: Bytes of the file.
@@ -40,7 +40,7 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What was asked of a manifest.
+    """The wishes about one manifest.
 
     Attributes:
         key: Key of the manifest.
@@ -58,20 +58,6 @@ class Wish:
     left: Stamp | None = None
     why: str | None = None
 
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Wish":
-        """Return the wish that a file holds."""
-        left = value["left"]
-        stamp = Stamp(int(left["size"]), int(left["mtime_ns"])) if left else None
-        forgotten = value["forgotten_at"]
-        return cls(
-            key=str(value["key"]),
-            retries=int(value["retries"]),
-            forgotten_at=None if forgotten is None else float(forgotten),
-            left=stamp,
-            why=value["why"],
-        )
-
 
 def wishes_dir(settings: Settings) -> Path:
     """Return the folder of all wishes."""
@@ -79,13 +65,13 @@ def wishes_dir(settings: Settings) -> Path:
 
 
 def read_wishes(settings: Settings) -> dict[str, Wish]:
-    """Return what was asked of each manifest of which anything was asked."""
+    """Return the wishes about all manifests that have any, by key."""
     found = (_read(path) for path in sorted(wishes_dir(settings).glob("*.json")))
     return {wish.key: wish for wish in found if wish is not None}
 
 
 def read_wish(settings: Settings, key: str) -> Wish:
-    """Return what was asked of a manifest, which may be nothing."""
+    """Return the wishes about a manifest, of which there may be none."""
     wish = _read(_file(settings, key))
     return wish if wish is not None and wish.key == key else Wish(key)
 
@@ -99,7 +85,7 @@ def wish_retry(settings: Settings, key: str) -> Wish:
     with _alone(settings):
         wish = read_wish(settings, key)
         wish = replace(wish, retries=wish.retries + 1, left=None)
-        write_json(_file(settings, key), asdict(wish))
+        write_json(_file(settings, key), to_json(wish))
     return wish
 
 
@@ -109,7 +95,7 @@ def wish_forgotten(settings: Settings, key: str, file: Path | None, why: str | N
     Args:
         settings: Layout of the data root.
         key: Key of the manifest.
-        file: Its file in the inbox, if it lies there.
+        file: File of the manifest in the inbox, if it lies there.
         why: Reason that was given, if something names the manifest.
 
     Raises:
@@ -118,14 +104,14 @@ def wish_forgotten(settings: Settings, key: str, file: Path | None, why: str | N
     with _alone(settings):
         left = Stamp.of(file) if file else None
         wish = replace(read_wish(settings, key), forgotten_at=time.time(), left=left, why=why)
-        write_json(_file(settings, key), asdict(wish))
+        write_json(_file(settings, key), to_json(wish))
     return wish
 
 
 def _read(path: Path) -> Wish | None:
     try:
-        return Wish.from_json(read_json(path))
-    except (BeatSightError, OSError, KeyError, TypeError, ValueError):
+        return from_json(Wish, read_json(path), path)
+    except (BeatSightError, OSError):
         return None
 
 

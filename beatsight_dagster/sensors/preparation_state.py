@@ -22,7 +22,7 @@ _MOST_RUNS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PreparationState:
     """What came of a manifest so far.
 
     Attributes:
@@ -38,7 +38,7 @@ class Standing:
     newest: str | None = None
 
 
-def standing_of(instance: dg.DagsterInstance, partition: str, since: float = 0.0) -> Standing:
+def preparation_state(instance: dg.DagsterInstance, partition: str, since: float = 0.0) -> PreparationState:
     """Return what came of a manifest so far.
 
     Args:
@@ -52,12 +52,12 @@ def standing_of(instance: dg.DagsterInstance, partition: str, since: float = 0.0
     known, newest = frozenset(states), states[0] if states else None
     counted = [record for record in newest_first if record.create_timestamp.timestamp() > since]
     if counted:
-        return Standing(_status(counted[0]), counted[0].dagster_run.run_id, known, newest)
+        return PreparationState(_status(counted[0]), counted[0].dagster_run.run_id, known, newest)
     wanted = dg.AssetRecordsFilter(asset_key=dg.AssetKey("manifest"), asset_partitions=[partition])
     made = instance.fetch_materializations(wanted, limit=1).records
     by_hand = any(record.timestamp > since for record in made)
     run = newest_first[0].dagster_run.run_id if newest_first else None
-    return Standing("done" if by_hand else "none", run, known, newest)
+    return PreparationState("done" if by_hand else "none", run, known, newest)
 
 
 def _runs(instance: dg.DagsterInstance, partition: str) -> Iterable[dg.RunRecord]:

@@ -1,10 +1,9 @@
-"""What a shard holds: its columns, what a clip is, and what the file says about itself.
+"""The content of a shard: its columns, what a clip is, and what the file says about itself.
 
 Everything here that can change a shard's bytes is in `ClipSpec.to_json`, which is part of every shard's digest.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 import pyarrow as pa
@@ -14,6 +13,7 @@ from beatsight_core.audio.slicing import Window
 from beatsight_core.files import DIGEST_HEX
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
+from beatsight_core.typed_json import JsonObject
 
 FORMAT_VERSION = 2
 """Grows with any change to columns, to their order or meaning, or to how clips are made."""
@@ -74,25 +74,25 @@ WINDOW_FIELDS = (pa.field("pre_frames", pa.int32()), pa.field("tail_frames", pa.
 
 @dataclass(frozen=True, slots=True)
 class ClipSpec:
-    """How a hit becomes a clip.
+    """The shape of clips: how a hit becomes a clip.
 
     Attributes:
-        window: Its rate and length; where lengths differ, that of hits that ask for none.
-        encoding: "wav" or "flac".
+        window: Rate and length of a clip; where lengths differ, those of hits that ask for none.
+        encoding: Audio format, "wav" or "flac".
         taxonomy: Identity of the labels.
-        fixed_length: Whether all clips are equally long, or each as its events' `context_ms` say.
-        channel: What clips are made of, one of `settings.CHANNELS`.
+        fixed_length: True if all clips are equally long; else each is as long as `context_ms` of its events says.
+        channel: Source of the mono signal, one of `settings.CHANNELS`.
     """
 
     window: Window
     encoding: str
-    taxonomy: dict[str, object]
+    taxonomy: JsonObject
     fixed_length: bool = True
     channel: str = "mix"
 
     @classmethod
     def of(cls, settings: Settings, source_set: str | None = None) -> "ClipSpec":
-        """The clips that settings ask for, of a source set: what they are made of may differ between source sets."""
+        """Return the clips that settings ask for. The channel may differ between source sets."""
         data = settings.dataset
         window = Window.of(data.sample_rate_hz, data.pre_ms, data.tail_ms)
         channel = "mix" if source_set is None else settings.source(source_set).channel
@@ -103,8 +103,8 @@ class ClipSpec:
         """Bytes of a clip of this window as WAV, which no encoding exceeds by much."""
         return WAV_HEADER_BYTES + 2 * self.window.frames
 
-    def to_json(self) -> dict[str, Any]:
-        """Everything that determines a clip's bytes beside the audio and the hit."""
+    def to_json(self) -> JsonObject:
+        """Return everything that determines a clip's bytes beside the audio and the hit."""
         return {
             "format": FORMAT_VERSION,
             "sample_rate": self.window.rate_hz,
@@ -115,7 +115,7 @@ class ClipSpec:
             "taxonomy": self.taxonomy,
         }
 
-    def _length(self) -> dict[str, int | None]:
+    def _length(self) -> JsonObject:
         pre, frames = self.window.pre, self.window.frames
         if self.fixed_length:
             return {"pre_frames": pre, "frames": frames}
@@ -123,7 +123,7 @@ class ClipSpec:
 
 
 def schema_with_features(spec: ClipSpec) -> pa.Schema:
-    """The shard's schema, marked so that Hugging Face `datasets` shows an Audio column without being told."""
+    """Return the shard's schema, marked so that Hugging Face `datasets` shows an Audio column by itself."""
     features = {field.name: _feature(field.type) for field in SHARD_SCHEMA}
     features["audio"] = {"sampling_rate": spec.window.rate_hz, "_type": "Audio"}
     note = orjson.dumps({"info": {"features": features}})
@@ -131,13 +131,13 @@ def schema_with_features(spec: ClipSpec) -> pa.Schema:
 
 
 def shard_name(digest: str) -> str:
-    """Where a shard lies under the shards' folder."""
+    """Return the path of a shard inside the shards' folder."""
     if len(digest) != DIGEST_HEX or not digest.isalnum():
         raise ValueError(f"not a shard's digest: {digest!r}")
     return f"{digest[:2]}/{digest}.parquet"
 
 
-def _feature(kind: pa.DataType) -> dict[str, Any]:
+def _feature(kind: pa.DataType) -> JsonObject:
     if pa.types.is_list(kind):
         return {"feature": _feature(kind.value_type), "_type": "Sequence"}
     names = {pa.float64(): "float64", pa.float32(): "float32", pa.int32(): "int32", pa.bool_(): "bool"}
