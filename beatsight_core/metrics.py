@@ -36,7 +36,7 @@ class ClassScores:
         f1: F1 of the two.
         ap: Average precision.
         positives: Number of hits with the component.
-        averaged: Whether it enters the macro averages.
+        averaged: Flag of a component that enters the macro averages.
     """
 
     precision: float | None = None

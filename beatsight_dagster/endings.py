@@ -9,10 +9,10 @@ from beatsight_core.safe_text import for_terminal, paragraph_for_terminal
 
 
 def told_at_the_end(error: Exception) -> int:
-    """Say what an error was, with its trace if that is asked for; the exit code.
+    """Print an error, with its trace if that is asked for, and return the exit code that goes with it.
 
     Args:
-        error: What the program ends with.
+        error: Error that the program ends with.
     """
     told = explained(error, os.environ.get("DAGSTER_HOME") or "the data root")
     if os.environ.get(DEBUG_VARIABLE):

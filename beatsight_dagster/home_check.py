@@ -19,7 +19,7 @@ def check_home(home: Path) -> None:
     """Look at the files that Dagster opens first.
 
     Args:
-        home: What DAGSTER_HOME says.
+        home: Folder that DAGSTER_HOME names.
 
     Raises:
         SettingsError: `dagster.yaml` is no configuration.

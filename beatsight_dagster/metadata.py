@@ -20,24 +20,24 @@ _LONGEST_TABLE = 200
 
 
 def text(value: str) -> dg.MetadataValue:
-    """Text that shows all its characters, and turns no other text round."""
+    """Return text that shows all its characters, and turns no other text round."""
     return dg.MetadataValue.text(for_terminal(value, lines=True))
 
 
 def number(value: float | None) -> dg.MetadataValue:
-    """A number that plots; a dash where it was not measured or is not finite."""
+    """Return a number that plots; a dash where it was not measured or is not finite."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return text("–")
     return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
 
 
 def numbers(values: Mapping[str, Any], names: Iterable[str]) -> Metadata:
-    """Some numbers of a result under their own names."""
+    """Return some numbers of a result under their own names."""
     return {name: number(values.get(name)) for name in names}
 
 
 def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
-    """Rows as a table; the first row gives the columns. A long table is cut and says so."""
+    """Return rows as a table; the first row gives the columns. A long table is cut and says so."""
     listed = [{name: _cell(value) for name, value in row.items()} for row in rows]
     if not listed:
         return text("none")
@@ -49,15 +49,15 @@ def table(rows: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
 
 
 def counts(values: Mapping[str, Any], name: str, value: str = "count") -> dg.MetadataValue:
-    """A mapping of names to counts as a table of two columns."""
+    """Return a mapping of names to counts as a table of two columns."""
     return table({name: key, value: count} for key, count in values.items())
 
 
 def picture(png: bytes, what: str) -> dg.MetadataValue:
-    """A small PNG, shown in the UI's Markdown window.
+    """Return a small PNG, shown in the UI's Markdown window.
 
     Args:
-        png: At most 100 KB, as `pages.pictures` draws them.
+        png: Bytes of the picture, at most 100 KB, as `pages.pictures` draws them.
         what: Text for those who cannot see the picture.
     """
     from beatsight_core.pages.pictures import data_uri
@@ -66,12 +66,12 @@ def picture(png: bytes, what: str) -> dg.MetadataValue:
 
 
 def path(place: str | Path) -> dg.MetadataValue:
-    """A file or folder."""
+    """Return the path of a file or folder."""
     return dg.MetadataValue.path(for_terminal(str(place)))
 
 
 def gates_table(gates: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
-    """Gates with value, limit and margin, the failed ones first."""
+    """Return gates as a table with value, limit and margin, the failed ones first."""
     rows = [
         {
             "gate": gate.name,
@@ -87,7 +87,7 @@ def gates_table(gates: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
 
 
 def manifest_metadata(summary: Mapping[str, Any], folder: Path) -> Metadata:
-    """A catalog's figures."""
+    """Return a catalog's figures."""
     sources = [
         {"source_set": name, "events": events, "hits": summary["hits_by_source"].get(name, 0)}
         for name, events in summary["events_by_source"].items()
@@ -110,7 +110,7 @@ def manifest_metadata(summary: Mapping[str, Any], folder: Path) -> Metadata:
 
 
 def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
-    """An audio inventory's figures."""
+    """Return an audio inventory's figures."""
     sources = [
         {
             "source_set": name,
@@ -139,7 +139,7 @@ def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
 
 
 def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
-    """A source set's clips, from its index (`dataset.index.Index`), and the dataset's page if there is one."""
+    """Return a source set's clips, from its index (`dataset.index.Index`), and the dataset's page if there is one."""
     from beatsight_core.dataset.shards.shard_schema import SHARD_SCHEMA
     from beatsight_core.typed_json import to_json
 
@@ -161,7 +161,7 @@ def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
 
 
 def features_metadata(result: Mapping[str, Any]) -> Metadata:
-    """A source set's feature cache."""
+    """Return the figures of a source set's feature cache."""
     names = ("clips", "bytes", "shards_written", "shards_reused", "seconds", "coverage")
     return {
         ROW_COUNT: dg.MetadataValue.int(result["clips"]),
@@ -172,7 +172,7 @@ def features_metadata(result: Mapping[str, Any]) -> Metadata:
 
 
 def health_metadata(result: Mapping[str, Any]) -> Metadata:
-    """A health report's verdict and headline figures."""
+    """Return a health report's verdict and headline figures."""
     from beatsight_core.pages.pictures import gates as draw
 
     failed = sum(not gate["passed"] for gate in result["gates"])
@@ -194,7 +194,7 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
 
 
 def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
-    """An evaluation's figures, its confusions and what changed."""
+    """Return an evaluation's figures, its confusions and what changed."""
     drawn = Path(result["confusion_png"]).read_bytes()
     metrics = result["metrics"]
     names = ("hits", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "loss", "legacy_accuracy",
@@ -236,7 +236,7 @@ def _changes(against: Sequence[Mapping[str, Any]]) -> Iterable[dict[str, Any]]:
 
 
 def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
-    """A promotion's verdict."""
+    """Return a promotion's verdict."""
     from beatsight_core.pages.pictures import gates as draw
 
     files = {"files of the version": gates_table(result["infrastructure"])} if result["infrastructure"] else {}
@@ -256,7 +256,7 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
 
 
 def archive_metadata(result: Mapping[str, Any]) -> Metadata:
-    """What was archived."""
+    """Return what was archived."""
     return {
         "run_id": text(result["run_id"]),
         **numbers(result, ("files", "bytes")),

@@ -19,11 +19,11 @@ _LINES = 6  # as many as a picture has colours
 
 
 def training_metadata(result: Mapping[str, Any], run: "Run") -> Metadata:
-    """A finished run.
+    """Return the figures, tables and pictures of a finished run.
 
     Args:
-        result: What `TrainResult.to_json` gave.
-        run: The `runs.records.Run`.
+        result: Result of the training, as `TrainResult.to_json` gave it.
+        run: Run that was trained, a `runs.records.Run`.
     """
     history, judged = run.history, (run.metrics or {})["metrics"]
     f1 = {f"f1_{label}": result["metrics"]["f1"].get(label) for label in PLOTTED_F1}
@@ -52,7 +52,7 @@ def _figures(values: Mapping[str, Any], names: Iterable[str]) -> Metadata:
 
 
 def machine_use(history: Sequence[Mapping[str, Any]]) -> Metadata:
-    """How well the run used its machine, over all epochs; what was not measured is left out."""
+    """Return how well the run used its machine, over all epochs; what was not measured is left out."""
     trained_s = sum(line["train_seconds"] for line in history)
     found: dict[str, float] = {}
     if trained_s and all("data_wait_seconds" in line for line in history):

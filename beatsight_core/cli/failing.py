@@ -14,12 +14,12 @@ from beatsight_core.typed_json import JsonValue
 
 
 def show_error(error: BeatSightError, *, as_json: bool, debug: bool) -> int:
-    """Show an error; the exit code that goes with it.
+    """Show an error, and return the exit code that goes with it.
 
     Args:
-        error: What to say.
-        as_json: Whether standard output gets it too, as one JSON object.
-        debug: Whether the trace is shown.
+        error: Error to show on standard error.
+        as_json: Flag that puts the error on standard output as well, as one JSON object.
+        debug: Flag that shows the trace before the error.
     """
     if debug:
         click.echo(for_terminal("".join(traceback.format_exception(error)), lines=True), err=True)
@@ -34,13 +34,13 @@ def show_error(error: BeatSightError, *, as_json: bool, debug: bool) -> int:
 
 
 def cannot_print(error: OSError) -> StorageError:
-    """What to say when standard output takes no more; what the verb was to do is done."""
+    """Return the error of a standard output that takes no more; what the verb was to do is done."""
     why, do = error.strerror or str(error), "send the output elsewhere, and run the same command again"
     return StorageError("The result cannot be printed", where="standard output", why=why, do=do)
 
 
 def as_json_text(value: Mapping[str, JsonValue]) -> str:
-    """A result or an error as JSON for people and programs to read."""
+    """Return a result or an error as JSON for people and programs to read."""
     try:
         text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY, default=str).decode()
         return json_for_terminal(text)

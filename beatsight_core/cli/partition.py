@@ -20,7 +20,7 @@ class KnownPartition:
         registered: Keys of all manifests that are partitions.
         runs: Ids of runs of the manifest that are under way.
         source_sets: Source sets that only this manifest has.
-        partition: Whether there is a partition; None where Dagster was never used.
+        partition: Presence of the manifest's partition; None where Dagster was never used.
     """
 
     registered: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ class TypedPath(click.ParamType):  # type: ignore[type-arg]  # generic only in n
     """A path of this system from what was typed (`settings.typed_paths`).
 
     Args:
-        written: Whether something is to be written there.
+        written: Flag of a path that the verb writes to, so that its drive must be mounted.
     """
 
     name = "path"
@@ -21,7 +21,7 @@ class TypedPath(click.ParamType):  # type: ignore[type-arg]  # generic only in n
         self._written = written
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path; a usage error if it means nothing here."""
+        """Return the path, or end with a usage error if it means nothing here."""
         from beatsight_core.settings.typed_paths import typed_path
 
         if isinstance(value, Path):

@@ -39,7 +39,7 @@ class Session:
 
     Attributes:
         data_root: Data root as given on the command line.
-        as_json: Whether standard output gets one JSON object instead of text.
+        as_json: Flag that puts one JSON object on standard output in place of text.
         settings: Settings, resolved when first asked for, so that a wrong file is an error like any other.
         progress: View of the progress, live in a terminal, log lines elsewhere.
         after_interrupt: Words on what is to be done after Ctrl-C, where it is not the same command again.

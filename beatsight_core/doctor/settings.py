@@ -27,8 +27,8 @@ def examine_settings(settings: Settings, findings: list[Finding]) -> dict[str, A
     """Look whether all that the settings name can be used.
 
     Args:
-        settings: What was read.
-        findings: Receives what is wrong.
+        settings: Settings as they were read, whose values are tried.
+        findings: List that receives a finding for everything that is wrong.
 
     Returns:
         The section `settings`: what was looked at -> "fine", or what is wrong.

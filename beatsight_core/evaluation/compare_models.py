@@ -130,7 +130,8 @@ class RivalComparison:
     Attributes:
         roles: Roles of the rival.
         name: Name of the rival.
-        same_data: Whether it learned from this very dataset; if not, it may have learned from hits validated here.
+        same_data: Flag of a rival that learned from this very dataset. Without it, hits that are validated here may be
+            among those that the rival learned from.
         change: Differences, with the rival before and the run after; None if they could not be compared.
         why_not: Reason why not.
     """

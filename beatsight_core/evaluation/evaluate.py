@@ -76,7 +76,7 @@ class EvaluationResult:
     Attributes:
         folder: Folder of its files.
         content: Content of `metrics.json`.
-        reused: Whether it had been made before.
+        reused: Flag of an evaluation that had been made before.
         seconds: Time that it took now.
     """
 
@@ -160,8 +160,8 @@ def evaluate(
         run: Id of a run, a beginning of one, or "latest".
         hits: Selection of hits; by default the whole validation split of the run's own manifest.
         against: Run or version to compare with.
-        compare: Whether to compare with the run before it and with the champion. Gates do without, so that what they
-            rest on stays the same when another champion comes.
+        compare: Flag that also compares with the run before it and with the champion. Gates do without, so that what
+            they rest on stays the same when another champion comes.
         device: Device to compute on: auto, cpu, cuda or cuda:<n>.
         progress: Receives the number of clips processed.
 

@@ -33,9 +33,9 @@ class Predictor:
     """A net and all that its answers mean.
 
     Attributes:
-        info: What it is and what its answers mean.
-        model: In evaluation mode, on `device`.
-        device: Where it computes.
+        info: Description of the model and of what its answers mean.
+        model: Net in evaluation mode, on `device`.
+        device: Device that it computes on.
     """
 
     info: ModelInfo
@@ -44,12 +44,12 @@ class Predictor:
 
     @property
     def name(self) -> str:
-        """The run or version it came from."""
+        """Name of the run or version that it came from."""
         return self.info.name
 
     @property
     def spec(self) -> FeatureSpec:
-        """How its features are made."""
+        """Spec of the features that it takes."""
         return self.info.spec
 
     @property
@@ -59,16 +59,16 @@ class Predictor:
 
     @property
     def thresholds(self) -> npt.NDArray[np.float32]:
-        """(C,) a component is said from here on."""
+        """Probability from which on each component is predicted, shape (C,)."""
         return self.info.thresholds
 
     @classmethod
     def load(cls, source: Run | Path, device: str = "auto") -> "Predictor":
-        """The net of a run (its best weights) or of a model's folder.
+        """Load the net of a run (its best weights) or of a model's folder.
 
         Args:
-            source: A run, or the folder of a model.
-            device: auto, cpu, cuda or cuda:<n>.
+            source: Run, or folder of a model.
+            device: Device to compute on: auto, cpu, cuda or cuda:<n>.
 
         Raises:
             ModelError: A file is missing or broken, or the weights do not fit the net.
@@ -78,7 +78,7 @@ class Predictor:
 
     @classmethod
     def of_checkpoint(cls, run: Run, path: Path, device: str = "auto") -> "Predictor":
-        """The net of a run as it was at another of its checkpoints: what would have been judged then.
+        """Load the net of a run as it was at another of its checkpoints: what would have been judged then.
 
         Raises:
             ModelError: The checkpoint is missing or broken.
@@ -88,10 +88,10 @@ class Predictor:
         return _assembled(_info_of(run), state.get("average") or state["model"], device)
 
     def predict(self, stored: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Probabilities of clips.
+        """Return the probabilities of clips.
 
         Args:
-            stored: (n, n_mels, frames) in the spec's storage, or in decibels.
+            stored: Features of the clips in the spec's storage, or in decibels, shape (n, n_mels, frames).
 
         Returns:
             (n, C) in 0..1.
@@ -105,7 +105,7 @@ class Predictor:
     def predict_rows(
         self, features: Features, rows: npt.NDArray[np.int64], progress: Progress | None = None
     ) -> npt.NDArray[np.float32]:
-        """Probabilities of rows of the cache, (len(rows), C), in their order."""
+        """Return the probabilities of rows of the cache, (len(rows), C), in their order."""
         parts = [np.zeros((0, len(self.classes)), dtype=np.float32)]
         with (progress or SilentProgress()).task("predict", len(rows), "clips") as task:
             for start in range(0, len(rows), CHUNK_ROWS):
@@ -116,7 +116,7 @@ class Predictor:
 
 
 def weights_of(run: Run) -> dict[str, torch.Tensor]:
-    """The best weights of a run, by their key names, on the CPU.
+    """Return the best weights of a run, by their key names, on the CPU.
 
     Raises:
         ModelError: The checkpoint is missing or broken.
@@ -126,7 +126,7 @@ def weights_of(run: Run) -> dict[str, torch.Tensor]:
 
 
 def other_checkpoints(run: Run) -> list[Path]:
-    """The checkpoints that a run keeps beside its best, newest first; one of the same step holds the same weights.
+    """List the checkpoints that a run keeps beside its best, newest first; those of one step hold the same weights.
 
     Raises:
         ModelError: The best is missing or broken.
@@ -152,7 +152,7 @@ def _of_folder(folder: Path, device: str) -> Predictor:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """The weights in a `.safetensors` or `.pth` file, by their key names, on the CPU; no code in it is run.
+    """Read the weights in a `.safetensors` or `.pth` file, by their key names, on the CPU; no code in it is run.
 
     Raises:
         ModelError: It is broken.

@@ -66,7 +66,7 @@ def find_rivals(
         trained: Run that is compared.
         own: Digests of the run.
         asked_for: Run or version, as `find_model` takes it.
-        usual: Whether the run before it and the champion are rivals.
+        usual: Flag that makes rivals of the run before it and of the champion.
 
     Raises:
         ModelError: What was asked for is not there, not finished, or broken.

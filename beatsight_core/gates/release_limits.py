@@ -37,8 +37,8 @@ class ProbeLimits:
         accuracy: Least micro-F1 over components.
         recall: Recall that every watched component must exceed.
         min_positives: Hits with a component that it needs to be judged.
-        max_confusion_growth: By how much the rate of a watched confusion may grow against the previous probe, beyond
-            what chance explains.
+        max_confusion_growth: Greatest growth of the rate of a watched confusion against the previous probe, beyond what
+            chance explains.
     """
 
     accuracy: float
@@ -47,7 +47,7 @@ class ProbeLimits:
     max_confusion_growth: float = 0.0
 
     def to_json(self) -> dict[str, float]:
-        """All of them."""
+        """Return the limits by name."""
         return asdict(self)
 
 
@@ -61,7 +61,7 @@ _GREATER_IS_LOOSER = ("min_positives", "max_confusion_growth")
 
 
 def limits_for(settings: Settings) -> dict[str, Limit]:
-    """The limits that hold: the profile's, with those of `[gates.promotion]`; `f1` there stands for all three F1.
+    """Return the limits that hold: the profile's, with those of `[gates.promotion]`; `f1` there means all three F1.
 
     Raises:
         SettingsError: A value would loosen a limit and no reason is given, is impossible, or names no figure; all
@@ -83,7 +83,7 @@ def limits_for(settings: Settings) -> dict[str, Limit]:
 
 
 def probe_limits(settings: Settings) -> ProbeLimits:
-    """The limits of a probe that hold: the profile's, with those of `[gates.probe]`.
+    """Return the limits of a probe that hold: the profile's, with those of `[gates.probe]`.
 
     Raises:
         SettingsError: As for `limits_for`.
@@ -105,7 +105,7 @@ def probe_limits(settings: Settings) -> ProbeLimits:
 
 
 def profile_notice(settings: Settings) -> str | None:
-    """What every record, card and listing says of limits that are not production's: the profile, loosened figures."""
+    """Return the notice that records, cards and listings show of limits that are not production's."""
     notices = [DEMO_NOTICE] if settings.gates.profile == "demo" else []
     figures = PROFILES[settings.gates.profile]
     own = [
@@ -120,7 +120,7 @@ def profile_notice(settings: Settings) -> str | None:
 
 
 def probe_notice(settings: Settings) -> str | None:
-    """What is said of limits of the probe that are looser than the profile's."""
+    """Return what is said of limits of the probe that are looser than the profile's."""
     profile, now = PROBE_PROFILES[settings.gates.profile].to_json(), probe_limits(settings).to_json()
     own = [
         f"{name} {now[name]:g} instead of {profile[name]:g}"

@@ -36,7 +36,7 @@ class ManifestState:
 
     @classmethod
     def of(cls, path: Path) -> "ManifestState":
-        """The state of a file now."""
+        """Return the state of a file now."""
         with storage_errors(path):
             status = path.stat()
         return cls(str(path), status.st_size, status.st_mtime_ns, status.st_ino)
@@ -47,7 +47,7 @@ _PREFIXES: dict[ManifestState, dict[int, str]] = {}
 
 
 def manifest_key(path: Path) -> str:
-    """The name of a manifest everywhere: its stem and the first 8 hex digits of its SHA-256.
+    """Return the name of a manifest everywhere: its stem and the first 8 hex digits of its SHA-256.
 
     Raises:
         ManifestError: There is no such file, or its name cannot be that of a manifest.
@@ -81,35 +81,36 @@ def name_problem(path: Path) -> str | None:
 
 
 def key_of(path: Path, sha256: str) -> str:
-    """The key of a manifest whose digest is known."""
+    """Return the key of a manifest whose digest is known."""
     return f"{manifest_stem(path)}-{sha256[:8]}"
 
 
 def limited_key(key: str, limit: int | None) -> str:
-    """The key of a manifest's first `limit` lines."""
+    """Return the key of a manifest's first `limit` lines."""
     return key if limit is None else f"{key}-limit{limit}"
 
 
 def split_limit(key: str) -> tuple[str, int | None]:
-    """A key's manifest and limit: the reverse of `limited_key`."""
+    """Return a key's manifest and limit: the reverse of `limited_key`."""
     match = _LIMITED.match(key)
     return (match["key"], int(match["limit"])) if match else (key, None)
 
 
 def manifest_stem(path: Path) -> str:
-    """The file's name without .jsonl, .jsonl.gz or .jsonl.zst."""
+    """Return the file's name without .jsonl, .jsonl.gz or .jsonl.zst."""
     suffix = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if path.name.endswith(suffix)), None)
     return path.name.removesuffix(suffix) if suffix else path.stem
 
 
 def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = True, marks: Iterable[int] = ()) -> str:
-    """The SHA-256 of a manifest's file, in hex.
+    """Return the SHA-256 of a manifest's file, in hex.
 
     Args:
-        path: The file.
+        path: Path of the file.
         memory: Folder in which digests outlive the process.
-        remember: Whether a new digest may be written there.
-        marks: If the file is read, take the digests of its first so many bytes on the way, for `prefix_sha256`.
+        remember: Permission to write a new digest into that folder.
+        marks: Numbers of bytes; if the file has to be read, the digest of its first so many bytes is taken on the way,
+            for each of them, and kept for `prefix_sha256`.
 
     Raises:
         ManifestError: There is no such file.
@@ -136,7 +137,7 @@ def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = 
 
 
 def prefix_sha256(path: Path, sizes: Iterable[int]) -> dict[int, str]:
-    """The SHA-256 of a file's first so many bytes, for each size; none for a size beyond its own."""
+    """Return the SHA-256 of a file's first so many bytes, for each size; none for a size beyond its own."""
     state = ManifestState.of(path)
     known = _PREFIXES.get(state, {})
     wanted = set(sizes)
@@ -161,7 +162,7 @@ def _digests(path: Path, sizes: set[int]) -> dict[int, str]:
 
 
 def known_sha256(state: ManifestState, memory: Path | None) -> str | None:
-    """The digest of a file in this state, if it was ever computed."""
+    """Return the digest of a file in this state, if it was ever computed."""
     if state not in _REMEMBERED and memory is not None:
         try:
             note = read_json(_note(memory, Path(state.path)))
@@ -173,7 +174,7 @@ def known_sha256(state: ManifestState, memory: Path | None) -> str | None:
 
 
 def digest_memory(settings: Settings) -> Path:
-    """Where digests of manifests are kept."""
+    """Return the folder in which digests of manifests are kept."""
     return settings.catalog_dir / ".digests"
 
 
@@ -185,7 +186,7 @@ def inbox_manifests(settings: Settings) -> list[Path]:
 
 
 def resolve_manifest(settings: Settings, ref: str | Path) -> Path:
-    """The manifest's file that `ref` means: a path, a name in the inbox, or a known key.
+    """Return the manifest's file that `ref` means: a path, a name in the inbox, or a known key.
 
     Raises:
         ManifestError: None is found; it says what was looked for.

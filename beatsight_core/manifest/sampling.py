@@ -51,11 +51,11 @@ class SourceSampling:
     """What a profile says about one source set.
 
     Attributes:
-        exponent: Of the number of events that count.
+        exponent: Power to which the number of events that count is raised; the result is the weight.
         least: Lower limit of the weight.
         most: Upper limit of the weight.
-        events_per_session: No more events of a session count.
-        events_per_file: No more events of a session in one file count.
+        events_per_session: Number of events of a session that count at most.
+        events_per_file: Number of events of a session in one file that count at most.
     """
 
     exponent: float = -0.5
@@ -70,8 +70,8 @@ class SamplingProfile:
     """A named profile.
 
     Attributes:
-        name: Its name.
-        default: For source sets that it does not name.
+        name: Name of the profile, as settings have it.
+        default: Values for source sets that it does not name.
         sources: Source set -> its own values.
         boosts: Technique -> what its events weigh more, as a share.
     """
@@ -82,7 +82,7 @@ class SamplingProfile:
     boosts: Mapping[str, float] = field(default_factory=dict)
 
     def source(self, name: str) -> SourceSampling:
-        """What applies to a source set."""
+        """Return the values that apply to a source set."""
         return self.sources.get(name, self.default)
 
 
@@ -91,18 +91,18 @@ class Sampling:
     """The weights of a catalog's sessions.
 
     Attributes:
-        profile: That they follow.
-        sessions: The columns of `SESSION_SCHEMA`, one row per session.
+        profile: Profile that they follow.
+        sessions: Table with the columns of `SESSION_SCHEMA`, one row per session.
     """
 
     profile: SamplingProfile
     sessions: pl.DataFrame
 
     def hit_weights(self, hits: pl.DataFrame) -> npt.NDArray[np.float64]:
-        """The weight of every hit: its session's, more for techniques that are boosted; the largest boost applies.
+        """Return the weight of every hit: its session's, raised by the largest boost of its techniques.
 
         Args:
-            hits: Columns source_set, session_id and techniques.
+            hits: Table with the columns source_set, session_id and techniques.
 
         Returns:
             Shape (hits,).
@@ -129,7 +129,7 @@ class Sampling:
         return weights
 
     def by_source(self) -> dict[str, dict[str, float]]:
-        """Source set -> sessions, counted events, and the least, middle and greatest weight."""
+        """Return by source set its sessions, counted events, and the least, median and greatest weight."""
         table = self.sessions.group_by("source_set", maintain_order=True).agg(
             pl.len().alias("sessions"),
             pl.col("counted").sum(),
@@ -141,10 +141,10 @@ class Sampling:
 
 
 def load_profile(name: str, sources: Mapping[str, Mapping[str, float]] | None = None) -> SamplingProfile:
-    """A profile of `sampling.toml`.
+    """Return a profile of `sampling.toml`.
 
     Args:
-        name: Which.
+        name: Name of the profile.
         sources: Source set -> values that replace the profile's.
 
     Raises:
@@ -167,7 +167,7 @@ def load_profile(name: str, sources: Mapping[str, Mapping[str, float]] | None = 
 
 
 def profile_of(settings: Settings) -> SamplingProfile:
-    """The profile that settings ask for.
+    """Return the profile that settings ask for.
 
     Raises:
         SettingsError: `dataset.sampling` or a source set's `sampling` is wrong.
@@ -196,7 +196,7 @@ def write_sampling(catalog: Catalog, parts: Iterable[SessionPart], profile: Samp
 
 
 def read_sampling(settings: Settings, catalog: Catalog) -> Sampling:
-    """The weights of a catalog's sessions, by the profile of these settings.
+    """Return the weights of a catalog's sessions, by the profile of these settings.
 
     A file that follows another profile, is damaged or is not there is replaced.
 
@@ -229,11 +229,11 @@ def _kept_if_possible(catalog: Catalog, parts: Iterable[SessionPart], profile: S
 
 
 def weigh(parts: Iterable[SessionPart], profile: SamplingProfile) -> pl.DataFrame:
-    """The weight of every session, in the columns of `SESSION_SCHEMA`.
+    """Return the weight of every session, in the columns of `SESSION_SCHEMA`.
 
     Args:
-        parts: Ordered by source set, session and file.
-        profile: How to weigh.
+        parts: Parts of the sessions, ordered by source set, session and file.
+        profile: Profile that gives the weights.
     """
     rows = []
     for (source, session), group in groupby(parts, lambda part: (part.source_set, part.session_id)):

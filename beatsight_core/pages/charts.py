@@ -46,25 +46,25 @@ class Plot:
 
 
 def ratio(part: float | None, whole: float | None) -> float:
-    """`part / whole` held within 0..1; 0 where there is no whole."""
+    """Return `part / whole` held within 0..1; 0 where there is no whole."""
     if not part or not whole or not math.isfinite(part) or not math.isfinite(whole) or whole <= 0:
         return 0.0
     return min(max(part / whole, 0.0), 1.0)
 
 
 def largest(values: Iterable[float | None]) -> float:
-    """The largest finite value, or 0."""
+    """Return the largest finite value, or 0."""
     return max((value for value in values if value is not None and math.isfinite(value)), default=0.0)
 
 
 def reach(value: float | None, limit: float | None, margin: float | None) -> float | None:
-    """How far a value is on the good (+) or bad (-) side of its limit, in -1..1: margin / (|value| + |limit|).
+    """Return how far a value is on the good (+) or bad (-) side of its limit: margin / (|value| + |limit|), in -1..1.
 
     The limit is always the middle of what is drawn, so that counts of 40 and of 400,000 can stand in one column.
 
     Args:
-        value: What was measured.
-        limit: What it is held against.
+        value: Value that was measured.
+        limit: Limit that it is compared with.
         margin: Distance to the limit, positive where it is met.
 
     Returns:
@@ -77,18 +77,18 @@ def reach(value: float | None, limit: float | None, margin: float | None) -> flo
 
 
 def percent(share: float, digits: int = 2) -> str:
-    """A share as a CSS length; numbers only, whatever comes in."""
+    """Return a share as a CSS length; numbers only, whatever comes in."""
     return f"{100.0 * float(share):.{digits}f}%"
 
 
 def split_shares(values: Mapping[str, float], keys: Sequence[str]) -> list[tuple[str, float]]:
-    """The share of each key in the sum over `keys`; without the empty ones."""
+    """Return the share of each key in the sum over `keys`; without the empty ones."""
     whole = sum(values.get(key) or 0 for key in keys)
     return [(key, ratio(values.get(key), whole)) for key in keys if values.get(key)]
 
 
 def spread(count: int, at_most: int = 6) -> list[int]:
-    """Indices 0..count, evenly spaced, at most `at_most` of them: which bin edges to label."""
+    """Return indices 0..count, evenly spaced, at most `at_most` of them: which bin edges to label."""
     if count <= 0:
         return [0]
     step = max(1, math.ceil(count / max(at_most - 1, 1)))
@@ -96,7 +96,7 @@ def spread(count: int, at_most: int = 6) -> list[int]:
 
 
 def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
-    """Round values (1, 2, 2.5, 5 times a power of ten) that cover low..high."""
+    """Return round values (1, 2, 2.5, 5 times a power of ten) that cover low..high."""
     if not (math.isfinite(low) and math.isfinite(high)) or high <= low:
         return [low if math.isfinite(low) else 0.0]
     rough = (high - low) / about

@@ -17,21 +17,21 @@ _WINDOW_S = 0.024
 
 
 def spectrogram(samples: npt.NDArray[np.int16], rate_hz: int) -> bytes:
-    """A short sound as a PNG of `COLUMNS` by `BANDS`, low frequencies below.
+    """Return a short sound as a PNG of `COLUMNS` by `BANDS`, low frequencies below.
 
     Args:
-        samples: (n,) int16, mono.
-        rate_hz: Their rate.
+        samples: Samples of the sound, mono, int16, shape (n,).
+        rate_hz: Rate of the samples in hertz.
     """
     return raster(band_decibels(samples, rate_hz))
 
 
 def band_decibels(samples: npt.NDArray[np.int16], rate_hz: int) -> npt.NDArray[np.float64]:
-    """The levels of bands of equal musical width over time.
+    """Return the levels of bands of equal musical width over time.
 
     Args:
-        samples: (n,) int16, mono.
-        rate_hz: Their rate.
+        samples: Samples of the sound, mono, int16, shape (n,).
+        rate_hz: Rate of the samples in hertz.
 
     Returns:
         (BANDS, COLUMNS) decibels below the loudest, no less than `FLOOR_DB`; all of that for silence.

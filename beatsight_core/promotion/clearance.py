@@ -23,7 +23,7 @@ REQUIRED: Mapping[str, tuple[str, ...]] = {"baseline": (HEALTH,), "long_run": (H
 
 
 def required(preset: str, epochs: int) -> tuple[str, ...]:
-    """The gates that a run must have passed: its preset's, and those of each preset that ships with no more epochs."""
+    """Return the gates that must pass before a run: its preset's and those of presets that ship with no more epochs."""
     asking = {preset, *(name for name in REQUIRED if epochs >= preset_values(name)["epochs"])}
     return tuple(gate for gate in (HEALTH, PROBE) if any(gate in REQUIRED.get(name, ()) for name in asking))
 
@@ -39,11 +39,11 @@ def require_clearance(
     """Let a preset train on a manifest only if its records on disk say that it is worth it.
 
     Args:
-        settings: Where the records lie, and by which profile they are judged.
-        key: The manifest's key.
-        config: Of the run, with the epochs that it is to be trained in all.
+        settings: Settings that say where the records lie, and by which profile they are judged.
+        key: Key of the manifest.
+        config: Configuration of the run, with the epochs that it is to be trained in all.
         despite: "health" or "probe" -> the reason for going on although that refuses.
-        probe: The probe to go by, by its id, where one is asked for; the newest that counts if None.
+        probe: Id of the probe to go by, where one is asked for; the newest that counts if None.
 
     Returns:
         What is gone on despite of, by "health" or "probe"; empty as a rule. Each is to be kept with the run

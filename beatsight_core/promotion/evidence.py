@@ -34,11 +34,11 @@ class Evidence:
     """All that a judgement looks at.
 
     Attributes:
-        trained: The candidate.
-        features: Of its dataset, as they are now.
-        whole: Its evaluation on the whole validation split.
-        part: Its evaluation on the 0.3 slice of it, made again.
-        export: Its best weights in the forms that others load.
+        trained: Run of the candidate.
+        features: Features of its dataset, as they are now.
+        whole: Evaluation on its whole validation split.
+        part: Evaluation on the 0.3 slice of it, made again.
+        export: Folder of its best weights in the forms that others load.
     """
 
     trained: Run
@@ -49,14 +49,14 @@ class Evidence:
 
 
 def gather(settings: Settings, trained: Run, folder: Path, device: str, progress: Progress) -> Evidence:
-    """Open everything; the slice is evaluated and the export made where they are not there yet.
+    """Open all that a judgement looks at; the slice is evaluated and the export made where they are not there yet.
 
     Args:
-        settings: Paths.
-        trained: The candidate, finished.
-        folder: Its evaluation on the whole validation split.
-        device: Where the slice is evaluated.
-        progress: Hears of clips.
+        settings: Settings with paths and limits.
+        trained: Run of the candidate, finished.
+        folder: Folder of its evaluation on the whole validation split.
+        device: Device that the slice is evaluated on.
+        progress: Receives the number of clips processed.
 
     Raises:
         DatasetError: Features or evaluation are missing, broken, or other than the run learned from.
@@ -69,7 +69,7 @@ def gather(settings: Settings, trained: Run, folder: Path, device: str, progress
 
 
 def first_inputs(settings: Settings, trained: Run, features: Features) -> dict[str, Any]:
-    """What a verdict rests on before anything was made for it: the run, its data, the limits."""
+    """Return what a verdict rests on before anything was made for it: the run, its data, the limits."""
     limits = limits_for(settings)
     asked = probe_limits(settings)
     return {
@@ -95,7 +95,7 @@ def _moved_notice(settings: Settings, key: str) -> str | None:
 
 
 def inputs(settings: Settings, found: Evidence) -> dict[str, Any]:
-    """Everything but the champion that a verdict rests on, as it is now: digests, limits, and where things lie."""
+    """Return all but the champion that a verdict rests on, as it is now: digests, limits, and where things lie."""
     first = first_inputs(settings, found.trained, found.features)
     forms = {name: sha256_file(found.export / name) if (found.export / name).is_file() else None for name in FORMS}
     return {

@@ -34,11 +34,11 @@ class Judgement:
     """A candidate as judged.
 
     Attributes:
-        run_id: The candidate.
-        record: What the gate record says.
-        path: Where it lies.
-        reused: Whether a record that still holds was there.
-        notice: What a person must know of the limits.
+        run_id: Id of the candidate's run.
+        record: Content of the gate record.
+        path: Path of the gate record.
+        reused: Flag of a record that was there and still holds.
+        notice: Text that a person must know of the limits; None without any.
     """
 
     run_id: str
@@ -58,11 +58,11 @@ class Judgement:
         return [row for row in self.record["criteria"] if not row["passed"]]
 
     def may_pass(self, reason: str | None) -> bool:
-        """Whether it may be promoted: every criterion is met, or there is a reason and all that need one are met."""
+        """Return whether it may be promoted: all criteria are met, or with a reason those that no reason excuses."""
         return self.passed or (reason is not None and not [row for row in self.failed if row["name"] in UNFORCEABLE])
 
     def to_json(self) -> dict[str, Any]:
-        """Verdict, criteria, digests and where the record is."""
+        """Return verdict, criteria, digests and where the record is."""
         return {
             "run_id": self.run_id,
             "passed": self.passed,
@@ -92,11 +92,11 @@ def judge(
     checkpoint, dataset or spec is not made again silently: it fails its criterion.
 
     Args:
-        settings: Paths, gates and their profile.
-        run: A run's id, a beginning of one, or "latest".
-        device: Where evaluations are made, and where the champion is asked about the same hits.
-        progress: Hears of clips.
-        dagster_run: Of Dagster, if it asks; for the record.
+        settings: Settings with paths, gates and their profile.
+        run: Id of a run, a beginning of one, or "latest".
+        device: Device for evaluations, and for the champion's answers on the same hits.
+        progress: Receives the number of clips processed.
+        dagster_run: Id of Dagster's run, if that asks; for the record.
 
     Raises:
         SettingsError: `[gates.promotion]` or `[gates.probe]` would loosen a limit without a reason.
@@ -132,14 +132,14 @@ def judged(
     progress: Progress | None = None,
     dagster_run: str | None = None,
 ) -> Judgement:
-    """The record of a run if all that it says is still so; a new judgement if there is none.
+    """Return the record of a run if all that it says is still so; a new judgement if there is none.
 
     Args:
-        settings: As for `judge`.
-        run: As for `judge`.
-        device: As for `judge`.
-        progress: As for `judge`.
-        dagster_run: As for `judge`.
+        settings: Settings with paths, gates and their profile.
+        run: Id of a run, a beginning of one, or "latest".
+        device: Device for what has to be computed again.
+        progress: Receives the number of clips processed.
+        dagster_run: Id of Dagster's run, if that asks; for the record of a new judgement.
 
     Raises:
         GateError: There is a record that was altered or forged, or is stale; names what differs.
@@ -190,7 +190,7 @@ def _about(trained: Run) -> tuple[Path, str, str]:
 
 
 def is_version_of(settings: Settings, version: int, trained: Run) -> bool:
-    """Whether a version came of this run, with the very weights that the run has now."""
+    """Return whether a version came of this run, with the very weights that the run has now."""
     about = read_json(version_folder(settings, version) / VERSION)
     same_run = about["run_id"] in (trained.run_id, trained.trained_as) and trained.checkpoint.is_file()
     return bool(same_run and about["digests"]["checkpoint"] == sha256_file(trained.checkpoint))

@@ -64,13 +64,13 @@ class Evaluated:
 
 
 def mismatches(trained: Run, features: Features, whole: Evaluated, part: Evaluated) -> list[str]:
-    """Sentences on what in the two evaluations does not belong to the candidate as it is now.
+    """Return sentences on what in the two evaluations does not belong to the candidate as it is now.
 
     Args:
-        trained: The candidate.
-        features: Of its dataset, as they are now.
-        whole: The evaluation of its validation split.
-        part: That of the 0.3 slice.
+        trained: Run of the candidate.
+        features: Features of its dataset, as they are now.
+        whole: Evaluation on its whole validation split.
+        part: Evaluation on the 0.3 slice of it.
     """
     found = not_of_candidate(trained, features, whole, "the evaluation", None)
     found += not_of_candidate(trained, features, part, "the slice's evaluation", SLICE)
@@ -91,21 +91,21 @@ def compared_digests(trained: Run, features: Features, content: Evaluation) -> l
 
 
 def are_of_val(predictions: Predictions, features: Features) -> bool:
-    """Whether predictions are of the validation hits of the cache, in its order."""
+    """Return whether predictions are of the validation hits of the cache, in its order."""
     return _are_of(predictions, features, features.rows_of("val"))
 
 
 def not_of_candidate(
     trained: Run, features: Features, evaluation: Evaluated, name: str, fraction: float | None
 ) -> list[str]:
-    """Sentences on what in one evaluation is not the run's as it is now, without asking the checkpoint.
+    """Return sentences on what in one evaluation is not the run's as it is now, without asking the checkpoint.
 
     Args:
-        trained: The run.
-        features: Of its dataset.
-        evaluation: What is on disk.
-        name: What to call it.
-        fraction: Of the validation hits that it must be of; None is all.
+        trained: Run that was evaluated.
+        features: Features of its dataset.
+        evaluation: Evaluation as it lies on disk.
+        name: Name of the evaluation for the sentences.
+        fraction: Share of the validation hits that it must be of; None for all.
     """
     content, predictions = evaluation.content, evaluation.predictions
     now, then = current_digests(trained, features), content.digests

@@ -32,11 +32,11 @@ class Wanted:
     """What a probe must be to count.
 
     Attributes:
-        key: Of the manifest.
-        config: Of the run that it is to be a probe of.
+        key: Key of the manifest.
+        config: Configuration of the run that it is to be a probe of.
         dataset: Digest of the manifest's dataset as it is now.
         spec: Digest of the feature spec that settings name.
-        classes: Of the taxonomy that settings name.
+        classes: Components of the taxonomy that settings name, in class order.
         own: Preset -> its values as settings make them.
     """
 
@@ -49,7 +49,7 @@ class Wanted:
 
     @classmethod
     def of(cls, settings: Settings, key: str, config: TrainingConfig) -> "Wanted":
-        """What is asked for under these settings.
+        """Return what is asked for under these settings.
 
         Raises:
             DatasetError: An index cannot be read.
@@ -66,11 +66,11 @@ class Wanted:
 
     @property
     def epochs(self) -> int:
-        """What a probe must have been trained for at least."""
+        """Number of epochs that a probe must have been trained for at least."""
         return self.own[PROBE_PRESET].epochs
 
     def why_not(self, run: Run) -> str | None:
-        """Why a run does not count as the probe; None if it does."""
+        """Return why a run does not count as the probe; None if it does."""
         if run.preset != PROBE_PRESET:
             return f"it is of preset {run.preset}"
         if run.trained_as != run.run_id:
@@ -94,7 +94,7 @@ class Wanted:
         return None if run.classes == self.classes else "it knows other components"
 
     def differences(self, probe: TrainingConfig) -> list[str]:
-        """The values of a probe's recipe that are not those of the run, in words."""
+        """Return the values of a probe's recipe that are not those of the run, in words."""
         found = []
         ours, theirs = self.config.to_json(), probe.to_json()
         for name in sorted(set(ours) - {*COURSE, *CARRIED_OUT}):
@@ -104,7 +104,7 @@ class Wanted:
         return found
 
     def asked_of_probe(self) -> dict[str, Any]:
-        """The values that a probe of this recipe must be given, beside those of its preset."""
+        """Return the values that a probe of this recipe must be given, beside those of its preset."""
         ours, plain = self.config.to_json(), self.own[PROBE_PRESET].to_json()
         recipe = sorted(set(ours) - {*COURSE, *CARRIED_OUT})
         asked = {name: self._counterpart(name, ours[name]) for name in recipe}
@@ -118,7 +118,7 @@ class Wanted:
 
 
 def is_of_manifest(run: Run, key: str) -> bool:
-    """Whether a run is of a manifest or of an earlier state of it: those are told of where no probe counts."""
+    """Return whether a run is of a manifest or an earlier state of it: those are named where no probe counts."""
     return run.key.rpartition("-")[0] == key.rpartition("-")[0]
 
 

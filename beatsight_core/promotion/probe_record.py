@@ -59,11 +59,11 @@ def judge_probe(
     """Judge a finished probe by its evaluation on its whole validation split, made if there is none; write the record.
 
     Args:
-        settings: Paths and limits.
-        run: A run's id, a beginning of one, or "latest".
-        device: Where an evaluation is made.
-        progress: Hears of clips.
-        dagster_run: Of Dagster, if it asks; for the record.
+        settings: Settings with paths and limits.
+        run: Id of a run, a beginning of one, or "latest".
+        device: Device for the evaluation, if there is none.
+        progress: Receives the number of clips processed.
+        dagster_run: Id of Dagster's run, if that asks; for the record.
 
     Returns:
         The record: `gates`, `passed`, and what they rest on.
@@ -93,10 +93,10 @@ def require_probe(
     """Let a long run pass only behind a healthy probe of its recipe on the same data; one not judged is judged now.
 
     Args:
-        settings: Whose limits hold.
-        key: The manifest's key.
-        config: Of the long run.
-        probe: The probe to go by, by its id; the newest that counts if None.
+        settings: Settings whose limits hold.
+        key: Key of the manifest.
+        config: Configuration of the long run.
+        probe: Id of the probe to go by; the newest that counts if None.
 
     Returns:
         The id of the probe that was consulted, and its gates, all passed.
@@ -169,7 +169,7 @@ def _none_counts(wanted: Wanted, reasons: str) -> GateError:
 
 
 def previous_probe(settings: Settings, trained: Run) -> Run | None:
-    """The finished probe before this one: of the same manifest's name, whatever its state then.
+    """Return the finished probe before this one: of the same manifest's name, whatever its state then.
 
     One that was trained for fewer epochs than this one and than the preset has confuses more, and hides what has grown.
     """

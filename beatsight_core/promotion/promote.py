@@ -91,7 +91,7 @@ def rollback(
         settings: Settings with paths.
         version: Version to go back to; by default the champion before the present one was promoted.
         why: Reason, for the history.
-        dry_run: Whether to change nothing; the result tells what would be.
+        dry_run: Flag of a preview: nothing is changed, and the result tells what would be.
 
     Raises:
         ModelError: There is no champion, no earlier one, or no such version, or its files are broken. Or no version was

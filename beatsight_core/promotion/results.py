@@ -19,14 +19,14 @@ class PromotionResult:
         run_id: Id of the run.
         version: Version of the run, the champion now.
         previous: Version of the champion before; None for the first.
-        passed: Whether every criterion is met.
+        passed: Verdict, true if every criterion is met.
         criteria: Gates that the run was judged by.
         record: Digest of the gate record.
         infrastructure: Gates that the files were judged by (`infrastructure.CHECKS`); empty for versions made before.
         forced: Reason for promoting although a criterion failed; None if none did.
         folder: Folder of the version.
         current: Weights of the champion under the name that the app loads.
-        already: Whether it was the champion before this call.
+        already: Flag of a run that was the champion before this call.
         notice: Text that every reader of the model must see.
         changes: External files that were brought in line.
         untold: Reason why updates of external files are pending, under the key of the first release.
@@ -70,7 +70,7 @@ class ShownPromotion:
     Attributes:
         run_id: Id of the run.
         criteria: Gates that the run was judged by.
-        promoted: Whether it was promoted.
+        promoted: Flag of a run that was promoted.
         version: Version of the run; None where it has none.
         failed: Names of the criteria that are not met.
         infrastructure: Gates that the files were judged by.
@@ -80,7 +80,7 @@ class ShownPromotion:
         record: Gate record: its file, or its digest.
         changes: External files that were, or would be, brought in line.
         untold: Reason why updates of external files are pending, under the key of the first release.
-        dry_run: Whether nothing was changed, and all this only would be.
+        dry_run: Flag of a preview: nothing was changed, and all this only would be.
     """
 
     run_id: str
@@ -109,7 +109,7 @@ class RollbackResult:
         current: Weights of the champion under the name that the app loads.
         notice: Text that every reader of the version must see.
         changes: External files that were brought in line.
-        dry_run: Whether nothing was changed, and all this only would be.
+        dry_run: Flag of a preview: nothing was changed, and all this only would be.
         untold: Reason why updates of external files are pending, under the key of the first release.
     """
 
@@ -185,7 +185,7 @@ class ListedChallenger:
 
     Attributes:
         run_id: Id of the run.
-        passed: Whether every criterion is met.
+        passed: Verdict, true if every criterion is met.
         failed: Names of the criteria that are not.
         figures: Name of a criterion -> its figure.
         judged_at: Time of the judgement in UTC.

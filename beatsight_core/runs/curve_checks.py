@@ -42,7 +42,7 @@ def check_curves(history: Sequence[Mapping[str, Any]], warmup_epochs: float) -> 
 
     Args:
         history: Records with `train_loss` and `val_loss`, in order; `epoch` (from 1) where it is not their place.
-        warmup_epochs: Over which the learning rate rose; as in training, at most half of all epochs count as such.
+        warmup_epochs: Number of epochs over which the learning rate rose; as in training, at most half of all count.
 
     Returns:
         The checks in the order above; `finite` alone if a loss is no number or there is no epoch.

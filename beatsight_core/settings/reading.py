@@ -14,6 +14,7 @@ from beatsight_core.settings.paths import path_problem
 from beatsight_core.settings.sections import LOOSENED, SettingsTables
 from beatsight_core.settings.typed_paths import resolve_path
 from beatsight_core.settings.validation import Place, checked, dotted, hidden_key
+from beatsight_core.typed_json import JsonValue
 
 MOST_BYTES = 2**20
 """Of a settings file."""
@@ -117,7 +118,7 @@ def _with_variables(table: dict[str, Any], env: Mapping[str, str]) -> dict[str, 
     return table
 
 
-def _reasons_apart(gates: Any, problems: list[str]) -> Any:
+def _reasons_apart(gates: JsonValue, problems: list[str]) -> JsonValue:
     """`[gates]`, whose tables of numbers may also hold a reason in words, with the reasons in a table of their own."""
     if not isinstance(gates, dict):
         return gates

@@ -18,6 +18,7 @@ from beatsight_core.settings.validation import (
     hidden_key,
     overrides_of,
 )
+from beatsight_core.typed_json import JsonObject, JsonValue
 from beatsight_core.units import GREATEST_RATE_HZ
 
 Preset = Literal["warmup", "baseline", "long_run"]
@@ -59,7 +60,7 @@ def _within_the_greatest_shift(shift_ms: float) -> float:
     return shift_ms
 
 
-def _names_a_file(path: object) -> object:
+def _names_a_file(path: JsonValue) -> JsonValue:
     if path == "":
         raise ValueError("must name a file")
     return path
@@ -191,7 +192,7 @@ class Profile(SettingsTable):
     """Sessions of a source set beyond that, of those judged. No session of two recorded kits was: 233 of 237 were
     judged, all within 4 ms. So one of up to 500 is one too many."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the limits as a report holds them."""
         return {**asdict(self), "required_techniques": list(self.required_techniques)}
 

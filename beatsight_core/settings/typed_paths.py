@@ -23,12 +23,12 @@ _SHARE = re.compile(r"^(?:\\\\|//)(?:[?.][\\/]UNC[\\/])?([^\\/?.][^\\/]*)(?:[\\/
 
 
 def typed_path(text: str, *, written: bool = False) -> Path:
-    """A path of this system from what a person typed; it stays relative if it was.
+    """Return a path of this system from what a person typed; it stays relative if it was.
 
     Args:
-        text: The path as typed.
-        written: Whether something is to be written there: a drive of Windows must be mounted then, as a folder of its
-            name on another drive would be made.
+        text: Path as typed.
+        written: Flag of a path that is to be written to: a drive of Windows must be mounted then, as otherwise a folder
+            of its name would be made on another drive.
 
     Raises:
         UsageError: It means nothing here, or is to be written where no drive is; says what to type instead.
@@ -45,12 +45,12 @@ def typed_path(text: str, *, written: bool = False) -> Path:
 
 
 def resolve_path(text: str, base: Path, *, written: bool = False) -> Path:
-    r"""An absolute path from what a person typed: `~`, `C:\folder` and `/mnt/c/folder` work on Windows and in WSL.
+    r"""Return an absolute path from what was typed: `~`, `C:\folder`, `/mnt/c/folder` work on Windows and in WSL.
 
     Args:
-        text: The path as typed.
-        base: What a relative path is relative to.
-        written: Whether something is to be written there, so that its drive must be mounted.
+        text: Path as typed.
+        base: Folder that a relative path is relative to.
+        written: Flag of a path that is to be written to, so that its drive must be mounted.
 
     Raises:
         UsageError: It means nothing on this system, or is to be written where no drive is.
@@ -93,7 +93,7 @@ def _of_windows(text: str) -> Path:
 
 
 def drive_folder(letter: str) -> Path:
-    r"""Where a drive of Windows is mounted: `/mnt/c`, unless WSL is set up to mount drives elsewhere."""
+    r"""Return where a drive of Windows is mounted: `/mnt/c`, unless WSL is set up to mount drives elsewhere."""
     try:
         lines = MOUNTS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError:

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from beatsight_core.settings.typed_paths import resolve_path
+from beatsight_core.typed_json import JsonValue
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ def dotted(place: Place) -> str:
 
 def checked(
     kind: type[T],
-    table: Mapping[str, Any],
+    table: Mapping[str, JsonValue],
     problems: list[str],
     *,
     data_root: Path | None = None,
@@ -107,12 +108,12 @@ def checked(
 
     Args:
         kind: The dataclass.
-        table: What was written.
-        problems: Gets a line for everything that is wrong.
+        table: Table as it was written.
+        problems: List that receives a line for everything that is wrong.
         data_root: Folder that paths are relative to.
-        shown: Says what a place is called in messages.
+        shown: Function that gives the name of a place for messages.
     """
-    left: Any = table
+    left: JsonValue = table
     while True:
         try:
             table_as_asked: T = adapter_of(kind).validate_python(left, context=data_root)
@@ -130,18 +131,21 @@ def checked(
             return None
 
 
-def _order(table: Any, place: Place) -> list[int]:
+def _order(table: JsonValue, place: Place) -> list[int]:
     """Where a place stands among all that was written."""
     order = []
     for part in place:
-        keys: list[Any] = list(table) if isinstance(table, dict) else []
-        keys = list(range(len(table))) if isinstance(table, list) else keys
-        order.append(keys.index(part) if part in keys else len(keys))
-        table = table[part] if part in keys else None
+        entries: dict[int | str, JsonValue] = {}
+        if isinstance(table, dict):
+            entries = {**table}
+        elif isinstance(table, list):
+            entries = {**dict(enumerate(table))}
+        order.append(list(entries).index(part) if part in entries else len(entries))
+        table = entries.get(part)
     return order
 
 
-def _value(table: Any, place: Place) -> Any:
+def _value(table: JsonValue, place: Place) -> JsonValue:
     for part in place:
         table = table.get(part) if isinstance(table, dict) else None
     return table
@@ -154,11 +158,11 @@ def _removable(error: ErrorDetails) -> Place:
     return place[:first]
 
 
-def _without(table: Any, place: Place) -> Any:
+def _without(table: JsonValue, place: Place) -> JsonValue:
     if not place or not isinstance(table, dict) or place[0] not in table:
         return table
-    rest = {key: value for key, value in table.items() if key != place[0]}
-    return rest if len(place) == 1 else {**table, place[0]: _without(table[place[0]], place[1:])}
+    first, rest = str(place[0]), {key: value for key, value in table.items() if key != place[0]}
+    return rest if len(place) == 1 else {**table, first: _without(table[first], place[1:])}
 
 
 def _message(kind: type, error: ErrorDetails, shown: Callable[[Place], str]) -> str:
@@ -192,7 +196,7 @@ _TYPES = {
 }  # fmt: skip
 
 
-def _demand(what: str, value: object, about: Mapping[str, Any]) -> str:
+def _demand(what: str, value: JsonValue, about: Mapping[str, JsonValue]) -> str:
     """What a value must do, as "be at least 1"."""
     if what == "literal_error":
         words = _words(about)
@@ -209,8 +213,8 @@ def _demand(what: str, value: object, about: Mapping[str, Any]) -> str:
     return f"be {_TYPES[what]}"
 
 
-def _words(about: Mapping[str, Any]) -> list[str]:
-    return re.findall(r"'([^']*)'", about["expected"])
+def _words(about: Mapping[str, JsonValue]) -> list[str]:
+    return re.findall(r"'([^']*)'", str(about["expected"]))
 
 
 def _names(kind: type, place: Place) -> list[str]:
@@ -235,7 +239,7 @@ def _hint(kind: Any, place: Place) -> Any:
     return kind
 
 
-def quoted(value: object) -> str:
+def quoted(value: JsonValue) -> str:
     """Return a value for a message: as it is written, but not more of it than a line."""
     try:
         text = repr(value)
@@ -251,11 +255,11 @@ def unknown(place: Place, known: Iterable[str], shown: Callable[[Place], str] = 
     return f"there is no setting {written}{meant}"
 
 
-def nearest(name: object, known: Iterable[str]) -> str:
+def nearest(name: JsonValue, known: Iterable[str]) -> str:
     """Return the known name that was most likely meant, as an addition to a message; empty if none is near."""
     close = _closest(name, known)
     return f" (did you mean {close}?)" if close else ""
 
 
-def _closest(name: object, known: Iterable[str]) -> str | None:
+def _closest(name: JsonValue, known: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(str(name), list(known), 1)), None)

@@ -32,7 +32,5 @@ def results(summary: Mapping[str, Any], settings: Settings) -> list[dg.AssetChec
         check_result(
             "lines_reconcile", read == kept + rejected, f"{read:,} read = {kept:,} kept + {rejected:,} rejected"
         ),
-        judged._replace(
-            metadata={**(judged.metadata or {}), "rate": rate, **reasons}
-        ),
+        judged._replace(metadata={**(judged.metadata or {}), "rate": rate, **reasons}),
     ]

@@ -22,7 +22,7 @@ SPECS = [*(manifest_check("promoted_model", criterion.name, criterion.text) for 
 
 
 def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[dg.AssetCheckResult]:
-    """One check for each criterion: its figures, and a table of what they were made of.
+    """Return one check for each criterion: its figures, and a table of what they were made of.
 
     Args:
         judgement: Judgement, of which `criteria` is read.
@@ -40,10 +40,10 @@ def results(judgement: Mapping[str, Any], *, forced: str | None = None) -> list[
 
 
 def fitness(rows: Iterable[Mapping[str, Any]]) -> dg.AssetCheckResult:
-    """The check of a version's files.
+    """Return the check of a version's files.
 
     Args:
-        rows: As `infrastructure.CHECKS` names them; none of a version that was made before they were asked.
+        rows: Gates that `infrastructure.CHECKS` names, as JSON; none for a version that was made before there were any.
     """
     return gates_result(FITNESS.name, rows, none="It is champion already, made before this was asked")
 

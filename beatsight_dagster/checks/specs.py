@@ -14,7 +14,7 @@ from beatsight_dagster.previews import accepted_previews
 
 
 def manifest_check(asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
-    """A check of an asset that is partitioned by manifest."""
+    """Return the spec of a check of an asset that is partitioned by manifest."""
     with accepted_previews():
         return dg.AssetCheckSpec(
             name, asset=asset, description=description, blocking=blocking, partitions_def=MANIFESTS
@@ -22,7 +22,7 @@ def manifest_check(asset: str, name: str, description: str, *, blocking: bool = 
 
 
 def source_check(asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
-    """A check of an asset that is partitioned by manifest and source set."""
+    """Return the spec of a check of an asset that is partitioned by manifest and source set."""
     with accepted_previews():
         return dg.AssetCheckSpec(
             name, asset=asset, description=description, blocking=blocking, partitions_def=MANIFEST_SOURCES
@@ -32,13 +32,13 @@ def source_check(asset: str, name: str, description: str, *, blocking: bool = Tr
 def check_result(
     name: str, passed: bool, description: str, metadata: Mapping[str, Any] | None = None
 ) -> dg.AssetCheckResult:
-    """The result of one check."""
+    """Return the result of one check."""
     said = for_terminal(description, lines=True)
     return dg.AssetCheckResult(check_name=name, passed=bool(passed), description=said, metadata=metadata or {})
 
 
 def pictured(result: dg.AssetCheckResult, gates: Iterable[Mapping[str, Any]], title: str) -> dg.AssetCheckResult:
-    """A result with a picture of its gates and their margins."""
+    """Return a result with a picture of its gates and their margins."""
     from beatsight_core.pages.pictures import gates as draw
 
     shown = {
@@ -51,12 +51,12 @@ def pictured(result: dg.AssetCheckResult, gates: Iterable[Mapping[str, Any]], ti
 def gates_result(
     name: str, gates: Iterable[Mapping[str, Any]], *, none: str = "Nothing to judge"
 ) -> dg.AssetCheckResult:
-    """One check out of some gates: passed if all are; the failed ones in words, all of them in a table.
+    """Return one check out of some gates: passed if all are; the failed ones in words, all of them in a table.
 
     Args:
         name: Name of the check.
-        gates: Each with name, value, limit, passed, margin, message.
-        none: What to say where there is no gate.
+        gates: Gates as JSON, each with name, value, limit, passed, margin and message.
+        none: Description of the check where there is no gate.
     """
     judged = list(gates)
     failed = [gate for gate in judged if not gate["passed"]]

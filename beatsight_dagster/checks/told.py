@@ -32,7 +32,7 @@ def tell_failures(context: Any, event: Any) -> None:
 
     Args:
         context: Context of the step, whose `log` is written to.
-        event: What the asset returned or yielded; anything else is passed over.
+        event: Value that the asset returned or yielded; a value of another kind is passed over.
     """
     log = getattr(context, "log", None)
     if log is None:

@@ -13,8 +13,8 @@ class DevicePool:
     """Devices that steps may lease.
 
     Args:
-        no_device: What a step that wants devices does on a machine without: "cpu" (run there) or "fail".
-        max_memory_share: A device with more memory in use by others is left alone.
+        no_device: Behaviour of a step that wants devices on a machine without: "cpu" (run there) or "fail".
+        max_memory_share: Share of a device's memory; a device of which others use more is left alone.
     """
 
     def __init__(self, no_device: str, max_memory_share: float):
@@ -22,10 +22,10 @@ class DevicePool:
         self._devices, self._asked_driver_at = discover_devices(), time.monotonic()
 
     def count_for(self, wanted: int) -> int:
-        """How many devices a step waits for: as many as it wants, or none on a machine without, if that is allowed.
+        """Return how many devices a step waits for: as many as it wants, or none on a machine without, if allowed.
 
         Args:
-            wanted: Devices that the step wants.
+            wanted: Number of devices that the step wants.
 
         Raises:
             ValueError: The machine has too few.
@@ -50,7 +50,7 @@ class DevicePool:
         return try_lease(count, self._devices, note, ticket=ticket, max_memory_share=self._max_memory_share)
 
     def explain_wait(self, count: int, ticket: Ticket | None) -> str:
-        """One line about what a request for `count` devices waits for."""
+        """Return one line about what a request for `count` devices waits for."""
         usable = self._usable(count)
         story = explain_wait(usable, ticket, max_memory_share=self._max_memory_share)
         return story if count <= len(usable) else f"the machine has only {len(usable)} now; {story}"

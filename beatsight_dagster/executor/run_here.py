@@ -12,7 +12,7 @@ DEFINITIONS = "beatsight_dagster.definitions"
 
 
 def asset_graph_job() -> ReconstructableJob:
-    """The job of all assets, of which a run takes a selection, in a form that step processes find again."""
+    """Return the job of all assets, of which a run takes a selection, in a form that step processes find again."""
     repository = ReconstructableRepository.for_module(DEFINITIONS, "defs")  # without a folder to import it from
     return repository.get_reconstructable_job(repository.get_definition().get_implicit_global_asset_job_def().name)
 
@@ -26,14 +26,14 @@ def run_here(
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
 ) -> Iterator[dg.JobExecutionResult]:
-    """Execute a job, or some of its assets, and give the result; failure is in the result, not raised.
+    """Execute a job, or some of its assets, and yield the result; failure is in the result, not raised.
 
     Args:
-        job: As `asset_graph_job` or `dagster.reconstructable` gives it.
-        instance: One that other processes can open.
+        job: Job in the form that `asset_graph_job` and `dagster.reconstructable` give it.
+        instance: Instance of Dagster that other processes can open.
         assets: Keys of the assets to materialize.
         tags: Tags of the run; a partition is a tag.
-        run_config: As in the launchpad.
+        run_config: Configuration of the run, as in the launchpad.
     """
     with (
         capture_interrupts(),

@@ -31,11 +31,11 @@ class HandlerConfig:
     """How a run's steps are started.
 
     Attributes:
-        max_cpu_steps: Steps without a device that run at once.
-        no_device: What a step that wants devices does on a machine without: "cpu" (run there) or "fail".
-        max_memory_share: A device with more memory in use by others is left alone.
+        max_cpu_steps: Number of steps without a device that run at once.
+        no_device: Behaviour of a step that wants devices on a machine without: "cpu" (run there) or "fail".
+        max_memory_share: Share of a device's memory; a device of which others use more is left alone.
         grace_s: Seconds between SIGTERM and SIGKILL.
-        devices: Step -> how many devices it gets, instead of what its tag says.
+        devices: Number of devices by step, instead of what its tag says.
     """
 
     max_cpu_steps: int
@@ -66,7 +66,7 @@ class QueuedStep:
 
     @property
     def note(self) -> dict[str, str | int]:
-        """Who asks for devices."""
+        """Note on who asks for devices."""
         return {"run": self.context.dagster_run.run_id[:8], "step": self.key, "pid": os.getpid()}
 
 
@@ -82,7 +82,7 @@ class DeviceStepHandler(StepHandler):
 
     @property
     def name(self) -> str:
-        """How the run's log calls it."""
+        """Name of the handler in the run's log."""
         return "DeviceStepHandler"
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:

@@ -15,8 +15,8 @@ class StepLoop(StepDelegatingExecutor):
     """Starts steps as they become ready and watches them; leaves no process behind.
 
     Args:
-        config: How the steps are started.
-        retries: Whether a step that failed is tried again.
+        config: Configuration of how the steps are started.
+        retries: Mode in which Dagster tries failed steps again.
         poll_s: Seconds between two looks at the steps.
         tag_concurrency_limits: Limits of steps with the same tag, as for Dagster's own executors.
     """

@@ -119,7 +119,7 @@ class StepProcesses:
         """Start the process of a step.
 
         Args:
-            order: What it is told.
+            order: Environment and grace period of the step.
             descriptors: Open files to pass on; the caller closes its own copies.
 
         Raises:

@@ -34,7 +34,7 @@ def key_or_why(
         state: State of the file now.
         before: Entry of the file after the look before.
         wait_s: Seconds to wait for it at most.
-        patient: Whether a file that ends in zero bytes is left alone.
+        patient: Flag that leaves a file alone which ends in zero bytes.
         memory: Folder in which digests outlive the process.
 
     Returns:

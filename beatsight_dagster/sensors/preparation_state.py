@@ -26,7 +26,7 @@ class PreparationState:
     """What came of a manifest so far.
 
     Attributes:
-        status: "none", "running", "failed" or "done".
+        status: State of the preparation: "none", "running", "failed" or "done".
         run: Id of the newest run of its preparation, if there is one.
         states: States that runs of it had.
         newest: The newest of them.

@@ -67,7 +67,7 @@ class ShownComparison:
         name: Name of the rival.
         roles: Roles of the rival in words.
         notices: Notices, each with state and text.
-        compared: Whether there is a comparison; if not, the rest is empty.
+        compared: Presence of a comparison; without one the rest is empty.
         hits: Number of hits.
         sessions: Number of sessions.
         verdict: Components that changed beyond chance, in words.

@@ -8,7 +8,7 @@ from beatsight_core.evaluation.confusion import met
 from beatsight_core.evaluation.evaluation_content import Evaluation, MeasuredEvaluation
 from beatsight_core.evaluation.page.clips import HitClip
 from beatsight_core.evaluation.page.comparison_parts import comparisons
-from beatsight_core.evaluation.page.mistake_cards import mistake_cards, mistake_shelves, suspect_cards
+from beatsight_core.evaluation.page.mistake_cards import mistake_cards, mistakes_by_component, suspect_cards
 from beatsight_core.gates.gate import Gate, GateRow
 from beatsight_core.metrics import Metrics
 from beatsight_core.pages.page import render_page
@@ -60,7 +60,7 @@ def evaluation_page(measured: MeasuredEvaluation, history: Sequence[EpochRecord]
         mistakes=mistake_cards(measured.mistakes, clips),
         label_errors=measured.label_errors,
         suspects=suspect_cards(measured.label_errors.suspects[:SUSPECTS_SHOWN], clips),
-        shelves=mistake_shelves(measured.mistakes_by_class, clips, metrics.per_class),
+        shelves=mistakes_by_component(measured.mistakes_by_class, clips, metrics.per_class),
         provenance=_provenance(content),
     )
 

@@ -29,7 +29,7 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
+class ComponentMistakes:
     """The mistakes of one component, and how it fares.
 
     Attributes:
@@ -55,9 +55,9 @@ def mistake_cards(mistakes: Sequence[Mistake], clips: Mapping[int, HitClip]) -> 
     return [_mistake_card(mistake, clips.get(mistake.row)) for mistake in mistakes]
 
 
-def mistake_shelves(
+def mistakes_by_component(
     by_class: Mapping[str, Sequence[Mistake]], clips: Mapping[int, HitClip], per_class: Mapping[str, ClassScores]
-) -> list[Shelf]:
+) -> list[ComponentMistakes]:
     """Return the same by component.
 
     Args:
@@ -66,7 +66,7 @@ def mistake_shelves(
         per_class: Label -> its scores.
     """
     return [
-        Shelf(label, mistake_cards(mistakes, clips), per_class[label].precision, per_class[label].recall)
+        ComponentMistakes(label, mistake_cards(mistakes, clips), per_class[label].precision, per_class[label].recall)
         for label, mistakes in by_class.items()
     ]
 

@@ -88,7 +88,7 @@ class Rules:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Rules":
-        """The rules of these settings.
+        """Return the rules of these settings.
 
         Raises:
             SettingsError: A file of shifts cannot be used.
@@ -124,7 +124,7 @@ class NestedNumbers:
 
     Attributes:
         numbers: The numbers that have columns; NaN for one that is missing.
-        others: What else the object holds.
+        others: Values of the object that have no column, by name.
     """
 
     numbers: tuple[float, ...]
@@ -135,9 +135,9 @@ def read_event(line: bytes, rules: Rules, unknown: UnknownLabels) -> dict[str, A
     """Read one line with care.
 
     Args:
-        line: The bytes of one line.
-        rules: What settings allow.
-        unknown: Counts the labels that the taxonomy lacks.
+        line: Bytes of one line.
+        rules: Rules of the settings that the line must keep.
+        unknown: Counts that the labels which the taxonomy lacks are added to.
 
     Returns:
         The line's object: `event_id` filled from `sample_id` where that is given instead, `audio_path` normalised,
@@ -168,7 +168,7 @@ def read_event(line: bytes, rules: Rules, unknown: UnknownLabels) -> dict[str, A
 
 
 def parse_object(line: bytes) -> dict[str, Any]:
-    """The JSON object of a line.
+    """Return the JSON object of a line.
 
     Raises:
         RejectedError: bad_encoding, bad_json, not_an_object, repeated_key; or bad_onset where a NaN onset keeps it
@@ -186,14 +186,14 @@ def parse_object(line: bytes) -> dict[str, Any]:
 
 
 def in_range(value: float, least: float, most: float) -> float | None:
-    """A number as its range holds it: one that was rounded to just outside is its end; None if it is further out."""
+    """Return a number as its range holds it: its end for one rounded to just outside; None if it is further out."""
     if not least - ROUNDING <= value <= most + ROUNDING:
         return None
     return min(max(float(value), least), most) + 0.0  # -0.0 becomes 0.0
 
 
 def normalise_path(path: str) -> str:
-    r"""A relative POSIX path without `.`, `..` or empty parts; backslashes separate as they do on Windows.
+    r"""Return a relative POSIX path without `.`, `..` or empty parts; backslashes separate as they do on Windows.
 
     Raises:
         RejectedError: bad_path: empty, absolute (`/x`, `C:\x`, `\\server\x`), leaving its root, or holding a NUL.

@@ -21,7 +21,7 @@ class CatalogJob(Protocol):
     """A part of the work on a catalog that any process can do."""
 
     def run(self) -> Any:
-        """Do it."""
+        """Do the work, and return its result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,10 @@ class TakenChunk:
 
     Attributes:
         size: Bytes of its text.
-        result: Its events and rejections.
-        ids: The keys of the events' ids.
+        result: Events and rejections of the chunk.
+        ids: Keys of the events' ids.
         tally: Counts of the events.
-        spilled: What hits need of the events, set aside.
+        spilled: File with what hits need of the events; None if there are none.
     """
 
     size: int
@@ -56,11 +56,11 @@ class ParseJob:
     """A chunk to be parsed.
 
     Attributes:
-        path: The manifest.
-        chunk: Where it lies, or its text.
-        rules: What settings allow.
-        spill_path: Where to set events aside.
-        most: Lines that are wanted at most.
+        path: Path of the manifest.
+        chunk: Place of the chunk in the manifest, or its text.
+        rules: Rules of the settings that lines must keep.
+        spill_path: File to write what hits need of the events to.
+        most: Number of lines that are wanted at most; all by default.
     """
 
     path: Path
@@ -70,7 +70,7 @@ class ParseJob:
     most: int | None = None
 
     def run(self) -> TakenChunk:
-        """Parse it."""
+        """Parse the chunk, move its onsets if settings correct them, and set aside what hits need."""
         chunk = self.chunk
         blocks: Iterable[bytes] = () if chunk.too_long else chunk.blocks(self.path)
         result = parse_lines(blocks, chunk.offset, self.rules, self.most)
@@ -83,5 +83,5 @@ class ParseJob:
 
 
 def run_job(job: CatalogJob) -> Any:
-    """What a worker does."""
+    """Run a job; a worker process is given this function."""
     return job.run()

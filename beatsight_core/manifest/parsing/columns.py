@@ -42,9 +42,9 @@ class Block:
     Attributes:
         text: Text of all lines.
         lines: Text of each line.
-        events: What it holds; None where it does not fit the schema.
+        events: Event of each line; None where the line does not fit the schema.
         places: Number of each line within the chunk.
-        offsets: Where each line begins in the whole text.
+        offsets: Offset of each line in the whole text, in bytes.
     """
 
     text: bytes
@@ -64,7 +64,7 @@ class Columns:
     """Grows the columns of a chunk.
 
     Args:
-        rules: What settings allow.
+        rules: Rules of the settings that lines must keep.
         schema: Schema that decodes the lines.
     """
 

@@ -44,10 +44,10 @@ class ChunkRecord:
     """What a chunk held: a line of `chunks.jsonl`.
 
     Attributes:
-        size: Its bytes.
-        lines: All lines.
-        read: Those that were not blank.
-        kept: Events.
+        size: Bytes of its text.
+        lines: Number of all lines.
+        read: Number of lines that were not blank.
+        kept: Number of lines that were events.
         unknown: Label that the taxonomy lacks -> components.
         unknown_in: Source sets with such labels.
     """
@@ -60,7 +60,7 @@ class ChunkRecord:
     unknown_in: list[str]
 
     def to_line(self) -> bytes:
-        """As a line of JSON."""
+        """Return the record as a line of JSON."""
         return orjson.dumps(asdict(self), option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -69,13 +69,13 @@ class KnownJob:
     """A chunk that an earlier catalog knows.
 
     Attributes:
-        events_path: The earlier events.
-        row_group: Which of its row groups are those of this chunk; None if it had no event.
-        first_line: The number of the chunk's first line.
-        record: What it held.
-        rejections: Its lines that are not events.
-        taxonomy: Gives the class order.
-        spill_path: Where to set events aside.
+        events_path: File of the earlier catalog's events.
+        row_group: Number of the row group with the events of this chunk; None if it had no event.
+        first_line: Number of the chunk's first line.
+        record: Counts of what the chunk held.
+        rejections: Lines of the chunk that are not events.
+        taxonomy: Taxonomy with the class order.
+        spill_path: File to write what hits need of the events to.
     """
 
     events_path: Path
@@ -87,7 +87,7 @@ class KnownJob:
     spill_path: Path
 
     def run(self) -> TakenChunk:
-        """Read it, in the form in which parsing would give it."""
+        """Read the chunk from the earlier catalog, in the form in which parsing would give it."""
         events = pa.RecordBatch.from_pylist([], schema=EVENT_SCHEMA)
         bits = np.zeros(0, np.uint64)
         if self.row_group is not None:
@@ -115,8 +115,8 @@ class Growth:
     """What an earlier catalog knows of a manifest.
 
     Attributes:
-        catalog: The earlier catalog.
-        records: Of the chunks that it knows.
+        catalog: Catalog that was made earlier.
+        records: Records of the chunks that it knows.
     """
 
     catalog: Catalog
@@ -124,11 +124,11 @@ class Growth:
 
     @property
     def bytes(self) -> int:
-        """How far into the manifest it reaches."""
+        """Bytes of the manifest, from its beginning, that the known chunks cover."""
         return sum(record.size for record in self.records)
 
     def jobs(self, taxonomy: Taxonomy, spill_paths: Iterator[Path]) -> Iterator[KnownJob]:
-        """The known chunks, in order."""
+        """Yield the known chunks, in order."""
         line, groups = 1, 0
         path = self.catalog.rejected_path
         with storage_errors(path), path.open("rb") as rejected:
@@ -143,7 +143,7 @@ class Growth:
 
 
 def earlier_catalogs(settings: Settings, path: Path, size: int) -> list[Catalog]:
-    """Catalogs of manifests that this one may have grown from, the greatest first."""
+    """Return the catalogs of manifests that this one may have grown from, the greatest first."""
     if is_compressed(path):
         return []
     found = [catalog for catalog in list_catalogs(settings) if _may_serve(catalog, size)]
@@ -151,11 +151,11 @@ def earlier_catalogs(settings: Settings, path: Path, size: int) -> list[Catalog]
 
 
 def grown_from(catalogs: Sequence[Catalog], prefixes: dict[int, str]) -> Growth | None:
-    """What the first of these catalogs knows whose manifest is how this one begins.
+    """Return what the first of these catalogs knows whose manifest is the beginning of this one; None if there is none.
 
     Args:
-        catalogs: That settings would give, the greatest first.
-        prefixes: The digest of the manifest's first so many bytes, for the size of each catalog's manifest.
+        catalogs: Catalogs whose settings say the same as the present ones, the greatest first.
+        prefixes: Digests of the manifest's first so many bytes, by the size of each catalog's manifest.
     """
     for catalog in catalogs:
         if prefixes.get(catalog.summary.bytes) == catalog.summary.sha256 and not broken_files(catalog.folder):

@@ -73,8 +73,8 @@ class Kind:
     """What a file is.
 
     Attributes:
-        name: What it is called, as in "a JSON array".
-        do: What makes a manifest of it.
+        name: Name of the kind with its article, as in "a JSON array".
+        do: Advice on how to make a manifest of such a file.
     """
 
     name: str
@@ -109,7 +109,7 @@ def require_lines(path: Path) -> None:
 
 
 def binary_kind(head: bytes) -> Kind | None:
-    """What a file is whose first bytes tell it; None where they may be text."""
+    """Return what a file is whose first bytes tell it; None where they may be text."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             suffix = _SUFFIX_OF.get(name)
@@ -146,11 +146,11 @@ def _is_gzip(head: bytes) -> bool:
 
 
 def text_kind(head: bytes, *, whole: bool) -> Kind | None:
-    """What a text is that holds no JSON lines; None where it may hold some.
+    """Return what a text is that holds no JSON lines; None where it may hold some.
 
     Args:
-        head: The first bytes of the text.
-        whole: Whether there is no more of it.
+        head: Bytes at the beginning of the text.
+        whole: Flag of a text that ends with these bytes.
     """
     text = head.removeprefix(_BOM).lstrip(_WHITESPACE)
     lines = [line for line in text.split(b"\n")[: None if whole else -1] if line.strip()]
@@ -242,9 +242,9 @@ def _text_head(head: bytes, codec: str, *, whole: bool) -> tuple[bytes, bool]:
     """The first bytes of the text in an archive, and whether it has no more; as much as can be unpacked.
 
     Args:
-        head: The first bytes of the archive.
-        codec: "gzip" or "zstd".
-        whole: Whether the archive has no more bytes.
+        head: Bytes at the beginning of the archive.
+        codec: Name of the codec, "gzip" or "zstd".
+        whole: Flag of an archive that ends with these bytes.
     """
     if codec == "gzip":
         unpacking = zlib.decompressobj(wbits=31)

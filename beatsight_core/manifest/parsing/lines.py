@@ -42,10 +42,10 @@ class Chunk:
     """A run of whole lines.
 
     Attributes:
-        offset: Where its first byte lies in the decompressed text.
-        size: Its bytes.
-        data: The bytes themselves, or None where they are to be read from the file.
-        too_long: It is one single line of more than `MAX_LINE_BYTES`, which nobody should read.
+        offset: Offset of its first byte in the decompressed text.
+        size: Number of its bytes.
+        data: Bytes themselves; None where they are to be read from the file.
+        too_long: Flag of a chunk that is a single line of more than `MAX_LINE_BYTES`, which nobody should read.
     """
 
     offset: int
@@ -54,7 +54,7 @@ class Chunk:
     too_long: bool = False
 
     def blocks(self, path: Path) -> Iterator[bytes]:
-        """The lines in runs of about `BLOCK_BYTES`, from `path` if the chunk does not carry them."""
+        """Yield the lines in runs of about `BLOCK_BYTES`, from `path` if the chunk does not carry them."""
         if self.data is not None:
             yield from _blocks(io.BytesIO(self.data), self.size)
             return
@@ -68,10 +68,10 @@ class SolidLines:
     """The lines of a block that are not blank.
 
     Attributes:
-        lines: The lines, without their line breaks.
-        places: The number of each within the block, from 0, shape (lines,).
-        offsets: Where each begins in the block, shape (lines,).
-        total: All lines of the block, blank ones too.
+        lines: Bytes of each line, without its line break.
+        places: Number of each line within the block, from 0, shape (lines,).
+        offsets: Offset of each line in the block, in bytes, shape (lines,).
+        total: Number of all lines of the block, blank ones too.
     """
 
     lines: list[bytes]
@@ -110,7 +110,7 @@ def _without_blank(block: bytes, total: int) -> SolidLines:
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether the name says that the manifest is compressed."""
+    """Return whether the name says that the manifest is compressed."""
     return path.name.endswith((".gz", ".zst"))
 
 
@@ -121,9 +121,9 @@ def read_chunks(path: Path, chunk_bytes: int | None = None, start: int = 0) -> I
     its end keeps all its chunks but the last.
 
     Args:
-        path: The manifest.
-        chunk_bytes: About how many they have; `CHUNK_BYTES` unless given.
-        start: Where the first one begins: 0, or where a chunk of a plain file does.
+        path: Path of the manifest.
+        chunk_bytes: Size that a chunk has about; `CHUNK_BYTES` unless given.
+        start: Offset of the first chunk: 0, or the offset of any chunk of a plain file.
 
     Raises:
         ManifestError: The file is something else than JSON lines, or a compressed one is damaged or cut.

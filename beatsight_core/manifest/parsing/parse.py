@@ -44,15 +44,15 @@ class ChunkResult:
     """What a chunk held.
 
     Attributes:
-        lines: All lines.
-        read: Those that were not blank.
-        events: The valid ones, in the columns of `EVENT_SCHEMA`; `line` counts from 0 within the chunk, and columns of
-            few values are dictionaries.
-        offsets: Of each event, where its line begins in the whole text.
-        label_bits: Of each event, the set of its components as bits in class order.
-        rejections: The others, with their reasons.
+        lines: Number of all lines.
+        read: Number of lines that were not blank.
+        events: Events of the valid lines, in the columns of `EVENT_SCHEMA`; `line` counts from 0 within the chunk, and
+            columns of few values are dictionaries.
+        offsets: Offset of each event's line in the whole text, in bytes.
+        label_bits: Set of each event's components, as bits in class order.
+        rejections: Lines that are not events, with the reasons.
         unknown: Labels that the taxonomy lacks.
-        whole: Whether it was read to its end, or to the lines that were wanted; if not, it holds nonsense.
+        whole: Flag of a chunk that was read to its end, or as far as lines were wanted; otherwise it holds nonsense.
     """
 
     lines: int
@@ -70,9 +70,9 @@ def parse_lines(blocks: Iterable[bytes], offset: int, rules: Rules, most: int | 
 
     Args:
         blocks: Runs of whole lines; the last one may lack its line break.
-        offset: Where they begin in the text.
-        rules: What settings allow.
-        most: Stop after so many lines that are not blank.
+        offset: Offset of the first run in the whole text, in bytes.
+        rules: Rules of the settings that lines must keep.
+        most: Number of lines, without blank ones, after which reading stops; all by default.
     """
     reader = _Reader(rules, most)
     with _no_collection():

@@ -29,7 +29,7 @@ class SeenKeys:
         self._hints = np.zeros(1 << _HINT_BITS, bool)
 
     def add(self, high: Keys, low: Keys) -> Mask:
-        """Take keys and say which were there before, in an earlier call or earlier in this one."""
+        """Take keys, and return which were there before, in an earlier call or earlier in this one."""
         order = np.argsort(high, kind="stable")
         if (np.diff(high[order]) == 0).any():
             order = np.lexsort((low, high))  # stable too: of equal keys the first stays the first
@@ -72,10 +72,10 @@ class Strokes:
         self._places.append(places)
 
     def different(self, ranks: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """How many different strokes each place has; one that several places have counts for the lowest rank.
+        """Return how many different strokes each place has; one of several places counts for the lowest rank.
 
         Args:
-            ranks: Of each place, all different, shape (places,).
+            ranks: Rank of each place, all different, shape (places,).
 
         Returns:
             By rank, shape (places,).
@@ -96,7 +96,7 @@ class Strokes:
 
 
 def first_of_equal(high: Keys, low: Keys) -> npt.NDArray[np.int64]:
-    """Of each key, the place of the first that equals it; its own if none does before. Shape (keys,)."""
+    """Return of each key the place of the first that equals it; its own if none does before. Shape (keys,)."""
     order = np.lexsort((low, high))  # stable: of equal keys the first stays the first
     begins = np.ones(len(order), bool)
     begins[1:] = (high[order][1:] != high[order][:-1]) | (low[order][1:] != low[order][:-1])
@@ -107,18 +107,18 @@ def first_of_equal(high: Keys, low: Keys) -> npt.NDArray[np.int64]:
 
 
 def text_keys(texts: pa.Array) -> tuple[Keys, Keys]:
-    """The keys of an Arrow array of strings."""
+    """Return the keys of an Arrow array of strings."""
     series = pl.Series(texts)
     return series.hash(_SEEDS[0]).to_numpy(), series.hash(_SEEDS[1]).to_numpy()
 
 
 def stroke_keys(sessions: pa.DictionaryArray, onsets: npt.NDArray[np.float64], labels: Keys) -> tuple[Keys, Keys]:
-    """The keys of events as strokes: session, onset and set of components.
+    """Return the keys of events as strokes: session, onset and set of components.
 
     Args:
-        sessions: Session ids.
-        onsets: In seconds.
-        labels: Components as bits.
+        sessions: Session id of each event.
+        onsets: Onset of each event in seconds.
+        labels: Components of each event as bits.
     """
     codes = sessions.indices.to_numpy()
     high, low = (

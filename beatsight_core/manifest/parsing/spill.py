@@ -31,9 +31,9 @@ class Spilled:
     """A chunk that was written.
 
     Attributes:
-        path: The file.
-        files: The audio files in it, in order.
-        starts: Where each one's rows begin, and where the last one's end.
+        path: Path of the file that it was written to.
+        files: Audio files of its events, in order.
+        starts: Row at which the events of each audio file begin, and the row after the last.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class Slice:
     dropped: npt.NDArray[np.int64] | None = None
 
     def read(self) -> list[pa.RecordBatch]:
-        """The rows. The file is not mapped: mapped pages would count as memory in use, far beyond what is taken."""
+        """Return the rows. The file is not mapped, as mapped pages count as memory in use, far beyond what is taken."""
         batches = []
         with pa.OSFile(str(self.path)) as source:
             reader = pa.ipc.open_file(source)
@@ -89,10 +89,10 @@ def ranges(
     """Cut all audio files into ranges, in order.
 
     Args:
-        files: Every audio file that has events, in order, and how many.
-        chunks: What was spilled, by number of chunk.
+        files: Audio files that have events, in order, each with the number of its events.
+        chunks: Spilled chunks, by number of chunk; None for one without events.
         dropped: Number of chunk -> lines in it that are not to be used after all.
-        most: Events in a range; `RANGE_EVENTS` unless given.
+        most: Number of events in a range; `RANGE_EVENTS` unless given.
     """
     most = most or RANGE_EVENTS
     first, events = 0, 0

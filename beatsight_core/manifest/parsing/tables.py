@@ -18,8 +18,8 @@ class TableWriter:
     Columns may come as dictionaries, which is the quickest way to write them; the file shows plain ones.
 
     Args:
-        path: The file.
-        schema: What the file shows.
+        path: Path of the file.
+        schema: Names and types of the columns that the file shows.
     """
 
     def __init__(self, path: Path, schema: pa.Schema):

@@ -51,7 +51,7 @@ class ArchiveChecks:
     """The findings on several archives.
 
     Attributes:
-        whole: Whether all of them are what they were.
+        whole: Verdict, true if all of them are what they were.
         archives: Finding on each.
         external: External files that do not say what they should.
     """

@@ -58,7 +58,7 @@ class ArchiveResult:
         files: Number of files in it.
         bytes: Size of these.
         absent: Files that were not there to be archived.
-        reused: Whether this very state had been archived before.
+        reused: Flag of an archive of this very state that had been made before.
     """
 
     run_id: str

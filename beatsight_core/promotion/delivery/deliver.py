@@ -32,12 +32,12 @@ class Delivery:
     """A model handed over.
 
     Attributes:
-        folder: Where it lies; `inference.load` takes it.
-        model: The run or version.
-        promoted: Whether it is a version.
+        folder: Folder of its files, which `inference.load` takes.
+        model: Name of the run or version.
+        promoted: Flag of a model that is a version.
         differences: Form -> greatest difference of a probability from what the trained net said, in a fresh process.
-        clips: Real clips that each form was asked about.
-        bytes: Of all files.
+        clips: Number of real clips that each form was asked about.
+        bytes: Size of all files.
     """
 
     folder: Path
@@ -56,9 +56,9 @@ def export_model(settings: Settings, model: str | None, to: Path) -> Delivery:
     """Write a model's three forms, and all that explains them, into a new folder, and check each form there.
 
     Args:
-        settings: Say where models and runs lie.
-        model: A version, a run's id, a beginning of one, "latest", or the champion by default.
-        to: A folder that does not exist yet, or is empty.
+        settings: Settings that say where models and runs lie.
+        model: Name of the model: a version, a run's id, a beginning of one, "latest", or the champion by default.
+        to: Folder that does not exist yet, or is empty.
 
     Raises:
         UsageError: The folder holds something.

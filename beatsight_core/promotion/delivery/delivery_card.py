@@ -52,12 +52,12 @@ Components, thresholds and the feature spec also stand in the file's own metadat
 
 
 def delivery_card(info: ModelInfo, figures: Mapping[str, Any] | None, *, promoted: bool) -> str:
-    """The card.
+    """Return the card of a model that is handed over, as Markdown.
 
     Args:
-        info: Of the model.
-        figures: A run's `metrics.json`.
-        promoted: Whether the model is a version, whose own card lies beside this one.
+        info: Description of the model.
+        figures: Content of a run's `metrics.json`; None for a version.
+        promoted: Flag of a model that is a version, whose own card lies beside this one.
     """
     spec = info.spec
     rows = [

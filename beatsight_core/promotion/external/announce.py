@@ -65,7 +65,7 @@ def plan_announcement(
 
 
 def check_announcement(settings: Settings, standing: NamedChampion) -> list[FileChange]:
-    """Make sure that a champion that is no version yet could be announced; what configurations would become.
+    """Make sure that a champion that is no version yet could be announced; return what configurations would become.
 
     Raises:
         SettingsError: A file that settings name cannot be brought in line; says what to do.
@@ -88,7 +88,7 @@ def announce(settings: Settings, champion: Champion, *, everything: bool = False
     Args:
         settings: Settings that name the files.
         champion: Champion with the history that led there.
-        everything: Whether what somebody else wrote there is replaced too.
+        everything: Flag that also replaces what somebody else wrote there.
 
     Returns:
         What was changed; nothing if all is in line.
@@ -114,7 +114,7 @@ def announce(settings: Settings, champion: Champion, *, everything: bool = False
 
 
 def announce_if_possible(settings: Settings, champion: Champion) -> tuple[list[FileChange], str | None]:
-    """Do the same after a change of champion, or for a command with another purpose: a failure is a warning.
+    """Bring external files in line after a change of champion, or for another command: a failure is a warning.
 
     An error would say that the same command goes on; a second rollback goes one step further back.
 

@@ -44,7 +44,7 @@ class FileChange:
         path: Path of the file itself, links resolved.
         before: Bytes of the file.
         after: Bytes that it is to have.
-        keep: Whether a dated copy of it as it was is left beside it.
+        keep: Flag that leaves a dated copy of the file as it was beside it.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class FileChange:
 
     @property
     def backup(self) -> Path:
-        """Where the file as it was is kept: the same for the same content and day."""
+        """Path at which the file as it was is kept: the same for the same content and day."""
         day = datetime.datetime.now(datetime.UTC).strftime("%Y%m%d")
         return self.path.with_name(f"{self.path.name}.{day}-{digest_bytes(self.before)[:8]}.bak")
 
@@ -72,7 +72,7 @@ class FileChange:
         return ChangedFile(str(self.path), self.diff, str(self.backup) if self.keep else None)
 
     def apply(self) -> None:
-        """Make the file so. A reader finds it as it was or as it is to be.
+        """Make the change. A reader finds it as it was or as it is to be.
 
         Raises:
             SettingsError: Somebody wrote into it since it was read; it is as they left it.
@@ -97,7 +97,7 @@ class FileChange:
 
 
 def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
-    """A file that settings name, links resolved.
+    """Return a file that settings name, links resolved.
 
     Args:
         settings: Settings that say in which folders files may be changed.
@@ -148,7 +148,7 @@ def _kind(path: Path) -> str:
 
 
 def read_whole(path: Path, most: int = MOST_BYTES) -> bytes:
-    """The bytes of a file that somebody else writes.
+    """Return the bytes of a file that somebody else writes.
 
     Args:
         path: Path of the file.

@@ -48,7 +48,7 @@ class PlaceReport:
         key: Key of the value, or the setting that names the page.
         state: State of the place, see `ExternalPlace`.
         why: Reason for the state, for a person.
-        dead: Whether it names a file or folder that is not there.
+        dead: Flag of a value that names a file or folder that is not there.
         diff: Lines that bringing it in line changes.
     """
 
@@ -71,7 +71,7 @@ class ExternalPlace:
         wanted: Text that it should say; of a page a digest.
         now: Text that it says; of a page a digest.
         why: Reason for the state, for a person.
-        dead: Whether it names a file or folder that is not there.
+        dead: Flag of a value that names a file or folder that is not there.
         change: Change of the file that brings it in line.
         problem: Error that keeps it from being brought in line.
     """

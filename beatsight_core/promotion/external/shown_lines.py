@@ -19,11 +19,11 @@ _BETWEEN_VALUES = frozenset(",;{}[]")
 
 
 def without_other_values(before: Sequence[str], after: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Two states of a file, line by line, without the values that stay in lines that change.
+    """Return two states of a file, line by line, without the values that stay in lines that change.
 
     Args:
-        before: Its lines.
-        after: Its lines when values in them are others.
+        before: Lines of the file as it was.
+        after: Lines of the file with the values changed.
     """
     if len(before) == len(after):
         pairs = [_of_text(*pair) for pair in zip(before, after, strict=True)]

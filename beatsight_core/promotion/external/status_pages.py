@@ -49,10 +49,10 @@ class PageUpdate:
     """What the section of a page is, and is to become.
 
     Attributes:
-        setting: What names the page: "current_status" or "next_steps".
-        now: Between its markers.
-        wanted: What is to be there.
-        change: The same of the whole file.
+        setting: Setting that names the page, "current_status" or "next_steps".
+        now: Bytes between its markers.
+        wanted: Bytes that are to be there.
+        change: Change of the whole file.
     """
 
     setting: str
@@ -62,11 +62,11 @@ class PageUpdate:
 
 
 def page_updates(settings: Settings, champion: Champion, only: Container[str] = PAGES) -> list[PageUpdate]:
-    """What the pages are to become. Changes nothing.
+    """Return what the pages are to become. Changes nothing.
 
     Args:
-        settings: Name the pages.
-        champion: Who is champion, with the history that led there.
+        settings: Settings that name the pages.
+        champion: Champion with the history that led there.
         only: Settings that name the pages that are looked at.
 
     Raises:
@@ -95,7 +95,7 @@ def check_pages(settings: Settings) -> None:
 
 
 def written_sections(settings: Settings) -> dict[str, str]:
-    """Name of a page -> what stands between its markers.
+    """Return by name of page what stands between its markers.
 
     Raises:
         SettingsError: As `check_pages`.

@@ -18,7 +18,7 @@ WEAK_COMPONENTS = 5
 
 
 def data_by_source(features: Features) -> list[dict[str, Any]]:
-    """Hits, sessions and hits per split of each source set and licence, largest first."""
+    """Return hits, sessions and hits per split of each source set and licence, largest first."""
     split = pl.col("split")
     table = features.meta.group_by("source_set", "licence").agg(
         hits=pl.len(),
@@ -30,12 +30,12 @@ def data_by_source(features: Features) -> list[dict[str, Any]]:
 
 
 def model_card(about: Mapping[str, Any], content: Evaluation, record: Mapping[str, Any]) -> str:
-    """The card of a version.
+    """Return the card of a version, as Markdown.
 
     Args:
-        about: What `version.json` says.
+        about: Content of `version.json`, with `environment`.
         content: Evaluation of the run.
-        record: The gate record.
+        record: Content of the gate record.
     """
     parts = [
         f"# Drum-hit classifier, version {about['version']}",
@@ -62,7 +62,7 @@ def model_card(about: Mapping[str, Any], content: Evaluation, record: Mapping[st
 
 
 def warning(notice: str) -> str:
-    """A notice that nobody overlooks, in its own letters: a reason is quoted as it was given."""
+    """Return a notice that nobody overlooks, in its own letters: a reason is quoted as it was given."""
     return f"> **NOTICE: {for_markdown(notice)}**"
 
 

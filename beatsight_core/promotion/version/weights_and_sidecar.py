@@ -34,9 +34,9 @@ def put_pair(models: Path, weights: Path, sidecar: bytes) -> None:
     """Make readers find these weights with this sidecar. Does nothing if they do. The caller holds the lock.
 
     Args:
-        models: The folder of models.
-        weights: What the .pth is to hold.
-        sidecar: What the .json is to hold.
+        models: Folder of the models.
+        weights: File whose bytes the .pth is to hold.
+        sidecar: Bytes that the .json is to hold.
 
     Raises:
         StorageError: The drive refused; readers find the pair before, or this one.
@@ -51,12 +51,12 @@ def put_pair(models: Path, weights: Path, sidecar: bytes) -> None:
 
 
 def prepare_pair(models: Path, weights: Path, sidecar: bytes) -> None:
-    """Write all of a pair that readers do not see yet, so that a full drive is told before anything has changed.
+    """Write all of a pair that readers do not see yet; `put_pair` follows. A full drive is told before any change.
 
     Args:
-        models: As for `put_pair`, which is to follow.
-        weights: As for `put_pair`.
-        sidecar: As for `put_pair`.
+        models: Folder of the models.
+        weights: File whose bytes the .pth is to hold.
+        sidecar: Bytes that the .json is to hold.
 
     Raises:
         StorageError: The drive refused; readers find the pair before.
@@ -67,7 +67,7 @@ def prepare_pair(models: Path, weights: Path, sidecar: bytes) -> None:
 
 
 def holds_pair(folder: Path, digest: str, sidecar: bytes) -> bool:
-    """Whether the two names in a folder are weights of this SHA-256 and this very sidecar."""
+    """Return whether the two names in a folder are weights of this SHA-256 and this very sidecar."""
     weights, other = (folder / name for name in _NAMES)
     with storage_errors(folder):
         found = weights.is_file() and other.is_file() and other.read_bytes() == sidecar

@@ -27,12 +27,12 @@ GATE, CARD, INFRASTRUCTURE = "gate.json", "card.md", "infrastructure.json"
 
 
 def versions(settings: Settings) -> list[int]:
-    """The numbers of all versions, ascending."""
+    """Return the numbers of all versions, ascending."""
     return sorted(number for number in _numbers(settings) if (version_folder(settings, number) / CHECKSUMS).is_file())
 
 
 def about_version(settings: Settings, version: int) -> dict[str, Any] | None:
-    """What a version says of itself; None if its file is damaged or gone, which is no reason to stop for the others."""
+    """Return what a version says of itself; None if its file is damaged or gone, which does not stop the others."""
     try:
         about = read_json(version_folder(settings, version) / VERSION)
     except DatasetError:
@@ -49,7 +49,7 @@ def _numbers(settings: Settings) -> list[int]:
 
 
 def number_for(settings: Settings, judgement: Judgement, force: str | None) -> tuple[int, bool]:
-    """The number of the version that a judgement is of, and whether it is made already.
+    """Return the number of the version that a judgement is of, and whether it is made already.
 
     A number is given once: what the history says of a version that was deleted since is of that one.
     """
@@ -66,10 +66,10 @@ def write_version(settings: Settings, trained: Run, judgement: Judgement, force:
     """Make the version that a judgement is of, or find it if a killed promotion had made it. The caller holds the lock.
 
     Args:
-        settings: Paths.
-        trained: The run.
-        judgement: Its gate record is kept with the version.
-        force: The reason for promoting although a criterion fails.
+        settings: Settings with paths and limits.
+        trained: Run that was judged.
+        judgement: Judgement of the run, whose gate record is kept with the version.
+        force: Reason for promoting although a criterion fails; None without one.
 
     Returns:
         The version's number.

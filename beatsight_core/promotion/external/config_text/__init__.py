@@ -16,24 +16,24 @@ _FORMATS = {"json": json_text.FORMAT, "toml": toml_text.FORMAT, "yaml": yaml_tex
 
 
 def format_of(name: str) -> str | None:
-    """The format of a file by its name; None if it is none of the four."""
+    """Return the format of a file by its name; None if it is none of the four."""
     if name == ".env" or name.startswith(".env.") or name.endswith(".env"):
         return "env"
     return {"json": "json", "toml": "toml", "yaml": "yaml", "yml": "yaml"}.get(name.rpartition(".")[2].lower())
 
 
 def most_bytes(kind: str) -> int:
-    """Length of the longest text of a format that is read."""
+    """Return the length of the longest text of a format that is read."""
     return _FORMATS[kind].most_bytes
 
 
 def value_of(text: str, kind: str, key: str) -> str:
-    """What a configuration says, as a text.
+    """Return the value that a configuration holds, as a text.
 
     Args:
-        text: The whole file.
-        kind: "json", "toml", "yaml" or "env".
-        key: As for `with_value`.
+        text: Text of the whole file.
+        kind: Format, "json", "toml", "yaml" or "env".
+        key: Key of the value; parts with dots between, each as it is or in double quotes.
 
     Raises:
         ConfigTextError: The text is none of that format, has no such value, or the value is no plain one.
@@ -46,13 +46,13 @@ def value_of(text: str, kind: str, key: str) -> str:
 
 
 def with_value(text: str, kind: str, key: str, value: str) -> str:
-    """The text with one value replaced by a string.
+    """Return the text with one value replaced by a string.
 
     Args:
-        text: The whole file.
-        kind: "json", "toml", "yaml" or "env".
-        key: Where the value stands; parts with dots between, each as it is or in double quotes.
-        value: What is to stand there.
+        text: Text of the whole file.
+        kind: Format, "json", "toml", "yaml" or "env".
+        key: Key of the value, written as for `value_of`.
+        value: String that replaces the value.
 
     Raises:
         ConfigTextError: The text is none of that format, has no such value, or the value is no plain one.

@@ -23,10 +23,10 @@ class _Line:
     """An assignment.
 
     Attributes:
-        key: Its name.
-        start: Where the value begins, with its quote.
-        stop: Where the value ends.
-        written: The value as it is written.
+        key: Name of the variable.
+        start: Offset in the text at which the value begins, with its quote.
+        stop: Offset in the text at which the value ends.
+        written: Text of the value as it is written, quotes included.
     """
 
     key: str
@@ -41,7 +41,7 @@ class _Line:
 
     @property
     def value(self) -> str:
-        """What it says."""
+        """Value without its quotes."""
         if self.written[:1] == "'":
             return self.written[1:-1]
         return re.sub(r'\\(["\\])', r"\1", self.written[1:-1]) if self.written[:1] == '"' else self.written

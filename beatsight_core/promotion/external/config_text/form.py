@@ -25,11 +25,13 @@ class Format:
     """How a format is read, and where in it a key's value may stand.
 
     Attributes:
-        says: Text -> nested tables of what it says; raises ValueError, or ConfigTextError if it says too much.
-        places: Text and the parts of a key -> places that may be the value, each with ways to write the new one.
-        leaf: The new value as `says` would tell it.
-        shown: A value that `says` told, as a text.
-        dotted: Whether a dot in a key parts it.
+        says: Function from a text to nested tables of its values; raises ValueError, or ConfigTextError if they are too
+            many.
+        places: Function from a text, the parts of a key and the new value to places that may hold the value, each with
+            ways to write the new one.
+        leaf: Function from the new value to what `says` would give for it.
+        shown: Function from a value that `says` gave to a text.
+        dotted: Flag of a format whose keys are parted by dots.
         most_bytes: Length of the longest text that is read.
     """
 
@@ -42,7 +44,7 @@ class Format:
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A table of pairs.
+    """Return a table of pairs.
 
     Raises:
         ValueError: A name stands twice, so that readers differ about its value.
