@@ -4,27 +4,46 @@ Names, types, defaults and texts are those of `runs.presets.TrainingConfig`; not
 """
 
 import dataclasses
+import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, Optional
 
 import dagster as dg
-from pydantic import Field, TypeAdapter, create_model
+from pydantic import Field, create_model
 
 from beatsight_core.errors import SettingsError
+from beatsight_core.runs import presets
 from beatsight_core.runs.presets import PresetOverrides, TrainingConfig, as_typed, preset_values, value_types
 from beatsight_core.settings import PRESETS
 from beatsight_core.settings.validation import checked
 
 
+def _texts() -> dict[str, str]:
+    """The text below each field of `TrainingConfig`.
+
+    Pydantic's schema has the same texts (a test compares them), but making it costs a third of all that loading these
+    definitions costs.
+    """
+    source = inspect.getsource(presets)
+    body = source[source.index("class TrainingConfig") :]
+    return {
+        name: " ".join(text.split()) for name, text in re.findall(r'^    (\w+): [^\n]*\n    """(.*?)"""', body, _LINES)
+    }
+
+
+_LINES = re.MULTILINE | re.DOTALL
+
+
 def _preset_values() -> type[dg.Config]:
-    about = TypeAdapter(TrainingConfig).json_schema()["properties"]
+    about, defaults = _texts(), {field.name: field.default for field in dataclasses.fields(TrainingConfig)}
     tables = {name: preset_values(name) for name in PRESETS}
     fields: dict[str, Any] = {}
     for name, kind in value_types().items():
-        values = {preset: table.get(name, about[name].get("default")) for preset, table in tables.items()}
+        values = {preset: table.get(name, defaults[name]) for preset, table in tables.items()}
         same = len(set(values.values())) == 1
         said = values[PRESETS[0]] if same else ", ".join(f"{preset} {value}" for preset, value in values.items())
-        description = f"{' '.join(about[name]['description'].split())} Presets: {said}."
+        description = f"{about[name]} Presets: {said}."
         fields[name] = (Optional[kind], Field(default=None, description=description))  # noqa: UP045
     return create_model("PresetValues", __base__=dg.Config, __doc__="Values of the preset to change.", **fields)
 

@@ -183,7 +183,7 @@ def _few(positives: int) -> str:
 def _counted(
     name: str, title: str, count: int, message: str, rows: Iterable[DetailRow] = (), *, setting: str = ""
 ) -> Gate:
-    return Gate(name, float(count), at_most(0), message, title=title, setting=setting, details=tuple(rows))
+    return Gate(name, float(count), at_most(0.0), message, title=title, setting=setting, details=tuple(rows))
 
 
 def _is_worse(change: Change | Difference) -> bool:

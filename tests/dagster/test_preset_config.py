@@ -4,6 +4,7 @@ import dataclasses
 
 import dagster as dg
 import pytest
+from pydantic import TypeAdapter
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.runs.presets import TrainingConfig, value_types
@@ -32,6 +33,12 @@ def test_every_value_has_a_text():
     texts = {name: field.description.partition(" Presets: ")[0] for name, field in PresetValues.model_fields.items()}
     assert all(len(text.split()) > 1 and text.endswith(".") for text in texts.values())
     assert texts["lr"] == "Highest learning rate."
+
+
+def test_the_texts_are_those_of_the_schema():
+    schema = TypeAdapter(TrainingConfig).json_schema()["properties"]
+    for name, field in PresetValues.model_fields.items():
+        assert field.description.partition(" Presets: ")[0] == " ".join(schema[name]["description"].split())
 
 
 def test_only_what_was_filled_in_is_an_override():

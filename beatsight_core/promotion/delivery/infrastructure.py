@@ -44,7 +44,7 @@ def infrastructure_checks(settings: Settings, folder: Path) -> list[Gate]:
             _list_of(differences, ""), title="difference of a probability in the self-test", format="number",
         ),
         Gate(
-            "selftest_says_the_same", _number(answer.get("said_otherwise")), at_most(0),
+            "selftest_says_the_same", _number(answer.get("said_otherwise")), at_most(0.0),
             f"of {answer.get('clips', 0)} clips", title="clips of the self-test of which other components are said",
         ),
         Gate(

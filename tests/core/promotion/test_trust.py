@@ -18,8 +18,8 @@ from beatsight_core.gates.gate import Gate
 from beatsight_core.gates.record import PROMOTION_RECORD, SealedRecord, sealed
 from beatsight_core.health.report import run_health
 from beatsight_core.progress import SilentProgress
-from beatsight_core.promotion import criteria
 from beatsight_core.promotion.criteria import CRITERIA
+from beatsight_core.promotion.delivery import export_model
 from beatsight_core.promotion.delivery.export_model import check_in_fresh_process, checksums
 from beatsight_core.promotion.evidence import gather, inputs
 from beatsight_core.promotion.judge import judge, judged, read_promotion_record
@@ -49,7 +49,7 @@ def one_fresh_process_an_export(monkeypatch: pytest.MonkeyPatch, answers: dict[s
             answers[digest] = check_in_fresh_process(folder)
         return copy.deepcopy(answers[digest])
 
-    monkeypatch.setattr(criteria, "check_in_fresh_process", ask)
+    monkeypatch.setattr(export_model, "check_in_fresh_process", ask)
 
 
 @pytest.fixture
@@ -258,7 +258,7 @@ def test_a_model_that_does_not_load_is_not_promoted_by_force(
     candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings, run, _ = candidate
-    monkeypatch.setattr(criteria, "check_in_fresh_process", lambda folder: {"error": "it is no model"})
+    monkeypatch.setattr(export_model, "check_in_fresh_process", lambda folder: {"error": "it is no model"})
     assert "exported_model is not so: the record says passed True, found False" in refusal(settings, run)
     assert [row["name"] for row in judge(settings, run.run_id, device="cpu").failed] == ["exported_model"]
     with pytest.raises(GateError, match="no reason lets exported_model pass"):
