@@ -98,9 +98,9 @@ class Predictor:
         """
         if len(stored) == 0:
             return np.zeros((0, len(self.classes)), dtype=np.float32)
-        pictures = torch.from_numpy(np.ascontiguousarray(stored)).to(self.device)
+        spectrograms = torch.from_numpy(np.ascontiguousarray(stored)).to(self.device)
         unknown = torch.zeros((len(stored), len(self.classes)), dtype=torch.uint8, device=self.device)
-        return predict_clips(self.model, ResidentClips(pictures, unknown, self.spec.floor_db))
+        return predict_clips(self.model, ResidentClips(spectrograms, unknown, self.spec.floor_db))
 
     def predict_rows(
         self, features: Features, rows: npt.NDArray[np.int64], progress: Progress | None = None

@@ -39,7 +39,7 @@ def require_health(settings: Settings, key: str) -> list[Gate]:
     """Let a training pass only behind a health report of this manifest's present dataset in which no gate failed.
 
     Args:
-        settings: Say where reports and datasets lie, and which gates profile holds.
+        settings: Settings that say where reports and datasets lie, and which gates profile holds.
         key: The manifest's key.
 
     Returns:

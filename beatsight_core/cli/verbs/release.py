@@ -70,7 +70,9 @@ def rollback(session: Session, version: str | None, why: str | None, dry_run: bo
     return 0
 
 
-@click.option("--apply", is_flag=True, help="Bring in line what follows the champion: configurations, pages, its pair.")
+@click.option(
+    "--apply", is_flag=True, help="Bring in line what follows the champion: its files, configurations, pages."
+)
 @verb
 def ls(session: Session, apply: bool) -> int:
     """List the versions, which one is the champion, and how good each is; or hand one over.

@@ -59,7 +59,7 @@ def export_run(settings: Settings, trained: Run) -> Path:
     """The export of a run's best weights: made once per checkpoint, in the run's folder.
 
     Args:
-        settings: Say where its dataset lies, for the self-test's clips.
+        settings: Settings that say where its dataset lies, for the self-test's clips.
         trained: A finished run.
 
     Returns:

@@ -26,7 +26,7 @@ OPSET = 18
 
 
 class Listener(nn.Module):
-    """Clips (n, samples) -> probabilities (n, components), by pictures stored and decoded as the cache does.
+    """Clips (n, samples) -> probabilities (n, components), by spectrograms stored and decoded as the cache does.
 
     Args:
         predictor: The net and its spec, on the CPU.

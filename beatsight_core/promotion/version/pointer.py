@@ -8,7 +8,7 @@ Derived from it, and from the version that it names, are the files that others l
 
 They are compared with the truth by every command that releases or archives, and written again if they differ; a listing
 only tells. The first two change together (`weights_and_sidecar`). So a kill between the pointer and the derived files
-leaves an old pair, whole; the next such command, or `beatsight models --apply`, completes them.
+leaves the old weights and sidecar, whole; the next such command, or `beatsight models --apply`, completes them.
 """
 
 import functools
@@ -47,13 +47,13 @@ def move_pointer(settings: Settings, after: Champion) -> None:
     """Make a version the champion, then bring the derived files in line. The caller holds the lock.
 
     Args:
-        settings: Say where models lie.
+        settings: Settings that say where models lie.
         after: The champion to be, whose history ends with this change (`Champion.succeeded_by`).
 
     Raises:
         ModelError: The version is missing or broken; nothing has changed then.
         StorageError: The drive refused; the champion is the old one or the new one, and the old one wherever the drive
-            takes links and had no room for the new pair.
+            takes links and had no room for the new files.
     """
     folder = verified_version(settings, after.version)
     prepare_pair(settings.models_dir, folder / WEIGHTS, _sidecar(folder, after))

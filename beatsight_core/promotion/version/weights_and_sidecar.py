@@ -5,9 +5,9 @@
     models/current                         a link to pairs/<digest>: the one thing that is replaced
     models/pairs/<digest>/                 both files, whole, named by what they hold
 
-A reader opens a name and gets a file of the pair that `current` leads to at that moment; whoever needs both of one pair
-although the champion may change in between opens them in `models/current` resolved once. The pair before stays for
-readers that are on their way.
+A reader opens a name and gets the file that `current` leads to at that moment. Whoever needs both files of one champion
+resolves `models/current` once and opens them there, as the champion may change in between. The files of the champion
+before stay for readers that are on their way.
 
 Where a drive refuses links both files are plain copies. The sidecar is then taken away first and written last: what is
 there is of one version, and for an instant, or after a kill until the next command, there is no sidecar.
@@ -39,7 +39,7 @@ def put_pair(models: Path, weights: Path, sidecar: bytes) -> None:
         sidecar: Bytes that the .json is to hold.
 
     Raises:
-        StorageError: The drive refused; readers find the pair before, or this one.
+        StorageError: The drive refused; readers find the files before, or these.
     """
     digest = sha256_file(weights)
     if holds_pair(models, digest, sidecar):
@@ -51,7 +51,7 @@ def put_pair(models: Path, weights: Path, sidecar: bytes) -> None:
 
 
 def prepare_pair(models: Path, weights: Path, sidecar: bytes) -> None:
-    """Write all of a pair that readers do not see yet; `put_pair` follows. A full drive is told before any change.
+    """Write both files where readers do not look yet; `put_pair` follows. A full drive is told before any change.
 
     Args:
         models: Folder of the models.
@@ -59,7 +59,7 @@ def prepare_pair(models: Path, weights: Path, sidecar: bytes) -> None:
         sidecar: Bytes that the .json is to hold.
 
     Raises:
-        StorageError: The drive refused; readers find the pair before.
+        StorageError: The drive refused; readers find the files before.
     """
     digest = sha256_file(weights)
     if not holds_pair(models, digest, sidecar) and _takes_links(models):
@@ -89,7 +89,7 @@ def _takes_links(models: Path) -> bool:
 
 
 def _pair(models: Path, weights: Path, digest: str, sidecar: bytes) -> Path:
-    """The folder of a pair, made unless it is there."""
+    """Return the folder of weights and sidecar, made unless it is there."""
     folder = models / PAIRS / digest_bytes(digest.encode(), sidecar)[:16]
     if folder.parent.is_dir():
         remove_leftovers(folder.parent, never)
@@ -102,7 +102,7 @@ def _pair(models: Path, weights: Path, digest: str, sidecar: bytes) -> Path:
 
 
 def _by_links(models: Path, folder: Path) -> None:
-    """Lead the names to a pair. Nobody reads through `current` before both names are links."""
+    """Lead the names to weights and sidecar. Nobody reads through `current` before both names are links."""
     weights, sidecar = (models / name for name in _NAMES)
     plain = [path for path in (weights, sidecar) if path.is_file() and not path.is_symlink()]
     if len(plain) == len(_NAMES):  # as copies left them: first links to what they hold, which is no change
@@ -119,7 +119,7 @@ def _by_links(models: Path, folder: Path) -> None:
 
 
 def _lead(models: Path, folder: Path) -> None:
-    """Lead `current` to a pair: the step that changes both names."""
+    """Lead `current` to weights and sidecar: the step that changes both names."""
     current = models / CURRENT
     if current.is_dir() and not current.is_symlink():  # a copy of a data root, made without links
         with storage_errors(current):

@@ -11,7 +11,7 @@ from beatsight_core.files import write_json
 from beatsight_core.gates.gate import Gate
 from beatsight_core.gates.release_limits import PROBE_PROFILES, ProbeLimits
 from beatsight_core.metrics import ClassScores, Metrics
-from beatsight_core.promotion.criteria import slice_again
+from beatsight_core.promotion.criteria import evaluation_matches, no_class_worse, slice_again
 from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates, too_rare
 from beatsight_core.runs.candidate import candidate, newest_run
 from beatsight_core.runs.presets import TrainingConfig
@@ -137,3 +137,8 @@ def test_the_candidate_is_the_run_named_or_the_newest_finished(settings: Setting
         candidate(settings, "m-2")
     with pytest.raises(ModelError, match="'long_run-c' is not finished"):
         candidate(settings, "m-1", "long_run-c")
+
+
+def test_limits_that_count_are_written_as_in_earlier_records() -> None:
+    gates = [no_class_worse({}, None), slice_again([]), evaluation_matches([])]
+    assert [repr(gate.to_json()["limit"]) for gate in gates] == ["0.0"] * 3  # a record with 0 would be another one
