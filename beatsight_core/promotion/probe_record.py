@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from beatsight_core.errors import GateError, UsageError
+from beatsight_core.errors import DatasetError, GateError, UsageError
 from beatsight_core.evaluation.confusion import WATCHED_PAIRS, WatchedPair, confusion, watched_pair
 from beatsight_core.evaluation.evaluate import (
     METRICS,
@@ -188,18 +188,30 @@ def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
     Raises:
         GateError: The record does not hold.
     """
+    path = run.folder / PROBE_RECORD.file
+    if _is_of_earlier_format(path):
+        return judge_probe(settings, run.run_id)
     record = SealedRecord.read(
-        run.folder / PROBE_RECORD.file,
+        path,
         PROBE_RECORD,
         subject=f"gate record of the probe {run.run_id}",
         do=f"find out why; then judge it again: beatsight judge --probe {for_shell(run.run_id)}",
     )
-    if record is None or record.content["format"] in PROBE_RECORD.earlier:
+    if record is None:
         return judge_probe(settings, run.run_id)
     present, gates = _measured(settings, run, "cpu", None)
     if changed := record.changed_inputs(present) or record.changed_gates(gates):
         raise record.refusal("; ".join(changed))
     return record.content
+
+
+def _is_of_earlier_format(path: Path) -> bool:
+    """Return whether a record is of an earlier version, which is judged again and not looked at; a broken one is not."""
+    try:
+        record = read_json(path)
+    except DatasetError:
+        return False
+    return isinstance(record, dict) and record.get("format") in PROBE_RECORD.earlier
 
 
 def _measured(

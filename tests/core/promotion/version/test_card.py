@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from beatsight_core.evaluation.evaluate import read_evaluation
 from beatsight_core.promotion.version.model_card import model_card
 from beatsight_core.safe_text import for_markdown
 
@@ -35,11 +36,12 @@ def test_escaped_text_is_one_line_that_markdown_and_html_read_as_text(text):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_name_from_data_makes_a_row_a_link_or_markup(released, name):
     folder = released.settings.models_dir / "versions" / "2"
-    read = {part: json.loads((folder / f"{part}.json").read_text()) for part in ("version", "metrics", "gate")}
+    read = {part: json.loads((folder / f"{part}.json").read_text()) for part in ("version", "gate")}
+    evaluation = read_evaluation(folder)
     about = {**read["version"], "environment": {"device": name}, "forced": name, "key": name}
-    plain = model_card({**about, "forced": "x"}, read["metrics"], read["gate"])
+    plain = model_card({**about, "forced": "x"}, evaluation, read["gate"])
     about["data"] = [{**row, "source_set": name, "licence": name} for row in about["data"]]
-    card = model_card(about, read["metrics"], read["gate"])
+    card = model_card(about, evaluation, read["gate"])
     assert len(card.splitlines()) == len(plain.splitlines())
     bars = [len(re.findall(r"(?<!\\)\|", text)) for text in (card, plain)]
     assert bars[0] == bars[1]
