@@ -206,7 +206,7 @@ def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
 
 
 def _is_of_earlier_format(path: Path) -> bool:
-    """Return whether a record is of an earlier version, which is judged again and not looked at; a broken one is not."""
+    """Return whether a record is of an earlier version, whose probes are judged again; a broken one is not."""
     try:
         record = read_json(path)
     except DatasetError:
