@@ -37,7 +37,9 @@ def tree(tmp_path):
     for name in ("beatsight_core", "docs", "tests/core/cli"):
         ignored = shutil.ignore_patterns("__pycache__", "*.png")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md", "tests/conftest.py"):
+    for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    for name in ("tests/conftest.py", "tests/quick.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("tests/core/test_taxonomy.py", "tests/core/test_architecture.py", "tests/test_docs.py"):
         shutil.copy(ROOT / name, tmp_path / name)
