@@ -182,7 +182,7 @@ def health_metadata(result: Mapping[str, Any]) -> Metadata:
         "failed_gates": dg.MetadataValue.int(failed),
         **numbers(totals, totals),
         "gates": gates_table(result["gates"]),
-        "picture": picture(draw(result["gates"], title="Gates"), "gates with their margins"),
+        "picture": picture(draw(written_rows(result["gates"]), title="Gates"), "gates with their margins"),
         "sound by source set": table(result["tables"]["sound"]),
         "drift since the baseline": table(result["tables"]["drift"]),
         "what became of every line": table(result["tables"]["whereabouts"]),
@@ -247,7 +247,9 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
         "run_id": text(result["run_id"]),
         "version": number(result["version"]),
         "criteria": gates_table(result["criteria"]),
-        "picture": picture(draw(result["criteria"], title="Promotion criteria"), "criteria with their margins"),
+        "picture": picture(
+            draw(written_rows(result["criteria"]), title="Promotion criteria"), "criteria with their margins"
+        ),
         "notice": text("; ".join(filter(None, (result["notice"], result["untold"]))) or "none"),
         "champion": path(result["current"]),
         "model card": path(result["card"]),
