@@ -239,11 +239,14 @@ def test_costly_training_asks_the_health_report_itself(place: Place, unhealthy: 
     tiny = {"overrides": {"epochs": 1, "seed": 5}, "device": "cpu"}
     for asset in ("baseline_model", "long_run_model"):
         said = failure(place.run(asset, **{asset: tiny}))
-        assert "health gates failed: " + unhealthy in said
+        assert "The health report does not hold: it judges other gates" in said
+        assert unhealthy not in said
     assert place.run("warmup_probe", warmup_probe={**tiny, "overrides": {"epochs": 1}}).success
     reason = "the gate is known and being mended"
     assert place.run("baseline_model", baseline_model={**tiny, "despite_health": reason}).success
-    assert place.metadata("baseline_model")["despite health"].startswith(f"{reason} (refused: 1 of ")
+    assert place.metadata("baseline_model")["despite health"].startswith(
+        f"{reason} (refused: The health report does not hold"
+    )
     waived = {**tiny, "despite_health": reason}
     refused = failure(place.run("long_run_model", long_run_model=waived))
     assert "There is no finished warm-up probe of this recipe" in refused
@@ -279,7 +282,9 @@ def test_a_reason_promotes_what_failed_its_criteria_but_not_what_is_not_fit_for_
         assert place.run("promoted_model", promoted_model=forced).success
         assert place.checks("promoted_model")["fit_for_use", place.key].passed
         shown = place.metadata("promoted_model")
-        assert {row.data["gate"]: row.data["passed"] for row in shown["files of the version"].records}["size"] == "yes"
+        assert {row.data["gate"]: row.data["passed"] for row in shown["files of the version"].records}[
+            "size of the version"
+        ] == "yes"
         assert shown["changed in files of others"] == "nothing"
         assert (place.settings.models_dir / "current_drum_classifier.pth").exists()
     finally:
