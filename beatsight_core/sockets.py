@@ -52,7 +52,7 @@ def socket_folder() -> Path:
     """Return a folder that is short enough for sockets: that for temporary files, or another one.
 
     Raises:
-        StorageError: There is none; names TMPDIR.
+        StorageError: No folder with a short name can be had; the message names TMPDIR.
     """
     usual = temporary_folder()
     for folder in (str(usual), os.environ.get("XDG_RUNTIME_DIR", ""), *_SHORT):
@@ -70,7 +70,7 @@ def use_socket_folder() -> None:
     """Let pools of processes that this one starts put their sockets into a folder that is short enough.
 
     Raises:
-        StorageError: There is none.
+        StorageError: No folder with a short name can be had.
     """
     config = process.current_process()._config  # type: ignore[attr-defined]  # where `multiprocessing` keeps it
     if config.get("tempdir") or _fits(str(temporary_folder())):

@@ -168,7 +168,7 @@ def taxonomy_named(name: str) -> Taxonomy:
     """Return the taxonomy that settings call `name`.
 
     Raises:
-        SettingsError: There is none of that name.
+        SettingsError: No taxonomy has that name.
     """
     try:
         return TAXONOMIES[name]

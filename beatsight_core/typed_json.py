@@ -20,7 +20,7 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 
 T = TypeVar("T")
 
-_READERS: "dict[type, TypeAdapter[Any]]" = {}
+_ADAPTERS: "dict[Any, TypeAdapter[Any]]" = {}
 """Making one takes milliseconds."""
 
 DERIVED = "DERIVED"
@@ -44,18 +44,25 @@ def from_json(kind: type[T], content: object, where: Path | None = None) -> T:
     Raises:
         DatasetError: A value is missing or of another type.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    if kind not in _READERS:
-        _READERS[kind] = TypeAdapter(kind)
-    reader: TypeAdapter[T] = _READERS[kind]
     try:
-        return reader.validate_python(content)
+        value: T = adapter_of(kind).validate_python(content)
+        return value
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
         raise DatasetError(
             f"A file does not hold {kind.__name__}", where=where, why=wrong, do="run the step that makes it again"
         ) from error
+
+
+def adapter_of(kind: Any) -> "TypeAdapter[Any]":
+    """Return what checks values of a type; it is made once for each type."""
+    from pydantic import TypeAdapter
+
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def _plain(value: Any) -> JsonValue:

@@ -177,7 +177,7 @@ def make_flagless() -> Path:
         The file written: a `.pth`, which Python reads at its start, that sets `FLAGLESS` where it is not set.
 
     Raises:
-        UsageError: This Python is not a virtual environment's, and so not this project's to change.
+        UsageError: Python does not run in a virtual environment, so its files are not this project's to change.
     """
     if sys.prefix == sys.base_prefix:
         raise UsageError("This Python is no virtual environment", where=sys.prefix, do="make one with `python -m venv`")

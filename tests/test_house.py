@@ -100,16 +100,16 @@ def test_annotations_say_what_values_are() -> None:
 
 
 def entries(docstring: str) -> Iterator[tuple[str, str]]:
-    """The entries of Args and Attributes: name and text."""
+    """The entries of Args, Attributes and Raises: name and text."""
     section = None
     for line in docstring.splitlines():
         if heading := re.fullmatch(r"(Args|Attributes|Returns|Raises|Yields):", line):
             section = heading[1]
-        elif section in ("Args", "Attributes") and (entry := re.match(r"    (\*{0,2}\w+): (.+)", line)):
-            yield entry[1], entry[2]
+        elif section in ("Args", "Attributes", "Raises") and (entry := re.match(r"    (\*{0,2}\w+): (.+)", line)):
+            yield entry[1], entry[2].removeprefix("There is ") if section == "Raises" else entry[2]
 
 
-def test_every_argument_and_attribute_is_explained_by_a_noun() -> None:
+def test_every_argument_attribute_and_error_is_explained_by_a_noun() -> None:
     wrong = []
     for path, tree in trees().items():
         for node in ast.walk(tree):

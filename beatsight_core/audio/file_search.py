@@ -94,7 +94,7 @@ def search_source(search: SourceSearch, paths: list[str], roots: tuple[RootStatu
 
     Raises:
         AudioError: A drive failed or vanished on the way.
-        StorageError: What was learned cannot be kept.
+        StorageError: The findings cannot be written.
     """
     name = search.source.name
     if not any(status.mounted for status in roots):

@@ -139,7 +139,7 @@ def require_root(root: Path, source_set: str = "audio") -> None:
     """Raise an error if a root in which something was found is gone: one error in place of one per file.
 
     Raises:
-        AudioError: It vanished, or its drive failed.
+        AudioError: The root vanished, or its drive failed.
     """
     if not holds_anything(root):
         raise AudioError(

@@ -54,7 +54,7 @@ class Partitions:
         """Refuse to go on while runs of the manifest are under way.
 
         Raises:
-            UsageError: There are some.
+            UsageError: Runs of the manifest are under way.
         """
         if runs := self._there.runs:
             raise UsageError(

@@ -45,7 +45,7 @@ def device_for(
 
     Raises:
         DeviceError: The machine has fewer devices than `count`, or torch cannot use those that it has.
-        TimeLimitError: They did not come free in time.
+        TimeLimitError: The devices did not come free in time.
     """
     fitting = _fitting(wanted)
     if not fitting:

@@ -44,7 +44,7 @@ def wait_lease(
 
     Raises:
         DeviceError: The machine has fewer devices.
-        TimeLimitError: They did not come free in time.
+        TimeLimitError: The devices did not come free in time.
     """
     began = asked = time.monotonic()
     devices, said = _discover(count, among), ""

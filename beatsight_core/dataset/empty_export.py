@@ -26,7 +26,7 @@ def require_clips(inventory: Inventory, units: Sequence[Unit], outcomes: Mapping
         outcomes: Unit -> its shard.
 
     Raises:
-        InputError: There are hits, and not one became a clip; says why.
+        InputError: Not one of the hits became a clip; the message says why.
     """
     hits = sum(unit.rows for unit in units)
     if not hits or any(outcome.rows for outcome in outcomes.values()):

@@ -209,7 +209,7 @@ def read_index(path: Path) -> Index:
     """Read an index.
 
     Raises:
-        DatasetError: It is missing, damaged, or of another format.
+        DatasetError: The index is missing, damaged, or of another format.
     """
     body = read_json(path)
     try:

@@ -35,7 +35,7 @@ def require_own_manifest(manifest: Path, source_set: str) -> None:
 
     Raises:
         UsageError: A file is there whose first line is of something else.
-        StorageError: It cannot be read.
+        StorageError: The manifest cannot be read.
     """
     with storage_errors(manifest):
         try:

@@ -60,7 +60,7 @@ def _predictions_of(
     """Return predictions of a rival for rows of the cache, of the components that the cache knows too.
 
     Raises:
-        ModelError: It hears other features than these, or is broken.
+        ModelError: The rival was trained on other features than these, or is broken.
     """
     stored = stored_predictions(settings, rival.run_id, rival.answers, features, rows)
     if stored is not None:

@@ -155,7 +155,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read the weights in a `.safetensors` or `.pth` file, by their key names, on the CPU; no code in it is run.
 
     Raises:
-        ModelError: It is broken.
+        ModelError: The file of weights is broken.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file

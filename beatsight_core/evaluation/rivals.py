@@ -69,7 +69,7 @@ def find_rivals(
         usual: Flag that makes rivals of the run before it and of the champion.
 
     Raises:
-        ModelError: What was asked for is not there, not finished, or broken.
+        ModelError: The rival that was asked for is missing, not finished, or broken.
     """
     rivals = [] if asked_for is None else [_rival(ASKED_FOR, find_model(settings, asked_for))]
     ways: tuple[tuple[str, Callable[[], Run | Path | None]], ...] = (

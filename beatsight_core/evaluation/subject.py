@@ -74,7 +74,7 @@ def require_finished(trained: Run) -> Run:
     """Return the run, if it is finished.
 
     Raises:
-        ModelError: It is not.
+        ModelError: The run is not finished.
     """
     if trained.status != "finished":
         raise ModelError(
@@ -89,7 +89,8 @@ def features_for(settings: Settings, trained: Run, key: str) -> Features:
     """Return the features of a dataset as a run needs them.
 
     Raises:
-        DatasetError: They are missing, or settings ask for other features or components than the run learned from.
+        DatasetError: The features are missing, or settings ask for other features or components than those that the
+            run learned from.
     """
     spec = FeatureSpec.from_settings(settings)
     if spec.digest != trained.spec.digest:

@@ -102,7 +102,7 @@ def open_shard(path: Path, spec: FeatureSpec, identity: dict[str, str], *, verif
         verify: Request to read all of it and to compare its digest too.
 
     Raises:
-        DatasetError: It is missing, cut short, or not what its name and its header say.
+        DatasetError: The file is missing, cut short, or not what its name and its header say.
     """
     with storage_errors(path):
         if not path.is_file():

@@ -80,7 +80,7 @@ class FeatureSpec:
         """Return the spec that `to_json` described.
 
         Raises:
-            DatasetError: It is not such a description, or one by another version of this program.
+            DatasetError: The value is no such description, or one by another version of this program.
         """
         known = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(value, dict) or set(value) != known:

@@ -86,7 +86,7 @@ def probe_limits(settings: Settings) -> ProbeLimits:
     """Return the limits of a probe that hold: the profile's, with those of `[gates.probe]`.
 
     Raises:
-        SettingsError: As for `limits_for`.
+        SettingsError: A value would loosen a limit without a reason, is impossible, or names no figure.
     """
     profile = PROBE_PROFILES[settings.gates.profile]
     values: dict[str, float] = profile.to_json()

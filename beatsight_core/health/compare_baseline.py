@@ -141,7 +141,7 @@ def read_report(path: Path, what: str, do: str) -> SealedRecord:
         do: Remedy where it cannot be used.
 
     Raises:
-        DatasetError: There is none, it is of another format, or it was edited since.
+        DatasetError: The report is missing, of another format, or was edited since.
     """
     record = SealedRecord.read(path, HEALTH_REPORT, subject=what, do=do, error=DatasetError)
     if record is None:

@@ -136,7 +136,7 @@ class Classification:
         """Write a file of the kind that its name ends in: .json, .csv, .mid or .midi.
 
         Raises:
-            UsageError: It ends in something else.
+            UsageError: The path ends in another suffix.
         """
         path = Path(path)
         suffix = checked_suffix(path)
@@ -152,7 +152,7 @@ def checked_suffix(path: Path) -> str:
     """Return the ending of a file's name, in lower case.
 
     Raises:
-        UsageError: It is not one of `WRITTEN`.
+        UsageError: The suffix is not one of `WRITTEN`.
     """
     suffix = path.suffix.lower()
     if suffix not in WRITTEN:

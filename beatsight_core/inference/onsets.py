@@ -54,7 +54,7 @@ def detect_onsets(audio: NDArray[np.float32] | NDArray[np.int16], rate_hz: int) 
         Seconds from the start, ascending, at least `APART_S` apart.
 
     Raises:
-        AudioError: The rate is none of audio.
+        AudioError: No audio has such a rate.
     """
     require_rate(rate_hz)
     hop = max(1, round(HOP_S * rate_hz))

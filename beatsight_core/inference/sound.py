@@ -58,7 +58,7 @@ def as_recording(samples: ArrayLike, rate_hz: int, to_hz: int, channel: str = "m
         channel: Source of the mono signal, one of `settings.CHANNELS`.
 
     Raises:
-        AudioError: Samples are not finite, or of another shape or kind, or the rate is none of audio.
+        AudioError: Samples are not finite, or of another shape or kind, or no audio has such a rate.
     """
     return _at_rate(_mono(samples, "the recording", channel), rate_hz, to_hz)
 
@@ -78,7 +78,7 @@ def as_clips(
         (clips, window.frames).
 
     Raises:
-        AudioError: Samples are not finite, or of another shape or kind, or the rate is none of audio.
+        AudioError: Samples are not finite, or of another shape or kind, or no audio has such a rate.
         UsageError: The onset does not lie within a clip.
     """
     if not (np.isfinite(onset_s) and onset_s >= 0):

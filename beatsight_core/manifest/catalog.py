@@ -151,7 +151,7 @@ def open_catalog(settings: Settings, key: str) -> Catalog:
     """Open the catalog of a manifest.
 
     Raises:
-        DatasetError: There is none of that key, or it is not whole.
+        DatasetError: No catalog has that key, or it is not whole.
     """
     folder = settings.catalog_folder(key)
     if not (folder / SUMMARY).is_file():
@@ -178,7 +178,7 @@ def read_catalog(folder: Path) -> Catalog:
     """Open the catalog in a folder.
 
     Raises:
-        DatasetError: It is not whole.
+        DatasetError: The catalog is not whole.
     """
     summary = _read_summary(folder)
     sizes = {name: _size(folder / name) for name in summary.sizes}

@@ -60,7 +60,7 @@ def require_name(path: Path) -> None:
     """Refuse a manifest that could not be named in a table, a file or a line of text.
 
     Raises:
-        ManifestError: Its name is not UTF-8 or holds characters that cannot be shown, or is too long.
+        ManifestError: The name of the file is not UTF-8 or holds characters that cannot be shown, or is too long.
     """
     problem = name_problem(path)
     if problem:
@@ -189,7 +189,7 @@ def resolve_manifest(settings: Settings, ref: str | Path) -> Path:
     """Return the manifest's file that `ref` means: a path, a name in the inbox, or a known key.
 
     Raises:
-        ManifestError: None is found; it says what was looked for.
+        ManifestError: No manifest is found; the message says what was looked for.
     """
     if not str(ref):
         raise ManifestError("No manifest was named", do="name a path, a file in the inbox, or a manifest key")

@@ -148,7 +148,7 @@ def load_profile(name: str, sources: Mapping[str, Mapping[str, float]] | None = 
         sources: Source set -> values that replace the profile's.
 
     Raises:
-        SettingsError: There is none of that name, or a value has no such name or makes no sense.
+        SettingsError: No profile has that name, or a value has no such name or makes no sense.
     """
     text = resources.files("beatsight_core.manifest").joinpath("sampling.toml").read_text(encoding="utf-8")
     tables = tomllib.loads(text)

@@ -73,7 +73,7 @@ def manifest_stats(catalog: Catalog, sampling: Sampling) -> ManifestStats:
     """Return the counts of a catalog.
 
     Raises:
-        StorageError: It cannot be read.
+        StorageError: The manifest cannot be read.
     """
     summary, sessions = catalog.summary, sampling.sessions
     hits = (

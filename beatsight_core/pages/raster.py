@@ -21,7 +21,7 @@ def raster(values: npt.ArrayLike) -> bytes:
         values: Array (rows, columns) of any real type. What is not finite counts as the least (NaN as 0).
 
     Raises:
-        ValueError: It has no two dimensions, or nothing in it.
+        ValueError: The array does not have two dimensions, or is empty.
     """
     numbers = np.asarray(values, dtype=np.float32)
     if numbers.ndim != 2 or numbers.size == 0:

@@ -77,7 +77,7 @@ def _standing_gates(settings: Settings, key: str, record: SealedRecord, baseline
     """The gates of a report that holds, those against the baseline as it is now.
 
     Raises:
-        GateError: Its inputs have changed, or its figures give other gates.
+        GateError: The inputs of the report have changed, or its figures give other gates.
     """
     content = record.content
     judged = (content["statistics"]["export"] or {}).get("digest")

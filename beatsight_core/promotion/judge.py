@@ -143,9 +143,9 @@ def judged(
 
     Raises:
         GateError: There is a record that was altered or forged, or is stale; names what differs.
-        SettingsError: As for `judge`.
-        ModelError: As for `judge`.
-        DatasetError: As for `judge`.
+        SettingsError: Settings would loosen a limit without a reason.
+        ModelError: There is no such finished run, or its checkpoint is broken.
+        DatasetError: The features of its dataset are missing.
     """
     limits_for(settings), probe_limits(settings)
     trained = require_finished(open_run(settings, run))

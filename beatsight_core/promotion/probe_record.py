@@ -70,9 +70,9 @@ def judge_probe(
 
     Raises:
         UsageError: The run is no probe.
-        GateError: Its evaluation was altered.
+        GateError: The evaluation of the probe was altered.
         ModelError: There is no such finished run.
-        DatasetError: Its features are missing.
+        DatasetError: The features of its dataset are missing.
     """
     trained = require_finished(open_run(settings, run))
     if trained.preset != PROBE_PRESET:
@@ -131,7 +131,7 @@ def _consulted(settings: Settings, wanted: Wanted, probe: str | None) -> tuple[R
     """The probe that is gone by, and those that were passed over for it, with the reasons.
 
     Raises:
-        GateError: None counts.
+        GateError: No probe counts.
         ModelError: There is no run of the id that was given.
     """
     if probe is not None:

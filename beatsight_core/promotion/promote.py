@@ -301,7 +301,7 @@ def reason_given(force: str | None) -> str | None:
     """Return the reason for a promotion by force, without blanks around it.
 
     Raises:
-        UsageError: It is empty.
+        UsageError: The reason is empty.
     """
     if force is not None and not force.strip():
         raise UsageError("Promotion by force needs a reason", do='give one: --force "why it is right all the same"')

@@ -8,6 +8,7 @@ from typing import ClassVar
 from beatsight_core.gates.gate import GateRow
 from beatsight_core.promotion.external.edit_file import ChangedFile
 from beatsight_core.promotion.external.external_files import PlaceReport
+from beatsight_core.runs.roles import ChampionChange
 from beatsight_core.typed_json import JsonObject, to_json
 
 
@@ -199,31 +200,6 @@ class ListedChallenger:
 
 
 @dataclass(frozen=True, slots=True)
-class ListedChange:
-    """A change of champion, as the pointer's history has it.
-
-    Attributes:
-        version: Version that became champion.
-        run_id: Id of the run that the version came of.
-        action: Kind of change, "promote" or "rollback".
-        at: Time in UTC.
-        by: Person who changed it.
-        why: Reason in that person's words.
-        forced: Reason for promoting although a criterion failed; None if none did.
-        notice: Text that every reader of the model must see; None without any.
-    """
-
-    version: int
-    run_id: str
-    action: str
-    at: str
-    by: str
-    why: str
-    forced: str | None
-    notice: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class ModelList:
     """All versions, newest first, who has which role, and the history of champions.
 
@@ -241,7 +217,7 @@ class ModelList:
     previous: int | None
     challenger: ListedChallenger | None
     models: tuple[ListedModel, ...]
-    history: tuple[ListedChange, ...]
+    history: tuple[ChampionChange, ...]
     external: tuple[PlaceReport, ...] = ()
     interrupted: str | None = None
 

@@ -24,7 +24,6 @@ from beatsight_core.settings.validation import (
     SettingsTable,
     Switch,
     Whole,
-    adapter_of,
     checked,
     dotted,
     hidden,
@@ -32,6 +31,7 @@ from beatsight_core.settings.validation import (
     nearest,
     overrides_of,
 )
+from beatsight_core.typed_json import adapter_of
 
 Model = Literal["cnn_pair", "cnn", "cnn_small"]
 MODELS: tuple[Model, ...] = typing.get_args(Model)

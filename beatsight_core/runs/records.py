@@ -248,7 +248,7 @@ def open_run(settings: Settings, run_id: str) -> Run:
     """Return a run by its id, by a beginning of it that fits no other, or "latest".
 
     Raises:
-        ModelError: None fits, or several do, or its folder is broken.
+        ModelError: No run fits, or several do, or the folder of the run is broken.
     """
     if run_id and "/" not in run_id and (settings.run_root / run_id / CONFIG).is_file():
         return read_run(settings.run_root / run_id)
@@ -285,7 +285,7 @@ def read_run(folder: Path) -> Run:
     """Return the run that lies in a folder.
 
     Raises:
-        ModelError: Its `config.json` is not one of this program.
+        ModelError: The `config.json` of the run is not one of this program.
     """
     value = read_json(folder / CONFIG)
     put_aside = _PUT_ASIDE.fullmatch(folder.name)

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, cast
+
+from typing_extensions import TypedDict  # pydantic reads results that hold one, and needs this class before Python 3.12
 
 from beatsight_core.errors import DatasetError, ModelError
 from beatsight_core.files import read_json
@@ -112,7 +114,7 @@ def read_pointer(settings: Settings) -> Champion | None:
     """Return the pointer as it is on disk; None before the first promotion.
 
     Raises:
-        ModelError: It is broken.
+        ModelError: The pointer is broken.
     """
     path = settings.models_dir / POINTER
     if not path.is_file():
@@ -135,7 +137,7 @@ def _check_entry(number: int, entry: ChampionChange) -> None:
     """Refuse a change of champion that lacks what everybody who reads the history asks it for.
 
     Raises:
-        ValueError: It does.
+        ValueError: The entry lacks a value, or one is of a wrong kind.
     """
     if not isinstance(entry, dict):
         raise ValueError(f"entry {number} of its history is not a table")

@@ -90,7 +90,7 @@ def _parsed(text: str) -> dict[str, Any]:
     """What a text of TOML says.
 
     Raises:
-        ValueError: It is none, or its tables lie deeper inside each other than any program's do.
+        ValueError: The text is no TOML, or its tables lie deeper inside each other than any program's do.
     """
     if LONG_KEY.search(text):  # for a key of thousands of parts the standard library takes minutes
         raise ValueError(f"a key has more than {MOST_PARTS} parts")

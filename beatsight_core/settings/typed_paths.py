@@ -31,7 +31,7 @@ def typed_path(text: str, *, written: bool = False) -> Path:
             of its name would be made on another drive.
 
     Raises:
-        UsageError: It means nothing here, or is to be written where no drive is; says what to type instead.
+        UsageError: The path means nothing here, or no drive is there to write to; the message says what to type.
     """
     path = _typed(text)
     drive = _DRIVE.match(_LONG.sub("", text)) if written and sys.platform != "win32" else None
@@ -53,7 +53,7 @@ def resolve_path(text: str, base: Path, *, written: bool = False) -> Path:
         written: Flag of a path that is to be written to, so that its drive must be mounted.
 
     Raises:
-        UsageError: It means nothing on this system, or is to be written where no drive is.
+        UsageError: The path means nothing on this system, or no drive is there to write to.
     """
     return Path(os.path.abspath(base / typed_path(text, written=written)))  # noqa: PTH100 - keeps symbolic links as typed
 

@@ -13,24 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, Strict, TypeAdapter, ValidationError, ValidationInfo
+from pydantic import BeforeValidator, ConfigDict, Field, Strict, ValidationError, ValidationInfo
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from beatsight_core.settings.typed_paths import resolve_path
-from beatsight_core.typed_json import JsonValue
+from beatsight_core.typed_json import JsonValue, adapter_of
 
 T = TypeVar("T")
-
-
-_ADAPTERS: dict[Any, TypeAdapter[Any]] = {}
-
-
-def adapter_of(kind: Any) -> TypeAdapter[Any]:
-    """Return what checks values of a type; it is made once for each."""
-    if kind not in _ADAPTERS:
-        _ADAPTERS[kind] = TypeAdapter(kind)
-    return _ADAPTERS[kind]
 
 
 Place = tuple[int | str, ...]

@@ -83,7 +83,7 @@ def find_key(settings: Settings, ref: str, partitions: Iterable[str] = ()) -> st
 
     Raises:
         UsageError: A beginning fits several.
-        ManifestError: It is none of these.
+        ManifestError: The reference is none of these.
     """
     known = sorted({*known_keys(settings), *partitions})
     if ref in known:
@@ -129,7 +129,7 @@ def require_unused(found: Forgotten, override: str | None) -> None:
     """Refuse to forget a manifest that a run or a version names, unless a reason is given.
 
     Raises:
-        UsageError: It is named, or the reason is empty.
+        UsageError: A run or version names the manifest, or the reason is empty.
     """
     if override is not None and not override.strip():
         raise UsageError("The reason is empty", do='write --despite-use "reason"')

@@ -144,7 +144,7 @@ def find_dataset(settings: Settings, stored: StorageSurvey, ref: str) -> StoredD
     """Return the dataset of a reference: its key, a beginning of it that fits no other, or its manifest.
 
     Raises:
-        DatasetError: None fits, or several do.
+        DatasetError: No dataset fits, or several do.
         ManifestError: The reference names no manifest either.
     """
     known = {dataset.key: dataset for dataset in stored.datasets}

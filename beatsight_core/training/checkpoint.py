@@ -184,7 +184,7 @@ def load_newest(folder: Path) -> StoredCheckpoint | None:
     """Return the newest checkpoint that is whole; None if there never was one.
 
     Raises:
-        ModelError: There are some and all of them are broken.
+        ModelError: All checkpoints of the run are broken.
     """
     files = last_checkpoints(folder)
     for _, path in files:
@@ -203,7 +203,7 @@ def load_best(path: Path, device: str = "cpu") -> BestState:
     """Read a `best.pt`, if its digest agrees.
 
     Raises:
-        ModelError: It is missing, broken, or of another format.
+        ModelError: The checkpoint is missing, broken, or of another format.
     """
     return cast(BestState, load(path, device))
 
@@ -212,7 +212,7 @@ def load(path: Path, device: str = "cpu") -> CheckpointState:
     """Read one checkpoint, if its digest agrees.
 
     Raises:
-        ModelError: It is missing, broken, or of another format.
+        ModelError: The checkpoint is missing, broken, or of another format.
     """
     if not path.is_file() or not _sidecar(path).is_file():
         raise ModelError("A checkpoint is missing", where=path, why="it or its digest is not there", do=_DO)
@@ -233,7 +233,7 @@ def _unpacked(path: Path, device: str) -> Any:
     """Return what a file of torch holds.
 
     Raises:
-        ModelError: It is no such file, though its digest agrees.
+        ModelError: The file is no checkpoint, though its digest agrees.
     """
     try:
         return torch.load(path, map_location=device, weights_only=True)
@@ -249,7 +249,7 @@ def check_belongs(found: StoredCheckpoint, identity: RunIdentity) -> None:
     """Refuse a checkpoint of another run, naming what differs, or one that lacks what is needed to go on.
 
     Raises:
-        ModelError: It is one of these.
+        ModelError: The checkpoint is of another run, or lacks a part.
     """
     check_complete(found)
     if wrong := differences({name: found.state.get(name) for name in identity}, identity):
@@ -261,7 +261,7 @@ def check_complete(found: StoredCheckpoint) -> None:
     """Refuse a checkpoint that lacks a part that a run needs to go on.
 
     Raises:
-        ModelError: It does.
+        ModelError: The checkpoint lacks a part.
     """
     if lacking := [name for name in PARTS if name not in found.state]:
         why = f"an earlier version wrote it: {', '.join(lacking)} are not in it"

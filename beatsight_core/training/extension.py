@@ -40,7 +40,7 @@ def begin(settings: Settings, identity: RunIdentity, folder: Path) -> RunIdentit
 
     Raises:
         ModelError: The other run has no whole checkpoint, or differs in more than the number of epochs.
-        UsageError: Its schedule is not shorter.
+        UsageError: The schedule of the other run is not shorter.
     """
     parent = records.open_run(settings, identity["extends"]["run_id"])
     found = checkpoint.load_newest(parent.folder / records.CHECKPOINTS)

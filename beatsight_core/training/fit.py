@@ -51,7 +51,7 @@ def fit(attempt: Attempt) -> dict[str, Any]:
 
     Raises:
         TrainingError: Training diverged, or the device has too little memory.
-        DatasetError: There are no hits to train on or to validate with.
+        DatasetError: No hits are there to train on or to validate with.
         ModelError: No checkpoint of the run is whole, or it is one of another run.
         KeyboardInterrupt: Ctrl-C or SIGTERM came; a checkpoint has been written.
         TimeLimitError: The attempt's limit is near; a checkpoint has been written.

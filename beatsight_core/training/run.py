@@ -152,7 +152,7 @@ def train(
         SettingsError: Preset or overrides are wrong.
         DatasetError: Features are missing or incomplete, or a split is empty.
         DeviceError: The device is not there.
-        GateError: It is to start again, and a model version came of the run that is there.
+        GateError: The run is to start again, and a model version came of the run that is there.
         ModelError: The run to extend has no whole checkpoint, or differs in more than the number of epochs.
         TrainingError: Training diverged; says at which step and where the last good checkpoint is.
         TimeLimitError: The limit is near; a checkpoint has been written, and the same call goes on from it.

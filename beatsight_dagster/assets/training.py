@@ -123,7 +123,7 @@ def _cleared(preset: str, key: str, config: TrainingLaunch, settings: Settings) 
     """What the preset goes on despite of.
 
     Raises:
-        GateError: It may not.
+        GateError: The preset may not train on this manifest.
     """
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.runs.presets import load_preset

@@ -76,7 +76,7 @@ def is_unfilled(path: Path, size: int) -> bool:
     """Return whether a file ends in zero bytes, as one does that was allocated and not written to its end.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
     with path.open("rb") as handle:
         handle.seek(max(size - _END_BYTES, 0), os.SEEK_SET)

@@ -55,7 +55,7 @@ class SlowWork(Generic[T]):
             wait_s: Seconds to wait at most.
 
         Raises:
-            NotYetError: It is not done yet.
+            NotYetError: The work is not done yet.
             Exception: Whatever the work raised.
         """
         piece, begun = self._piece(name, work)

@@ -129,7 +129,7 @@ def open_blocks(stream: BinaryIO, where: str, channel: str = "mix", heard: Heard
         heard: Receiver of every block, and of the same block in mono.
 
     Raises:
-        UnusableAudioError: The header is none of audio, or not readable; samples are not finite.
+        UnusableAudioError: The header is no audio header, or not readable; samples are not finite.
         OSError: The drive failed.
     """
     with open_audio(stream, where) as opened:
@@ -165,7 +165,7 @@ def decode_at_rate(path: Path, rate_hz: int, channel: str = "mix") -> tuple[Samp
     """Decode a whole file to mono in 16 bit at some rate; of its own samples only a block is held at a time.
 
     Raises:
-        UnusableAudioError: For the same reasons as `decode`.
+        UnusableAudioError: The file cannot be decoded; `decode` lists the reasons.
         OSError: The drive failed.
     """
     with path.open("rb") as stream, open_blocks(stream, str(path), channel) as blocks:

@@ -105,7 +105,8 @@ def open_audio(stream: BinaryIO, where: str, kind: type[sf.SoundFile] = Forward)
         kind: Class to open it as; `soundfile.SoundFile` where places are sought.
 
     Raises:
-        UnusableAudioError: It is not audio that libsndfile reads, its header is none of audio, or it holds no frame.
+        UnusableAudioError: The file is not audio that libsndfile reads, its header is no audio header, or no frame
+            follows.
         OSError: The drive failed.
     """
     container = read_container(stream)

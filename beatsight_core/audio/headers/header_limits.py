@@ -46,7 +46,7 @@ class Facts:
 
     @property
     def refusal(self) -> str | None:
-        """Why this is none of audio, with the value that is not; None if it may be."""
+        """Return why no audio has such a header, with the value that is wrong; None if it may be audio."""
         if not LEAST_RATE_HZ <= self.rate_hz <= GREATEST_RATE_HZ:
             limits = f"{LEAST_RATE_HZ:,} to {GREATEST_RATE_HZ:,} Hz"
             return f"a sample rate of {_number(self.rate_hz)} Hz is none of audio ({limits})"
@@ -61,7 +61,7 @@ def require_rate(rate_hz: float) -> None:
     """Refuse a sample rate, given by a program, that lies outside the limits of audio.
 
     Raises:
-        AudioError: It is none of audio.
+        AudioError: The rate is not one that audio can have.
     """
     if refusal := Facts(rate_hz, 1, None, "").refusal:
         raise AudioError(refusal[0].upper() + refusal[1:], do="give samples per second, as 44100")

@@ -125,7 +125,7 @@ def run_dagster_module(settings: Settings, module: str, *arguments: str) -> None
     """Carry out a module of the Dagster side, and end it in order when this process is asked to end.
 
     Raises:
-        BeatSightError: It did not finish its work.
+        BeatSightError: The module did not finish its work.
         KeyboardInterrupt: Ctrl-C or SIGTERM came, and it has ended.
     """
     try:

@@ -203,7 +203,10 @@ def _show_models(result: "ModelList") -> None:
     if challenger := result.challenger:
         verdict = "met every criterion" if challenger.passed else f"failed {', '.join(challenger.failed)}"
         text.headline(f"Challenger: {challenger.run_id}, {verdict} ({challenger.judged_at})")
-    changes = map(to_json, result.history)
+    changes: list[dict[str, text.Figure]] = [
+        {"at": one["at"], "action": one["action"], "version": one["version"], "why": one["why"], "by": one["by"]}
+        for one in result.history
+    ]
     text.table(changes, ["at", "action", "version", "why", "by"], "Who was champion when")
     if result.interrupted:
         click.echo(f"{click.style('NOT IN LINE', fg='red', bold=True)} {result.interrupted}")

@@ -115,7 +115,7 @@ def cut_file(file: SourceFile, rows: pa.Table, spec: ClipSpec, known: Known | No
         known: Findings of an earlier try.
 
     Raises:
-        SecondThoughtError: What was given so far does not count; cut the file once more.
+        SecondThoughtError: The clips given so far do not count; cut the file once more.
         AudioError: The file changed since it was digested, or its drive failed.
     """
     known = known or Known(file.in_parts)

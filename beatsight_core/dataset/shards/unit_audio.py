@@ -75,7 +75,7 @@ class SourceFile:
         """Open the file to decode it, and let go of the bytes that were held of it.
 
         Raises:
-            AudioError: It changed since it was digested, or is gone; its drive failed.
+            AudioError: The file changed since it was digested, or is gone, or its drive failed.
         """
         if self._held is not None or not self.is_streamed:
             yield io.BytesIO(self._data())

@@ -71,7 +71,7 @@ def measured(settings: Settings, shard: str, groups: int, seed: int) -> pl.DataF
 
     Raises:
         DatasetError: The shard is missing or broken.
-        StorageError: What was measured cannot be kept.
+        StorageError: The measurement cannot be written.
     """
     name = f"{shard}-{FORMAT}-{seed}-{groups}"
     return kept(settings, shard, name, SCHEMA, lambda path: _measure(path, shard, groups, seed))
@@ -91,7 +91,7 @@ def kept(
 
     Raises:
         DatasetError: The shard is missing or broken.
-        StorageError: What was measured cannot be kept.
+        StorageError: The measurement cannot be written.
     """
     place = settings.catalog_dir / FOLDER / shard[:2] / f"{name}.parquet"
     known = _read(place, schema)

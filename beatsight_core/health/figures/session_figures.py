@@ -129,7 +129,7 @@ def session_figures(settings: Settings, index: Index, seed: int) -> SessionFigur
 
     Raises:
         DatasetError: A shard cannot be read.
-        StorageError: What was measured cannot be kept.
+        StorageError: A measurement cannot be written.
     """
     name = f"{index.digest}-sessions-{FORMAT}-{seed}"
     frame = kept(settings, index.digest, name, SCHEMA, lambda _: _measure(settings, index, seed))

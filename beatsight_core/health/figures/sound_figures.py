@@ -113,7 +113,7 @@ def sound_figures(settings: Settings, key: str) -> SoundFigures | None:
 
     Raises:
         DatasetError: An index or a shard cannot be read.
-        StorageError: What was measured cannot be kept.
+        StorageError: A measurement cannot be written.
     """
     indexes = [read_index(path) for path in index_paths(settings, key)]
     if not indexes:

@@ -40,7 +40,7 @@ def timed(settings: Settings, shard: str, groups: int, seed: int) -> pl.DataFram
 
     Raises:
         DatasetError: The shard is missing or broken.
-        StorageError: What was measured cannot be kept.
+        StorageError: The measurement cannot be written.
     """
     name = f"{shard}-onsets-{FORMAT}-{seed}-{groups}"
     return kept(settings, shard, name, SCHEMA, lambda path: _measure(path, shard, groups, seed))

@@ -22,7 +22,7 @@ def text_of(path: Path) -> str:
     """Return the text of a file, as UTF-8 or, where it says so, as UTF-16.
 
     Raises:
-        InputError: It cannot be read, is too large, or is no text.
+        InputError: The file cannot be read, is too large, or is no text.
     """
     try:
         state = path.stat()

@@ -22,8 +22,8 @@ def times_of_json(text: str, where: str) -> list[tuple[str, float]]:
     with such a list under onsets, hits, events, notes or beats, or under a name that states the unit; and JAMS.
 
     Raises:
-        InputError: It is no JSON, an object names a key twice, it holds no such list, or an item is no time; names the
-            item.
+        InputError: The text is no JSON, an object names a key twice, there is no such list, or an item is no time; the
+            message names the item.
     """
     try:
         value = orjson.loads(text)
@@ -85,7 +85,7 @@ def _checked(value: JsonValue, where: str) -> Written:
     """A number, or the text of one.
 
     Raises:
-        InputError: It is neither, or no time.
+        InputError: The item is neither, or no time.
     """
     time = None
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -101,7 +101,7 @@ def _of_jams(annotations: list[JsonValue], where: str) -> list[tuple[str, float]
     """The times of the one annotation of JAMS that holds onsets.
 
     Raises:
-        InputError: None does, or several do.
+        InputError: No list holds onsets, or several do.
     """
     tables = [each for each in annotations if isinstance(each, dict)]
     for namespace in _NAMESPACES:

@@ -42,7 +42,7 @@ def times_of_layer(text: str, where: str) -> list[tuple[str, float]]:
     """Return where each point stands in the document, and its time in seconds.
 
     Raises:
-        InputError: It is no such document, holds several layers, or a point has no frame.
+        InputError: The text is no such document, holds several layers, or a point has no frame.
     """
     parser = expat.ParserCreate()
     layers = _Layers(parser)

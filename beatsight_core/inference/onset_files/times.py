@@ -88,7 +88,7 @@ def require_clear(times: list[tuple[str, Written]], unit: TimeUnit, where: str) 
         where: Name of the file.
 
     Raises:
-        InputError: They may be seconds, milliseconds or samples.
+        InputError: The times may be seconds, milliseconds or samples.
     """
     if unit.is_stated or not times or not all(time.is_whole for _, time in times):
         return

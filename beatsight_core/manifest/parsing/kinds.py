@@ -85,8 +85,8 @@ def require_lines(path: Path) -> None:
     """Make sure that a file may hold JSON lines, as its name says: plain, in gzip or in zstd.
 
     Raises:
-        ManifestError: It is plainly something else; says what.
-        StorageError: It cannot be read.
+        ManifestError: The file is plainly something else; the message says what.
+        StorageError: The file cannot be read.
     """
     with storage_errors(path), path.open("rb") as handle:
         head = handle.read(HEAD_BYTES)

@@ -127,7 +127,7 @@ def read_chunks(path: Path, chunk_bytes: int | None = None, start: int = 0) -> I
 
     Raises:
         ManifestError: The file is something else than JSON lines, or a compressed one is damaged or cut.
-        StorageError: It cannot be read.
+        StorageError: The file cannot be read.
     """
     chunk_bytes = chunk_bytes or CHUNK_BYTES
     if start == 0:

@@ -99,7 +99,7 @@ def present_value(settings: Settings, target: ConfigTarget) -> str:
     """Return what a configuration says now.
 
     Raises:
-        SettingsError: As `plan_configs`.
+        SettingsError: The file or the key is not there, or the value cannot be found.
     """
     path, kind = _file_of(settings, target)
     data = read_whole(path, most_bytes(kind))

@@ -105,7 +105,7 @@ def allowed_file(settings: Settings, path: Path, setting: str) -> Path:
         setting: Setting that names it, for messages.
 
     Raises:
-        SettingsError: It is not there, is no plain file, or lies outside the data root and `release.roots`.
+        SettingsError: The file is missing, is no plain file, or lies outside the data root and `release.roots`.
     """
     with storage_errors(path):
         actual = _resolved(path, setting)
@@ -178,7 +178,7 @@ def require_writable(change: FileChange) -> None:
     """Make sure that a file can be changed, before anything is.
 
     Raises:
-        SettingsError: It is read-only, or lies in a folder that is.
+        SettingsError: The file is read-only, or lies in a folder that is.
     """
     path = change.path
     if change.after == change.before:

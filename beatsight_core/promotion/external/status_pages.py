@@ -98,7 +98,7 @@ def written_sections(settings: Settings) -> dict[str, str]:
     """Return by name of page what stands between its markers.
 
     Raises:
-        SettingsError: As `check_pages`.
+        SettingsError: A page cannot be read, or its markers are not a pair.
     """
     sections = {}
     for setting, path, data in _pages(settings):

@@ -4,7 +4,7 @@ from beatsight_core.errors import BeatSightError, DatasetError
 from beatsight_core.evaluation.evaluate import METRICS
 from beatsight_core.files import read_json
 from beatsight_core.promotion.external.external_files import places_to_tell
-from beatsight_core.promotion.results import ListedChallenger, ListedChange, ListedModel, ModelList
+from beatsight_core.promotion.results import ListedChallenger, ListedModel, ModelList
 from beatsight_core.promotion.version.model_notices import version_notice
 from beatsight_core.promotion.version.pointer import Champion, is_aligned, read_pointer
 from beatsight_core.promotion.version.write_version import versions
@@ -32,7 +32,7 @@ def list_models(settings: Settings) -> ModelList:
         previous=now.previous if now else None,
         challenger=from_json(ListedChallenger, challenger.to_json()) if challenger else None,
         models=tuple(_listed(settings, version, now) for version in reversed(versions(settings))),
-        history=tuple(from_json(ListedChange, change) for change in now.history) if now else (),
+        history=now.history if now else (),
         external=tuple(each.report for each in places_to_tell(settings)),
         interrupted=_interrupted(settings, now) if now else None,
     )

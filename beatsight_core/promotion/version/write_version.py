@@ -75,8 +75,8 @@ def write_version(settings: Settings, trained: Run, judgement: Judgement, force:
         The version's number.
 
     Raises:
-        GateError: It does not load in a fresh process, says something else there, or is too slow or too large; no
-            version was made. No reason given for force helps.
+        GateError: The version does not load in a fresh process, gives other answers there, or is too slow or too large.
+            No version was made then, and no reason given for force helps.
         DatasetError: The run's features are gone.
         StorageError: The drive refused; no version was made.
     """

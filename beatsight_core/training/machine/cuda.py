@@ -90,7 +90,7 @@ def compile_training(trainer: Trainer, n_mels: int, frames: int) -> None:
         frames: Number of frames of a spectrogram.
 
     Raises:
-        DeviceError: Of several processes some could compile and others could not.
+        DeviceError: Some of several processes could compile and others could not.
         MemoryShortError: The same, because a device had too little memory.
     """
     spectrograms = torch.zeros(trainer.largest_part, n_mels, frames, device=trainer.device)

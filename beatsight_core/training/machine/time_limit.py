@@ -60,7 +60,7 @@ class TimeLimit:
         """Go on only if so many units of each still fit.
 
         Raises:
-            TimeLimitError: They do not.
+            TimeLimitError: The time that is left does not suffice.
         """
         if not self.fits(**units):
             raise self.reached(otherwise)

@@ -61,7 +61,7 @@ def process_count(wanted: int, device: str, on_cuda: bool) -> int:
         on_cuda: True on a CUDA device.
 
     Raises:
-        DeviceError: There are fewer devices, or processors, than processes wanted.
+        DeviceError: Fewer devices, or processors, are there than processes wanted.
     """
     if not on_cuda:
         most = max(os.cpu_count() or 1, FEW)
@@ -145,7 +145,7 @@ class _Process:
         """Return its next message.
 
         Raises:
-            TrainingError: It has died.
+            TrainingError: The process has died.
         """
         try:
             message: Message = pickle.loads(self.connection.recv_bytes())

@@ -59,7 +59,7 @@ def require_shallow(said: Any) -> None:
     """Look how deep tables and lists lie inside each other, without recursion.
 
     Raises:
-        ConfigTextError: They lie deeper than `MOST_DEPTH`.
+        ConfigTextError: The tables lie deeper than `MOST_DEPTH`.
     """
     layer, depth = [said], 0
     while layer:

@@ -26,7 +26,7 @@ def _composed(text: str) -> Any:
 
     Raises:
         ValueError: The text is not YAML.
-        ConfigTextError: It says more than a configuration can.
+        ConfigTextError: The text says more than a configuration can.
     """
     import yaml
 
@@ -42,7 +42,7 @@ def _require_modest(yaml: Any, text: str, loader: Any) -> None:
     """Look how deep nodes lie in each other and how many they are with all aliases carried out; builds nothing.
 
     Raises:
-        ConfigTextError: They are too many or too deep, or a node holds itself.
+        ConfigTextError: The nodes are too many or too deep, or a node holds itself.
     """
     sizes: dict[str, int] = {}  # of every node that has an anchor
     within: list[list[Any]] = []  # anchor and size so far of each node that is not ended
