@@ -170,8 +170,8 @@ def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
     """Return the inventory that was built last for a catalog, with digests of files read whole since then.
 
     Raises:
-        DatasetError: No inventory is there, as before the first export and after the catalog was made anew; or it cannot be
-            read.
+        DatasetError: No inventory is there, as before the first export and after the catalog was made anew, or it
+            cannot be read.
     """
     if not (catalog.folder / "inventory.json").is_file():
         raise DatasetError(

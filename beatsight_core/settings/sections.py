@@ -159,7 +159,7 @@ class FeatureSettings(SettingsTable):
 class Profile(SettingsTable):
     """The limits of a kind of corpus, whose values `gates.corpus_limits` holds. Rates are shares of events, 0..1."""
 
-    min_counts: Mapping[str, Whole]
+    min_counts: Mapping[str, Annotated[Whole, Field(ge=0)]]
     """Core component -> least hits that hold it."""
     required_techniques: tuple[str, ...]
     """Techniques that at least one event each must have."""
@@ -203,7 +203,7 @@ class _NamedLimits(SettingsTable):
 
     profile: Literal["production", "demo"] = "production"
     """Name of the limits: "production" (the shipped figures) or "demo" (small data; reports say so)."""
-    min_counts: Mapping[str, Whole] = field(default_factory=dict)
+    min_counts: Mapping[str, Annotated[Whole, Field(ge=0)]] = field(default_factory=dict)
     """Component -> least hits, over the profile's."""
 
 

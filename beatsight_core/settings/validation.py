@@ -181,8 +181,9 @@ def _message(kind: type, error: ErrorDetails, shown: Callable[[Place], str]) -> 
 
 
 _TYPES = {
-    "int_type": "int", "float_type": "float", "bool_type": "bool", "string_type": "str", "path_type": "a path",
-    "tuple_type": "a list", "finite_number": "a finite number", "string_too_short": "a text of a character or more",
+    "int_type": "a whole number", "float_type": "a number", "bool_type": "true or false", "string_type": "text",
+    "path_type": "a path", "tuple_type": "a list", "finite_number": "a finite number",
+    "string_too_short": "a text of a character or more",
 }  # fmt: skip
 
 

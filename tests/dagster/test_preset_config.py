@@ -50,5 +50,5 @@ def test_text_gets_its_type():
     assert from_text({"epochs": "4", "lr": "1e-3", "compile": "true"}) == {"epochs": 4, "lr": 1e-3, "compile": True}
     with pytest.raises(SettingsError, match="did you mean epochs"):
         from_text({"epoch": "4"})
-    with pytest.raises(SettingsError, match=r"epochs must be int, not 'four'.*lr must be positive"):
+    with pytest.raises(SettingsError, match=r"epochs must be a whole number, not 'four'.*lr must be positive"):
         from_text({"epochs": "four", "lr": "0"})

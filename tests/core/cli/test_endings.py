@@ -188,7 +188,7 @@ def test_what_is_no_version_is_said(trained_once, version):
         ("seed=99999999999999999999", "seed must be at most"),
         (f"seed={'9' * 5000}", "seed must be"),
         ("epochs=3000000000", "epochs must be at most"),
-        ("batch=1e3", "batch must be int"),
+        ("batch=1e3", "batch must be a whole number"),
         ("lr=1e400", "finite number"),
         ("processes=-1", "processes must not be negative"),
         ("model=cnn_par", "did you mean cnn_pair?"),
@@ -220,7 +220,7 @@ def test_a_misspelt_value_of_any_preset_is_told_by_the_first_verb(data_root):
         done = call(*words, "--data-root", data_root)
         assert done.exit_code == 2
         assert "did you mean training.long_run.epochs?" in done.stderr
-        assert "training.baseline.lr must be float" in done.stderr
+        assert "training.baseline.lr must be a number" in done.stderr
 
 
 @pytest.mark.parametrize("kind", ["text", "empty", "a zip of something else", "a pickle", "a tensor", "no model in it"])

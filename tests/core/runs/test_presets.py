@@ -64,10 +64,10 @@ def test_text_is_read_as_the_values_type(settings, key, text, value):
     ("overrides", "message"),
     [
         ({"epoch": "3"}, "no setting epoch (did you mean epochs?)"),
-        ({"epochs": "three"}, "epochs must be int, not 'three'"),
-        ({"epochs": 2.5}, "epochs must be int"),
-        ({"epochs": True}, "epochs must be int"),
-        ({"compile": "perhaps"}, "compile must be bool"),
+        ({"epochs": "three"}, "epochs must be a whole number, not 'three'"),
+        ({"epochs": 2.5}, "epochs must be a whole number"),
+        ({"epochs": True}, "epochs must be a whole number"),
+        ({"compile": "perhaps"}, "compile must be true or false"),
         ({"lr": "nan"}, "lr must be a finite number"),
         ({"batch": "0"}, "batch must be at least 1"),
         ({"schedule": "linear"}, "schedule must be cosine or plateau, not 'linear'"),
@@ -88,13 +88,13 @@ def test_wrong_overrides_are_settings_errors(settings, overrides, message):
 def test_all_problems_are_reported_at_once(settings):
     changed = with_training(settings, warmup={"lrr": 1})
     with pytest.raises(
-        SettingsError, match=r"training\.warmup\.lrr \(did you mean training\.warmup\.lr\?\).*epochs must be int"
+        SettingsError, match=r"training\.warmup\.lrr \(did you mean training\.warmup\.lr\?\).*epochs must be a whole"
     ):
         load_preset(changed, "warmup", {"epochs": "x"})
 
 
 def test_values_that_contradict_each_other_are_told_beside_wrong_types(settings):
-    with pytest.raises(SettingsError, match=r"dropout must be float.*min_lr <= lr.*cuda_graphs needs compile"):
+    with pytest.raises(SettingsError, match=r"dropout must be a number.*min_lr <= lr.*cuda_graphs needs compile"):
         load_preset(settings, "warmup", {"dropout": "x", "min_lr": 1, "cuda_graphs": True})
 
 

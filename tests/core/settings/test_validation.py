@@ -78,20 +78,20 @@ def test_a_value_gets_its_type(name, value, result):
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("heads", True, "heads must be int, not True"),
-        ("heads", 2.0, "heads must be int, not 2.0"),
-        ("heads", "2", "heads must be int, not '2'"),
+        ("heads", True, "heads must be a whole number, not True"),
+        ("heads", 2.0, "heads must be a whole number, not 2.0"),
+        ("heads", "2", "heads must be a whole number, not '2'"),
         ("heads", 3, "heads must be at most 2, not 3"),
-        ("depth_cm", True, "depth_cm must be float, not True"),
-        ("depth_cm", "3", "depth_cm must be float, not '3'"),
+        ("depth_cm", True, "depth_cm must be a number, not True"),
+        ("depth_cm", "3", "depth_cm must be a number, not '3'"),
         ("depth_cm", float("nan"), "depth_cm must be a finite number, not nan"),
         ("depth_cm", 10**400, "depth_cm must be a finite number, not 1000"),
-        ("tuned", 1, "tuned must be bool, not 1"),
-        ("tuned", "yes", "tuned must be bool, not 'yes'"),
+        ("tuned", 1, "tuned must be true or false, not 1"),
+        ("tuned", "yes", "tuned must be true or false, not 'yes'"),
         ("sound", 3, "sound must be a path, not 3"),
-        ("lugs", [1, "2"], "lugs[1] must be int, not '2'"),
+        ("lugs", [1, "2"], "lugs[1] must be a whole number, not '2'"),
         ("lugs", "12", "lugs must be a list, not '12'"),
-        ("gains", {"kick": "loud"}, "gains.kick must be float, not 'loud'"),
+        ("gains", {"kick": "loud"}, "gains.kick must be a number, not 'loud'"),
         ("gains", [], "[gains] must be a table"),
         ("kind", "snar", "kind must be one of tom, snare, kick, not 'snar' (did you mean snare?)"),
         ("kind", 3, "kind must be one of tom, snare, kick, not 3"),
@@ -117,7 +117,7 @@ def test_all_problems_come_in_the_order_of_the_table_and_what_fits_is_kept():
         "there is no setting head (did you mean heads?)",
         "depth_cm must be a finite number, not inf",
         "there is no setting name",
-        "tuned must be bool, not 'yes'",
+        "tuned must be true or false, not 'yes'",
         "depth_cm must be at most width_cm",  # 14, as what was written is left out
     ]
     assert made is None
