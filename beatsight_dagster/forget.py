@@ -38,9 +38,10 @@ class ForgetConfig(dg.Config):
     manifest: str = Field(description="Key of the manifest, or a beginning of it that fits no other.")
     really: bool = Field(default=False, description="Do it; without, the run's log only says what would be done.")
     with_file: bool = Field(default=False, description="Remove its file from the inbox, too.")
-    despite_use: str | None = Field(
-        default=None, description="Why, although a run or a model version names the manifest; kept."
+    override_use: str | None = Field(
+        default=None, description="Why it is forgotten although a run or a model version names it; kept."
     )
+    despite_use: str | None = Field(default=None, description="Old name of override_use, for one release.")
 
 
 @dg.op(description="Forgets a manifest: catalog, indexes, page and partition. Shards stay until they are pruned.")
@@ -54,7 +55,8 @@ def forget(context: dg.OpExecutionContext, config: ForgetConfig, settings: Setti
     key = find_key(current, config.manifest, registered(instance))
     there = look(instance, current, key, but=context.run_id)
     require_at_rest(key, there)
-    found = forget_manifest(current, key, with_file=config.with_file, override=config.despite_use, really=config.really)
+    reason = config.override_use or config.despite_use
+    found = forget_manifest(current, key, with_file=config.with_file, override=reason, really=config.really)
     if config.really:
         remove(instance, key, there["source_sets"])
     shown = {**found.to_json(), **there}

@@ -1,7 +1,7 @@
 """Approve a health report: a person says that later ones shall be held against it, and why.
 
 The baseline is the report as it was sealed, with a `blessing` that says who, when and why, sealed again. The key is
-called so since the first reports; the command is `beatsight health bless`.
+called so since the first reports; the command is `beatsight health approve`.
 """
 
 from pathlib import Path

@@ -17,7 +17,7 @@ from beatsight_core.pages.formats import shown
 from beatsight_core.typed_json import from_json
 
 BASELINE_FILE = "baseline.json"
-_APPROVE = "approve a report that you judge good (beatsight health bless MANIFEST), or remove the file"
+_APPROVE = "approve a report that you judge good (beatsight health approve MANIFEST), or remove the file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +183,13 @@ def baseline_gates(
             "largest drop of a class since the baseline", drops.get(worst, 0.0), at_most(limits.max_class_drop),
             group="baseline", format="share", setting="gates.max_class_drop",
             found=_drop_text(worst, drops, fell) if drops else "No class lost hits",
-            do="find out which sessions left the manifest, or approve a new baseline (beatsight health bless MANIFEST)",
+            do="find out which sessions left the manifest, or approve a new baseline "
+            "(beatsight health approve MANIFEST)",
         ),
         Gate(
             "gates that newly fail", len(new), at_most(0), group="baseline",
             found=f"Passed before: {', '.join(new)}" if new else "No gate fails that passed in the baseline",
-            do="mend those, or approve a new baseline (beatsight health bless MANIFEST)",
+            do="mend those, or approve a new baseline (beatsight health approve MANIFEST)",
         ),
     ]  # fmt: skip
 

@@ -96,7 +96,7 @@ def drift_gates(rows: Sequence[SourceDrift], limits: Profile) -> list[Gate]:
     """
     rows = [row for row in rows if row.source is not WHOLE]
     gone = [row.source for row in rows if row.source and row.before and not row.after]
-    do = "look at its sessions that came or went, or approve a new baseline (beatsight health bless MANIFEST)"
+    do = "look at its sessions that came or went, or approve a new baseline (beatsight health approve MANIFEST)"
     return [
         Gate(
             "drift of a source since the baseline (Jensen-Shannon)", _worst(rows, _js), at_most(limits.max_drift_js),
@@ -111,7 +111,7 @@ def drift_gates(rows: Sequence[SourceDrift], limits: Profile) -> list[Gate]:
         Gate(
             "source sets gone since the baseline", len(gone), at_most(0), group="baseline",
             found=f"No hit is left of {', '.join(gone)}" if gone else "Every source set of the baseline is there",
-            do="put them back into the manifest, or approve a new baseline (beatsight health bless MANIFEST)",
+            do="put them back into the manifest, or approve a new baseline (beatsight health approve MANIFEST)",
         ),
     ]  # fmt: skip
 

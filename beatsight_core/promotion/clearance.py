@@ -33,7 +33,7 @@ def require_clearance(
     key: str,
     config: TrainingConfig,
     *,
-    despite: Mapping[str, str | None] | None = None,
+    reasons: Mapping[str, str | None] | None = None,
     probe: str | None = None,
 ) -> dict[str, GateOverride]:
     """Let a preset train on a manifest only if its records on disk say that it is worth it.
@@ -42,11 +42,11 @@ def require_clearance(
         settings: Settings that say where the records lie, and by which profile they are judged.
         key: Key of the manifest.
         config: Configuration of the run, with the epochs that it is to be trained in all.
-        despite: "health" or "probe" -> the reason for going on although that refuses.
+        reasons: "health" or "probe" -> the reason for going on although that refuses.
         probe: Id of the probe to go by, where one is asked for; the newest that counts if None.
 
     Returns:
-        What is gone on despite of, by "health" or "probe"; empty as a rule. Each is to be kept with the run
+        Overrides by "health" or "probe"; empty as a rule. Each is to be kept with the run
         (`training.run.RunOptions`). A reason for a gate that does not refuse is not used.
 
     Raises:
@@ -55,10 +55,10 @@ def require_clearance(
         UsageError: A reason is blank.
     """
     preset, epochs = config.preset, config.epochs
-    reasons = {name: reason for name, reason in (despite or {}).items() if reason is not None}
-    if any(not reason.strip() for reason in reasons.values()):
+    given = {name: reason for name, reason in (reasons or {}).items() if reason is not None}
+    if any(not reason.strip() for reason in given.values()):
         raise UsageError("A blank reason was given for going on", do="say why, in words")
-    waived: dict[str, GateOverride] = {}
+    overridden: dict[str, GateOverride] = {}
     asked = required(preset, epochs)
     if beyond := [name for name in asked if name not in REQUIRED.get(preset, ())]:
         logger.info("%s with %s epochs is no small run any more: it needs %s", preset, epochs, " and ".join(beyond))
@@ -69,8 +69,8 @@ def require_clearance(
             else:
                 require_probe(settings, key, config, probe)
         except GateError as refusal:
-            if name not in reasons:
+            if name not in given:
                 raise
-            waived[name] = GateOverride(name, reasons[name].strip(), str(refusal))
-            logger.warning("%s goes on despite %s: %s", preset, name, waived[name])
-    return waived
+            overridden[name] = GateOverride(name, given[name].strip(), str(refusal))
+            logger.warning("%s goes on, the gate of its %s overridden: %s", preset, name, overridden[name])
+    return overridden

@@ -29,7 +29,7 @@ from beatsight_core.typed_json import from_json
 BASELINE = "baseline"
 """Group of the gates that an approved baseline makes possible."""
 
-GO_ON = "go on all the same with --despite-health REASON (despite_health in the UI)"
+GO_ON = "go on all the same with --override-health REASON (override_health in the UI)"
 
 NAMED = 4
 """Failed gates that the refusal quotes; the report has them all."""

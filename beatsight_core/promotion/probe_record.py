@@ -119,8 +119,8 @@ def require_probe(
             why=f"it went by the newest probe that counts{passed_over}" if probe is None else None,
             do="look at its evaluation report and at the data's health; a long run would not mend it. "
             + (f"Limits are {limits}, which loosen only with a reason. " if limits else "")
-            + "--probe RUN names another probe, --despite-probe REASON goes on all the same (in the UI probe and "
-            "despite_probe)",
+            + "--probe RUN names another probe, --override-probe REASON goes on all the same (in the UI probe and "
+            "override_probe)",
         )
     logger.info("%s goes by the probe %s, which passed %s gates%s", config.preset, run.run_id, len(record["gates"]),
                 passed_over)  # fmt: skip
@@ -163,8 +163,8 @@ def _none_counts(wanted: Wanted, reasons: str) -> GateError:
         "There is no finished warm-up probe of this recipe and this manifest's data",
         where=wanted.key,
         why=f"these do not count: {reasons}" if reasons else "no probe of this manifest was trained",
-        do=f"run the probe first (job `probe`, or {command}), or go on all the same with --despite-probe REASON "
-        "(despite_probe in the UI)",
+        do=f"run the probe first (job `probe`, or {command}), or go on all the same with --override-probe REASON "
+        "(override_probe in the UI)",
     )
 
 

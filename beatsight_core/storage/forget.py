@@ -132,13 +132,13 @@ def require_unused(found: Forgotten, override: str | None) -> None:
         UsageError: A run or version names the manifest, or the reason is empty.
     """
     if override is not None and not override.strip():
-        raise UsageError("The reason is empty", do='write --despite-use "reason"')
+        raise UsageError("The reason is empty", do='write --override-use "reason"')
     names = [*(f"run {run}" for run in found.runs), *(f"version {number}" for number in found.versions)]
     if names and override is None:
         raise UsageError(
             f"{found.key} is named by {', '.join(names)}",
             why="without its dataset a run can be neither continued nor evaluated until it is exported again",
-            do='add --despite-use "reason" to forget it all the same',
+            do='add --override-use "reason" to forget it all the same',
         )
 
 

@@ -131,6 +131,6 @@ def _refusal(folder: Path, named: list[str]) -> GateError:
         f"Run {folder.name} is not begun afresh, as {' and '.join(named)} came of it",
         where=folder,
         why="another run would take its id, and nobody could tell any more what the model was made of",
-        do="leave out --fresh, or train another run, as by --set seed=2; --despite-version REASON (in Dagster "
-        "despite_version) puts it aside under another name all the same",
+        do="leave out --fresh, or train another run, as by --set seed=2; --override-version REASON (in Dagster "
+        "override_version) puts it aside under another name all the same",
     )

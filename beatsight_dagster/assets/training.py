@@ -43,23 +43,27 @@ class TrainingLaunch(dg.Config):
         default=None,
         description="End an attempt before so many seconds are over, with a checkpoint, and free the device.",
     )
-    sittings: int = Field(
+    attempts: int = Field(
         default=1, description="Attempts of max_seconds in this launch; between two of them the step queues again."
     )
-    despite_health: str | None = Field(
+    override_health: str | None = Field(
         default=None,
         description="Go on without a health report that passed, where one is asked for; kept with the run.",
     )
-    despite_probe: str | None = Field(
+    override_probe: str | None = Field(
         default=None, description="Go on without a probe that passed, where one is asked for; kept with the run."
     )
     probe: str | None = Field(
         default=None, description="The probe that a long run goes by; by default the newest of its recipe and data."
     )
-    despite_version: str | None = Field(
+    override_version: str | None = Field(
         default=None,
         description="With fresh, although a model version came of the run: why. Kept with the run that is put aside.",
     )
+    sittings: int = Field(default=1, description="Old name of attempts, for one release.")
+    despite_health: str | None = Field(default=None, description="Old name of override_health, for one release.")
+    despite_probe: str | None = Field(default=None, description="Old name of override_probe, for one release.")
+    despite_version: str | None = Field(default=None, description="Old name of override_version, for one release.")
 
 
 def training_asset(
@@ -97,7 +101,7 @@ def baseline_model(
     One partition is one manifest with all its source sets. **Reads** the feature cache and the health report.
     **Writes** `runs/<run id>/`.
 
-    **When it fails**: without a health report that passed it refuses and names the gates; `despite_health`, a reason,
+    **When it fails**: without a health report that passed it refuses and names the gates; `override_health`, a reason,
     goes on anyway. Otherwise launch it again; it goes on from its last checkpoint.
     """
     return _train("baseline", context, config, settings)
@@ -113,14 +117,14 @@ def long_run_model(
     One partition is one manifest with all its source sets. **Reads** the feature cache, the health report, and the
     record of the newest finished probe of the same recipe and data (or of `probe`). **Writes** `runs/<run id>/`.
 
-    **When it fails**: without healthy data or a healthy probe it refuses and says why (`despite_health` and
-    `despite_probe`, reasons, go on without). Otherwise launch it again; it goes on from its last checkpoint.
+    **When it fails**: without healthy data or a healthy probe it refuses and says why (`override_health` and
+    `override_probe`, reasons, go on without). Otherwise launch it again; it goes on from its last checkpoint.
     """
     return _train("long_run", context, config, settings)
 
 
 def _cleared(preset: str, key: str, config: TrainingLaunch, settings: Settings) -> "dict[str, GateOverride]":
-    """What the preset goes on despite of.
+    """The gates that are overridden.
 
     Raises:
         GateError: The preset may not train on this manifest.
@@ -128,9 +132,11 @@ def _cleared(preset: str, key: str, config: TrainingLaunch, settings: Settings) 
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.runs.presets import load_preset
 
-    despite = {HEALTH: config.despite_health, PROBE: config.despite_probe}
+    reasons = {
+        HEALTH: config.override_health or config.despite_health, PROBE: config.override_probe or config.despite_probe,
+    }  # fmt: skip
     asked = load_preset(settings, preset, given(config.overrides))
-    return require_clearance(settings, key, asked, despite=despite, probe=config.probe)
+    return require_clearance(settings, key, asked, reasons=reasons, probe=config.probe)
 
 
 def _train(
@@ -140,7 +146,7 @@ def _train(
     from beatsight_core.training.run import RunOptions, open_run, train
 
     current, key = settings.load(), from_partition(context.partition_key)
-    waived = _cleared(preset, key, config, current)
+    overridden = _cleared(preset, key, config, current)
     try:
         result = train(
             current, key, preset,
@@ -148,22 +154,23 @@ def _train(
             # A retry, of the step or of the run, goes on with what the first of these runs began.
             options=RunOptions(
                 config.fresh, config.extend, config.max_seconds, context.run.root_run_id or context.run.run_id,
-                tuple(waived.values()), config.despite_version,
+                tuple(overridden.values()), config.override_version or config.despite_version,
             ),
         )  # fmt: skip
     except TimeLimitError as error:
-        if context.retry_number + 1 < config.sittings:
-            context.log.info(f"Sitting {context.retry_number + 1} of {config.sittings}: {error}")
-            raise dg.RetryRequested(max_retries=config.sittings - 1) from None
-        used = f"{config.sittings} sitting(s) of {config.max_seconds:g} s are used up"
-        said = f"{used}: {error.why}. Materialize it again to go on, or give the launch more sittings"
+        attempts = max(config.attempts, config.sittings)
+        if context.retry_number + 1 < attempts:
+            context.log.info(f"Attempt {context.retry_number + 1} of {attempts}: {error}")
+            raise dg.RetryRequested(max_retries=attempts - 1) from None
+        used = f"{attempts} attempt(s) of {config.max_seconds:g} s are used up"
+        said = f"{used}: {error.why}. Materialize it again to go on, or give the launch more attempts"
         raise failure(said) from None
     run = open_run(current, result.run_id)
     probe = _judged(current, run.run_id, context, config) if preset == "warmup" else None
     return dg.MaterializeResult(
         metadata={
             **training_metadata(result.to_json(), run),
-            **{f"despite {gate}": str(waiver) for gate, waiver in waived.items()},
+            **{f"override of {gate}": str(override) for gate, override in overridden.items()},
         },
         check_results=checks.results(run.history, run.config.warmup_epochs, probe),
         data_version=dg.DataVersion(result.run_id),

@@ -243,11 +243,11 @@ def test_costly_training_asks_the_health_report_itself(place: Place, unhealthy: 
         assert unhealthy not in said
     assert place.run("warmup_probe", warmup_probe={**tiny, "overrides": {"epochs": 1}}).success
     reason = "the gate is known and being mended"
-    assert place.run("baseline_model", baseline_model={**tiny, "despite_health": reason}).success
-    assert place.metadata("baseline_model")["despite health"].startswith(
+    assert place.run("baseline_model", baseline_model={**tiny, "override_health": reason}).success
+    assert place.metadata("baseline_model")["override of health"].startswith(
         f"{reason} (refused: The health report does not hold"
     )
-    waived = {**tiny, "despite_health": reason}
+    waived = {**tiny, "override_health": reason}
     refused = failure(place.run("long_run_model", long_run_model=waived))
     assert "There is no finished warm-up probe of this recipe" in refused
 

@@ -1,4 +1,4 @@
-"""Training as Dagster carries it out: killed, cut into sittings, without a device."""
+"""Training as Dagster carries it out: killed, cut into attempts, without a device."""
 
 import json
 import os
@@ -95,20 +95,20 @@ def test_a_step_killed_with_9_goes_on_from_its_checkpoint(ready: Settings, prepa
     assert [entry.state for entry in overview().devices] == ["free"]
 
 
-def test_a_launch_may_be_cut_into_sittings(ready: Settings, instance: dg.DagsterInstance) -> None:
+def test_a_launch_may_be_cut_into_attempts(ready: Settings, instance: dg.DagsterInstance) -> None:
     register(instance, [key_of(ready)], [])
     result = defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance, asset_selection=[dg.AssetKey("warmup_probe")], partition_key=key_of(ready),
         run_config=config_of(
-            ready, overrides={**FAST, "epochs": 100_000}, max_seconds=3.0, sittings=2,
-            despite_health="it never ends", despite_probe="it never ends",
+            ready, overrides={**FAST, "epochs": 100_000}, max_seconds=3.0, attempts=2,
+            override_health="it never ends", override_probe="it never ends",
         ),
         raise_on_error=False,
     )  # fmt: skip
     assert not result.success
     assert [event.step_key for event in result.all_events if event.is_step_up_for_retry] == ["warmup_probe"]
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "2 sitting(s) of 3 s are used up" in str(failure.step_failure_data.error)
+    assert "2 attempt(s) of 3 s are used up" in str(failure.step_failure_data.error)
 
 
 def test_what_would_end_the_same_way_again_is_not_tried_again(ready: Settings, instance: dg.DagsterInstance) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.renamed import say_renamed
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.safe_text import for_shell
 
@@ -73,14 +74,17 @@ def export(
     return 0
 
 
-class _JudgeOrBless(click.Group):
-    """`health MANIFEST` judges; `health bless MANIFEST` approves the report."""
+class _JudgeOrApprove(click.Group):
+    """`health MANIFEST` judges; `health approve MANIFEST` approves the report."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] == ["bless"]:
+            say_renamed("health bless", "health approve")
+            args = ["approve", *args[1:]]
         return super().parse_args(ctx, args if args and args[0] in self.commands else ["judge", *args])
 
 
-@click.group(cls=_JudgeOrBless)
+@click.group(cls=_JudgeOrApprove)
 def health() -> None:
     """Judge data, and say of which report that it is good."""
 
@@ -90,7 +94,7 @@ def health() -> None:
 def judge(session: Session, manifest: str) -> int:
     """Judge the data of MANIFEST by its gates and write the report; exit 1 if a gate fails.
 
-    `beatsight health bless MANIFEST` then makes that report the baseline that later ones are held against.
+    `beatsight health approve MANIFEST` then makes that report the baseline that later ones are held against.
     """
     from beatsight_core.health.report import run_health
 
@@ -102,18 +106,19 @@ def judge(session: Session, manifest: str) -> int:
 @click.option("--why", help="Why it is good; must be given if gates failed. Kept in the baseline.")
 @click.argument("manifest")
 @verb
-def bless(session: Session, manifest: str, why: str | None) -> int:
+def approve(session: Session, manifest: str, why: str | None) -> int:
     """Make the health report of MANIFEST the baseline: later reports may not fall far behind it."""
-    from beatsight_core.health.approve import approve, baseline_path
+    from beatsight_core.health.approve import approve as carry_out
+    from beatsight_core.health.approve import baseline_path
     from beatsight_core.typed_json import to_json
 
-    approval = approve(session.settings, manifest, why=why)
+    approval = carry_out(session.settings, manifest, why=why)
     session.show({**to_json(approval), "baseline": str(baseline_path(session.settings))}, _show_approval)
     return 0
 
 
 health.add_command(judge)
-health.add_command(bless)
+health.add_command(approve)
 
 
 @click.option("--source", "sources", multiple=True, help="Only this source set; may be repeated.")

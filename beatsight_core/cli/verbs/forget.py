@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.renamed import renamed_option
 from beatsight_core.cli.verb import Session, verb
 
 _PARTITION = {True: "yes", False: "there is none", None: "Dagster was never used here"}
@@ -39,12 +40,14 @@ def retry(session: Session, manifest: str) -> int:
 
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--despite-use", metavar="REASON", help="Although a run or a model version names it: why. It is kept.")
+@renamed_option(
+    "--override-use", "--despite-use", help="Why it is forgotten although a run or a model version names it; kept."
+)
 @click.option("--file", "with_file", is_flag=True, help="Remove its file from the inbox, too.")
 @click.argument("manifest")
 @verb
 def forget(
-    session: Session, *, manifest: str, with_file: bool, despite_use: str | None, yes: bool, dry_run: bool
+    session: Session, *, manifest: str, with_file: bool, override_use: str | None, yes: bool, dry_run: bool
 ) -> int:
     """Forget MANIFEST: its catalog, indexes, page and partition. `beatsight dataset prune` then frees its shards.
 
@@ -63,12 +66,12 @@ def forget(
         session.show(shown, _show_forgotten)
         return 0
     partitions.require_at_rest(key)
-    require_unused(plan, despite_use)
+    require_unused(plan, override_use)
     if not yes:
         session.show(shown, _show_forgotten)
         if not click.confirm("Forget it?", default=False):
             return 0
-    result = forget_manifest(settings, key, with_file=with_file, override=despite_use, really=True)
+    result = forget_manifest(settings, key, with_file=with_file, override=override_use, really=True)
     partitions.remove(key)
     session.show(result.to_json() | partitions.to_json(), _show_forgotten)
     return 0
@@ -100,6 +103,6 @@ def _show_forgotten(result: dict[str, Any]) -> None:
         }
     )
     if not done:
-        more = ' --despite-use "reason", as it is named by these' if named else ""
+        more = ' --override-use "reason", as it is named by these' if named else ""
         click.echo(f"Nothing was removed yet. --yes does it without asking{', with' + more if more else ''}.")
     click.echo(f"`beatsight dataset prune` {'' if done else 'then '}frees {text.size(result['frees'])}.")

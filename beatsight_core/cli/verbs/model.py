@@ -9,6 +9,7 @@ import click
 from beatsight_core.cli import text
 from beatsight_core.cli.number_type import FiniteRange
 from beatsight_core.cli.path_type import OUTPUT_PATH, PATH
+from beatsight_core.cli.renamed import renamed_option
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.cli.verbs.judgement import show_probe
 from beatsight_core.errors import UsageError
@@ -35,14 +36,14 @@ _device = click.option("--device", default="auto", show_default=True, help="auto
     metavar="N",
     help="End before N seconds are over, with a checkpoint; exit 75 if there is more to do.",
 )
-@click.option(
-    "--despite-health", metavar="REASON", help="Go on although the data's health forbids it; kept with the run."
+@renamed_option(
+    "--override-health", "--despite-health", help="Go on although the data's health forbids it; kept with the run."
 )
-@click.option("--despite-probe", metavar="REASON", help="Go on although the probe forbids it; kept with the run.")
+@renamed_option("--override-probe", "--despite-probe", help="Go on although the probe forbids it; kept with the run.")
 @click.option("--probe", metavar="RUN", help="The probe that a long run goes by, instead of the newest that counts.")
-@click.option(
+@renamed_option(
+    "--override-version",
     "--despite-version",
-    metavar="REASON",
     help="With --fresh, although a model version came of the run; kept with the run that is put aside.",
 )
 @_device
@@ -67,20 +68,20 @@ def train(session: Session, manifest: str, preset: str, assignments: tuple[str, 
     settings, overrides = session.settings, _overrides(assignments)
     key = dataset_key(settings, manifest)
     config = load_preset(settings, preset, overrides)
-    despite = {HEALTH: options["despite_health"], PROBE: options["despite_probe"]}
-    waived = require_clearance(settings, key, config, despite=despite, probe=options["probe"])
+    reasons = {HEALTH: options["override_health"], PROBE: options["override_probe"]}
+    overridden = require_clearance(settings, key, config, reasons=reasons, probe=options["probe"])
     holder, count = {"verb": "train", "manifest": key}, max(config.processes, 1)
     with device_for(options["device"], holder, count=count, timeout_s=limit) as device:
         left = None if limit is None else max(limit - (time.monotonic() - began), 0.0)
         how = RunOptions(
-            options["fresh"], options["extend"], left, gate_overrides=tuple(waived.values()),
-            version_override=options["despite_version"],
+            options["fresh"], options["extend"], left, gate_overrides=tuple(overridden.values()),
+            version_override=options["override_version"],
         )  # fmt: skip
         result = run(settings, key, preset, overrides=overrides, device=device, options=how, progress=session.progress)
         probe = None
         if preset == PROBE_PRESET and limit is None:
             probe = judge_probe(settings, result.run_id, device=device, progress=session.progress)
-    said = {"despite": {gate: str(waiver) for gate, waiver in waived.items()}, "probe": probe}
+    said = {"despite": {gate: str(override) for gate, override in overridden.items()}, "probe": probe}
     session.show(result.to_json() | {name: value for name, value in said.items() if value}, _show_train)
     return 0
 

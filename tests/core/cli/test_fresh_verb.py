@@ -21,6 +21,6 @@ def test_the_run_of_a_model_is_taken_only_for_a_reason_in_words(trained):
     assert refused.exit_code == 1, refused.output
     assert "version 1 came of it" in refused.stderr
     assert open_run(settings, run_id).status == "finished"
-    CliRunner().invoke(beatsight, [*asked, "--despite-version", "its labels were mended"])
+    CliRunner().invoke(beatsight, [*asked, "--override-version", "its labels were mended"])
     kept = open_run(settings, f"{run_id}-earlier-1")
     assert (kept.status, read_json(kept.folder / ASIDE)["why"]) == ("finished", "its labels were mended")

@@ -12,7 +12,7 @@ import torch
 from beatsight_core.training import checkpoint
 from beatsight_core.training.run import open_run
 
-ENDLESS = ("--despite-health", "it never ends", "--despite-probe", "it never ends")
+ENDLESS = ("--override-health", "it never ends", "--override-probe", "it never ends")
 TINY = {"lr": 5e-3, "batch": 16, "accumulation": 1, "model": "cnn_small"}
 
 

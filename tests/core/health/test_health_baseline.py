@@ -173,18 +173,18 @@ def test_an_edited_report_is_not_approved_and_an_edited_baseline_not_compared_wi
     approve(small_settings, manifest)
     baseline = baseline_path(small_settings)
     baseline.write_bytes(baseline.read_bytes().replace(b'"why": ""', b'"why": "other"'))
-    with pytest.raises(DatasetError, match="health bless"):
+    with pytest.raises(DatasetError, match="health approve"):
         run_health(small_settings, manifest)
 
 
 def test_the_command_approves_and_health_alone_still_judges(small_settings, manifest, data_root):
-    missing = call("health", "bless", manifest, "--data-root", data_root)
+    missing = call("health", "approve", manifest, "--data-root", data_root)
     assert missing.exit_code == 3
     assert "beatsight health" in missing.stderr
     judged = call("health", manifest, "--data-root", data_root, "--json")
     assert judged.exit_code == 0
     key = json.loads(judged.stdout)["key"]
-    approved = call("health", "bless", key, "--why", "fine", "--data-root", data_root)
+    approved = call("health", "approve", key, "--why", "fine", "--data-root", data_root)
     assert approved.exit_code == 0, approved.output
     assert "fine" in approved.output
     assert call("--data-root", data_root, "health", "--json", manifest).exit_code == 0

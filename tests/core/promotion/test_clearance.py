@@ -167,17 +167,17 @@ def test_another_name_for_as_many_epochs_is_no_way_around(settings: Settings) ->
     with pytest.raises(GateError, match="no health report of this manifest"):
         clearance(settings, "m-1", "warmup", 60)
     with pytest.raises(GateError, match="no finished warm-up probe"):
-        clearance(settings, "m-1", "baseline", 220, despite={HEALTH: "only a trial"})
+        clearance(settings, "m-1", "baseline", 220, reasons={HEALTH: "only a trial"})
 
 
 def test_a_reason_lets_one_go_on_and_is_kept(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(GateError, match="no finished warm-up probe"):
-        clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial"})
-    waived = clearance(settings, "m-1", "long_run", 1, despite={HEALTH: "only a trial", PROBE: "only a trial"})
+        clearance(settings, "m-1", "long_run", 1, reasons={HEALTH: "only a trial"})
+    waived = clearance(settings, "m-1", "long_run", 1, reasons={HEALTH: "only a trial", PROBE: "only a trial"})
     assert set(waived) == {HEALTH, PROBE}
     assert str(waived[HEALTH]).startswith("only a trial (refused: There is no health report")
     with pytest.raises(UsageError, match="blank reason"):
-        clearance(settings, "m-1", "long_run", 1, despite={HEALTH: " "})
+        clearance(settings, "m-1", "long_run", 1, reasons={HEALTH: " "})
 
 
 def call(root: Path, *words: str) -> Any:
@@ -193,7 +193,7 @@ def test_the_command_line_asks_as_the_graph_does(trained: tuple[Settings, str], 
     assert "no health report" in json.loads(refused.stdout)["error"]["what"]
     assert not list(settings.run_root.glob(f"{preset}-*"))
     if preset == "baseline":
-        done = call(settings.data_root, *words, "--despite-health", "a test of the whole")
+        done = call(settings.data_root, *words, "--override-health", "a test of the whole")
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["despite"]["health"].startswith("a test of the whole (refused: ")
         (noted,) = read_overrides(settings.run_root / json.loads(done.stdout)["run_id"])
@@ -204,9 +204,9 @@ def test_the_command_line_asks_as_the_graph_does(trained: tuple[Settings, str], 
 def test_a_reason_is_for_the_gate_that_it_names(trained: tuple[Settings, str]) -> None:
     settings, _ = trained
     words = ["train", "tiny.jsonl", "--preset", "long_run", "--set", "epochs=1"]
-    refused = call(settings.data_root, *words, "--despite-probe", "the probe was of other data")
+    refused = call(settings.data_root, *words, "--override-probe", "the probe was of other data")
     assert "no health report" in json.loads(refused.stdout)["error"]["what"]
-    refused = call(settings.data_root, *words, "--despite-health", "known faults")
+    refused = call(settings.data_root, *words, "--override-health", "known faults")
     assert "no finished warm-up probe of this recipe" in json.loads(refused.stdout)["error"]["what"]
     assert not list(settings.run_root.glob("long_run-*"))
 

@@ -104,7 +104,7 @@ def test_what_is_no_probe_of_it_neither_opens_nor_closes(
     told = refusal(settings)
     assert f"{other}: " in told
     assert said in told
-    assert "--despite-probe REASON" in told
+    assert "--override-probe REASON" in told
     good = make("aaaaaaaa")
     judged.add(make("cccccccc", **changes))  # newer, and not healthy
     assert consulted(settings) == good
@@ -183,10 +183,10 @@ def test_clearance_takes_the_probe_that_is_named(settings: Settings, make: Make,
     older, newer = make("aaaaaaaa"), make("bbbbbbbb", val_minimum=7)
     judged.add(newer)
     long_run, despite = load_preset(settings, "long_run"), {HEALTH: "a trial"}
-    assert set(require_clearance(settings, KEY, long_run, despite=despite, probe=older)) == {HEALTH}
+    assert set(require_clearance(settings, KEY, long_run, reasons=despite, probe=older)) == {HEALTH}
     with pytest.raises(GateError, match="not healthy"):
-        require_clearance(settings, KEY, long_run, despite=despite)
-    waived = require_clearance(settings, KEY, long_run, despite=despite | {PROBE: "known"})
+        require_clearance(settings, KEY, long_run, reasons=despite)
+    waived = require_clearance(settings, KEY, long_run, reasons=despite | {PROBE: "known"})
     assert set(waived) == {HEALTH, PROBE}
 
 

@@ -85,8 +85,8 @@ def test_a_long_run_is_blocked_and_goes_on_only_for_a_reason(probe: tuple[Settin
     settings, run = probe
     strict, despite = with_probe_limits(settings, accuracy=0.9999), {HEALTH: "a trial"}
     with pytest.raises(GateError, match="probe is not healthy"):
-        require_clearance(strict, run.key, long_of(strict, run), despite=despite)
-    waived = require_clearance(strict, run.key, long_of(strict, run), despite=despite | {PROBE: "a trial"})
+        require_clearance(strict, run.key, long_of(strict, run), reasons=despite)
+    waived = require_clearance(strict, run.key, long_of(strict, run), reasons=despite | {PROBE: "a trial"})
     assert str(waived[PROBE]).startswith("a trial (refused: The warm-up probe is not healthy")
 
 

@@ -160,8 +160,8 @@ def test_the_verb_asks_says_and_does(place):
     place.learn(exported)
     refused = call(place, "forget", exported.key, "--yes")
     assert refused.exit_code == 2
-    assert '--despite-use "reason"' in refused.stderr
-    said = json.loads(call(place, "forget", exported.key, "--yes", "--despite-use", "a test", "--json").stdout)
+    assert '--override-use "reason"' in refused.stderr
+    said = json.loads(call(place, "forget", exported.key, "--yes", "--override-use", "a test", "--json").stdout)
     assert (said["done"], said["partition"], said["runs"]) == (True, None, ["warmup-run"])
     assert known_keys(place.settings) == []
     assert call(place, "forget", "nowhere", "--yes").exit_code == 3

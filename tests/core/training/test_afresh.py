@@ -106,7 +106,7 @@ def test_the_run_of_a_version_is_refused(run, status):
     before = contents(old.folder)
     with pytest.raises(GateError, match="as version 2 and version 10 came of it") as caught:
         begin_afresh(settings, old.folder)
-    assert "--despite-version REASON (in Dagster despite_version)" in str(caught.value)
+    assert "--override-version REASON (in Dagster override_version)" in str(caught.value)
     with pytest.raises(UsageError, match="blank"):
         begin_afresh(settings, old.folder, "  ")
     assert contents(old.folder) == before
