@@ -5,13 +5,14 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from beatsight_core.audio.inventory_figures import AudioFigures, LostFile
+from beatsight_core.audio.inventory_figures import INVENTORY, AudioFigures, LostFile
 from beatsight_core.audio.roots import RootStatus
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import digest_json, read_json
 from beatsight_core.manifest.read_manifest import open_catalog
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
+from beatsight_core.settings.layout import SETTINGS_FILE
 from beatsight_core.typed_json import from_json
 
 MOST_NAMED = 3
@@ -115,7 +116,7 @@ class _Search:
 
 def _last_search(settings: Settings, key: str) -> _Search:
     try:
-        path = open_catalog(settings, key).folder / "inventory.json"
+        path = open_catalog(settings, key).folder / INVENTORY
         return from_json(_Search, read_json(path), path)
     except (BeatSightError, OSError):
         return _Search()
@@ -140,7 +141,7 @@ def _searched(inventory: AudioFigures, gone: Mapping[str, list[str]]) -> dict[st
 
 
 def _remedy(gone: Mapping[str, list[str]], settings: Settings) -> str:
-    file = settings.file or settings.data_root / "beatsight.toml"
+    file = settings.file or settings.data_root / SETTINGS_FILE
     if gone:
         name = next(iter(gone))
         return f"connect and mount the drive, or set roots under [sources.{name}] in {file}"

@@ -13,7 +13,15 @@ import polars as pl
 from beatsight_core.audio.decoding.polarity import CANCELLED
 from beatsight_core.audio.digests import DigestMemory, FileState
 from beatsight_core.audio.file_search import FoundFile, SourceSearch, search_source
-from beatsight_core.audio.inventory_figures import AudioFigures, HiddenFile, LostFile, NotedFile, SourceAudio
+from beatsight_core.audio.inventory_figures import (
+    INVENTORY,
+    INVENTORY_FILES,
+    AudioFigures,
+    HiddenFile,
+    LostFile,
+    NotedFile,
+    SourceAudio,
+)
 from beatsight_core.audio.roots import (
     RootStatus,
     Status,
@@ -138,9 +146,9 @@ def build_inventory(
 
 
 def _write(inventory: Inventory, catalog: Catalog) -> None:
-    with atomic_path(catalog.folder / "inventory.parquet") as temporary:
+    with atomic_path(catalog.folder / INVENTORY_FILES) as temporary:
         inventory.files.write_parquet(temporary)
-    write_json(catalog.folder / "inventory.json", inventory.to_json())
+    write_json(catalog.folder / INVENTORY, inventory.to_json())
 
 
 def survey_audio(
@@ -173,16 +181,16 @@ def open_inventory(settings: Settings, catalog: Catalog) -> Inventory:
         DatasetError: No inventory is there, as before the first export and after the catalog was made anew, or it
             cannot be read.
     """
-    if not (catalog.folder / "inventory.json").is_file():
+    if not (catalog.folder / INVENTORY).is_file():
         raise DatasetError(
             f"Catalog {catalog.key!r} has no audio inventory",
             where=catalog.folder,
             why="it was never built, or the catalog was made anew since",
             do=f"run `beatsight health {for_shell(catalog.key)}` or export: either builds it",
         )
-    summary = read_json(catalog.folder / "inventory.json")
+    summary = read_json(catalog.folder / INVENTORY)
     try:
-        files = pl.read_parquet(catalog.folder / "inventory.parquet", glob=False)
+        files = pl.read_parquet(catalog.folder / INVENTORY_FILES, glob=False)
         earlier = {name: value for name, value in _LATER.items() if name not in files.columns}
         files = files.with_columns(**earlier).select(*_FOUND, *_COUNTS)
         roots = tuple(RootStatus(row["source_set"], Path(row["root"]), row["mounted"]) for row in summary["roots"])

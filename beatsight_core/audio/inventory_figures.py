@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from beatsight_core.audio.roots import RootStatus
 
+INVENTORY, INVENTORY_FILES = "inventory.json", "inventory.parquet"
+"""Files of an inventory in the folder of its catalog: its figures, and a row for each audio file."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AudioCounts:

@@ -8,6 +8,7 @@ from typing import Any
 from beatsight_core.errors import DatasetError
 from beatsight_core.files import digest_json, json_bytes, read_json, sha256_file
 from beatsight_core.leftovers import is_temporary
+from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import taxonomy_named
@@ -16,7 +17,7 @@ from beatsight_core.typed_json import JsonObject, to_json
 FORMAT = 3
 """Grows with any change of what a catalog holds or of how events become hits."""
 
-EVENTS, HITS, REJECTED, SUMMARY = "events.parquet", "hits.parquet", "rejected.jsonl", "summary.json"
+EVENTS, HITS, REJECTED = "events.parquet", "hits.parquet", "rejected.jsonl"
 CHUNKS, SESSIONS = "chunks.jsonl", "sessions.parquet"
 
 

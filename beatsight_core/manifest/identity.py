@@ -14,6 +14,9 @@ from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_core.settings.typed_paths import typed_path
 
+SUMMARY = "summary.json"
+"""File of a catalog that says what it was made of."""
+
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 """How a manifest's name ends."""
 
@@ -228,7 +231,7 @@ def _by_key(settings: Settings, ref: str) -> Path | None:
 def _recorded(settings: Settings, key: str) -> Path | None:
     """The path that a catalog was made from."""
     try:
-        return Path(read_json(settings.catalog_folder(key) / "summary.json")["manifest"])
+        return Path(read_json(settings.catalog_folder(key) / SUMMARY)["manifest"])
     except (DatasetError, KeyError, TypeError, OSError, ValueError):
         return None
 

@@ -20,7 +20,6 @@ from beatsight_core.manifest.catalog import (
     EVENTS,
     HITS,
     REJECTED,
-    SUMMARY,
     Catalog,
     CatalogSummary,
     catalog_inputs,
@@ -29,6 +28,7 @@ from beatsight_core.manifest.catalog import (
     read_catalog,
 )
 from beatsight_core.manifest.identity import (
+    SUMMARY,
     ManifestState,
     digest_memory,
     key_of,

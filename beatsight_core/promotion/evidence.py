@@ -17,7 +17,7 @@ from beatsight_core.evaluation.evaluate import (
 from beatsight_core.features.cache import Features
 from beatsight_core.files import read_json, sha256_file
 from beatsight_core.gates.release_limits import limits_for, probe_limits, profile_notice
-from beatsight_core.manifest.catalog import SUMMARY
+from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.manifest.shifts import corrections_notice
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.delivery.export_model import FORMS, export_run

@@ -20,7 +20,7 @@ from beatsight_core.gates.record import HEALTH_REPORT, SealedRecord
 from beatsight_core.health.compare_baseline import Baseline, read_baseline
 from beatsight_core.health.figures.statistics import CorpusFigures
 from beatsight_core.health.verdict import judge_figures
-from beatsight_core.manifest.catalog import SUMMARY
+from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.names import place_in
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings

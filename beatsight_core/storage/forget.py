@@ -12,14 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from beatsight_core.audio.inventory_figures import INVENTORY, INVENTORY_FILES
 from beatsight_core.dataset.in_use import shards_at_rest
 from beatsight_core.dataset.index import index_paths
 from beatsight_core.dataset.page.dataset_page import page_paths
 from beatsight_core.errors import UsageError
 from beatsight_core.files import exclusive_lock, storage_errors
 from beatsight_core.leftovers import temporary_path
-from beatsight_core.manifest.catalog import CHUNKS, EVENTS, HITS, REJECTED, SESSIONS, SUMMARY, is_catalog
-from beatsight_core.manifest.identity import manifest_key, resolve_manifest, split_limit
+from beatsight_core.manifest.catalog import CHUNKS, EVENTS, HITS, REJECTED, SESSIONS, is_catalog
+from beatsight_core.manifest.identity import SUMMARY, manifest_key, resolve_manifest, split_limit
 from beatsight_core.manifest.inbox.entries import inbox_file
 from beatsight_core.manifest.inbox.wishes import wish_forgotten
 from beatsight_core.names import file_name
@@ -33,7 +34,7 @@ _KEY = re.compile(r".+-[0-9a-f]{8}(-limit[1-9][0-9]*)?", re.DOTALL)
 """The form of a manifest's key; other folders of the catalog are shared by all."""
 
 _CATALOG_FILES = {
-    EVENTS, HITS, REJECTED, SUMMARY, CHUNKS, SESSIONS, "inventory.parquet", "inventory.json"
+    EVENTS, HITS, REJECTED, SUMMARY, CHUNKS, SESSIONS, INVENTORY_FILES, INVENTORY
 }  # fmt: skip
 
 

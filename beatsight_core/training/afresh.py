@@ -14,6 +14,8 @@ from beatsight_core.errors import DatasetError, GateError, UsageError
 from beatsight_core.files import read_json, sha256_file, storage_errors, write_json
 from beatsight_core.provenance import who_and_when
 from beatsight_core.runs import records
+from beatsight_core.runs.lookup import ABOUT
+from beatsight_core.runs.roles import POINTER, VERSION
 from beatsight_core.settings import Settings
 
 logger = logging.getLogger("beatsight")
@@ -89,7 +91,7 @@ def versions_of(settings: Settings, folder: Path) -> Iterator[str]:
         if version.name.isdecimal() and _came_of(version, folder):
             yield f"version {version.name}"
     try:
-        entry = read_json(settings.models_dir / "champion.json")["history"][-1]
+        entry = read_json(settings.models_dir / POINTER)["history"][-1]
         run_id, number = str(entry["run_id"]), str(entry["version"])
     except (DatasetError, LookupError, TypeError):
         return  # there is none, or its version has been looked at above
@@ -99,7 +101,7 @@ def versions_of(settings: Settings, folder: Path) -> Iterator[str]:
 
 def _came_of(version: Path, folder: Path) -> bool:
     try:
-        about = read_json(version / "version.json")
+        about = read_json(version / VERSION)
         run_id, checkpoint = str(about["run_id"]), str(about["digests"]["checkpoint"])
     except (DatasetError, LookupError, TypeError):
         return _may_have_come_of(version, folder)
@@ -110,7 +112,7 @@ def _came_of(version: Path, folder: Path) -> bool:
 def _may_have_come_of(version: Path, folder: Path) -> bool:
     """Return whether a version that is damaged may have come of a run, by the file that goes with its weights."""
     try:
-        return bool(read_json(version / "config.json")["run_id"] == folder.name)
+        return bool(read_json(version / ABOUT)["run_id"] == folder.name)
     except (DatasetError, LookupError, TypeError):
         return True
 

@@ -7,7 +7,7 @@ from beatsight_core.dataset.index import index_paths, read_index
 from beatsight_core.errors import DatasetError
 from beatsight_core.features.cache import Features
 from beatsight_core.files import read_json
-from beatsight_core.manifest.catalog import SUMMARY
+from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.settings import Settings
 
 NEEDED = ("train", "val")

@@ -8,13 +8,15 @@ from typing import Any
 
 import orjson
 
+from beatsight_core.audio.inventory_figures import INVENTORY
 from beatsight_core.dataset.index import index_paths
 from beatsight_core.errors import BeatSightError
 from beatsight_core.evaluation.evaluate import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
 from beatsight_core.evaluation.folder import CONFUSION_PICTURE, LABEL_ERRORS
-from beatsight_core.gates.record import PROMOTION_RECORD
+from beatsight_core.gates.record import HEALTH_REPORT, PROMOTION_RECORD
 from beatsight_core.health.compare_baseline import BASELINE_FILE
 from beatsight_core.leftovers import is_temporary
+from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.names import place_in
 from beatsight_core.promotion.external.status_pages import written_sections
 from beatsight_core.promotion.judge import is_version_of
@@ -33,8 +35,8 @@ _RUN_FILES = (
     records.CONFIG, records.ENVIRONMENT, records.THRESHOLDS, records.METRICS, records.HISTORY, records.CURVES,
 )  # fmt: skip
 _EVALUATION_FILES = (METRICS, PAGE, CONFUSION, CONFUSION_MATRIX, CONFUSION_PICTURE, MISTAKES, LABEL_ERRORS)
-_HEALTH_FILES = ("report.json", "report.html")
-_CATALOG_FILES = ("summary.json", "inventory.json")
+_HEALTH_FILES = (str(HEALTH_REPORT.file), str(HEALTH_REPORT.file.with_suffix(".html")))
+_CATALOG_FILES = (SUMMARY, INVENTORY)
 _LEFT_OUT = {PREDICTIONS}
 """Of an evaluation: one row per hit, as large as a dataset's table, and made again from the checkpoint."""
 _WHY_ABSENT = {
