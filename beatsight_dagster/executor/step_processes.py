@@ -60,6 +60,8 @@ class StepProcess:
                 self.returncode = read_number(self._channel, ENDED)
             except BlockingIOError:
                 return False
+            except ConnectionResetError:  # the server was killed before it had read the whole order
+                self.returncode = None
             if self.returncode is None:  # the server is gone, and its steps with it
                 self.returncode = -signal.SIGKILL
                 _signal_group(self.pid, signal.SIGKILL)

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from beatsight_core.gates.gate import at_least, at_most
+from beatsight_core.gates.gate import Gate, at_least, at_most
 from beatsight_dagster import command_endings
 from beatsight_dagster.checks import training
 from beatsight_dagster.checks.dataset import health_results
@@ -36,10 +36,10 @@ def said(event: Any) -> list[tuple[str, str]]:
 
 
 GATES = [
-    at_most("lines refused", "rejects", 0.5, 0.001, format="share", found="half", do="mend", setting="gates.a"),
-    at_least("hits with kick", "counts", 3, 500, found="few", do="add"),
-    at_least("hits with snare", "counts", 900, 500),
-    at_most("misalignment of a, ms", "sound", None, 10.0, format="decimal", found="not heard"),
+    Gate("lines refused", 0.5, at_most(0.001), "half", "mend", format="share", group="rejects", setting="gates.a"),
+    Gate("hits with kick", 3, at_least(500), "few", "add", group="counts"),
+    Gate("hits with snare", 900, at_least(500), "", group="counts"),
+    Gate("misalignment of a, ms", None, at_most(10.0), "not heard", format="decimal", group="sound"),
 ]
 
 
@@ -49,7 +49,7 @@ def test_every_failed_gate_is_told_with_value_limit_and_report() -> None:
     assert said(dg.MaterializeResult(metadata=metadata, check_results=checks)) == [
         ("ERROR", "Check rejects failed: lines refused: 50.0 %, must be ≤ 0.10 %. half: mend; the setting is gates.a"),
         ("ERROR", "Check counts failed: hits with kick: 3, must be ≥ 500. few: add"),
-        ("ERROR", "Check sound failed: misalignment of a, ms: –, must be ≤ 10.000. not heard"),
+        ("ERROR", "Check sound failed: misalignment of a, ms: not measured, must be ≤ 10.000. not heard"),
         ("ERROR", "All of it: /r/a.json"),
     ]
 

@@ -188,8 +188,8 @@ def serve() -> None:
 def _heavy() -> list[str]:
     """What features need, and what pyarrow imports by itself at first use, where it is installed."""
     of_torch = (
-        "cli.model", "cli.release", "evaluation.predict", "features.build", "features.logmel", "promotion.archive",
-        "promotion.clearance", "promotion.registry", "training.fit", "training.run",
+        "cli.verbs.model", "cli.verbs.release", "evaluation.predict", "features.build", "features.logmel",
+        "promotion.archive", "promotion.clearance", "promotion.promote", "training.fit", "training.run",
     )  # fmt: skip
     needed = {"torch": [f"beatsight_core.{name}" for name in of_torch], "pandas": ["pandas"]}
     return [name for package, names in needed.items() if importlib.util.find_spec(package) for name in names]

@@ -30,7 +30,6 @@ def test_settings_that_can_be_used_are_fine(data_root):
     ("text", "name", "said"),
     [
         ("[gates.min_counts]\nkik = 5\n", "gates.min_counts", "no kik (did you mean kick?)"),
-        ("[gates.min_counts]\nkick = -5\n", "gates.min_counts", "least count of kick is negative"),
         ("[gates.promotion]\naccuracy = 0.5\n", "gates.promotion", "looser than the profile's"),
         ("[gates.probe]\nrecall = 0.001\n", "gates.probe", "looser"),
         ("[dataset]\nsampling = 'prod_combind'\n", "dataset.sampling", "no sampling profile 'prod_combind'"),

@@ -199,7 +199,7 @@ def test_refused_with_every_reason_then_forced_with_one_that_stays(released):
     row = next(row for row in list_models(settings).models if row.version == 3)
     assert row.forced == "the | <b>label</b> noise"
     assert "PROMOTED BY FORCE" in row.notice
-    assert any(entry.forced for entry in list_models(settings).history)
+    assert any(entry["forced"] for entry in list_models(settings).history)
 
 
 def test_an_altered_record_does_not_count(released):

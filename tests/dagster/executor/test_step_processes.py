@@ -2,6 +2,9 @@
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -61,3 +64,14 @@ def test_a_server_that_is_lost_takes_its_steps_along_and_is_replaced(processes: 
     following = processes.start(NOTHING_TO_DO, [])
     assert server_of(following) != server
     assert following.wait(time.monotonic() + LIMIT_S)
+
+
+def test_a_server_that_is_lost_before_it_has_read_the_order_ends_the_step_as_well() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, start_new_session=True) as started:
+        ours, theirs = socket.socketpair()
+        ours.sendall(b"unread")
+        theirs.close()
+        process = StepProcess(started.pid, ours)
+        assert process.wait(time.monotonic() + LIMIT_S)
+        assert process.returncode == -signal.SIGKILL
+        assert started.wait(LIMIT_S) == -signal.SIGKILL
