@@ -62,7 +62,7 @@ quick: $(READY)
 
 # A process a core, two at most: more of them wait for each other's memory and drives.
 check: $(READY)
-	$(BIN)/pytest --numprocesses 2 --dist loadscope
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
 
 test: lint check
 
@@ -75,9 +75,10 @@ test-ui: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.run $(if $(ONLY),--only $(ONLY)) $(if $(GPU_LINES),--gpu-lines $(GPU_LINES))
 
-# Works in memory. Writes its results into docs/reliability.md.
+# Works in memory, and writes its results into docs/reliability.md. Then come the tests that make test leaves out.
 faults: $(READY)
 	$(BIN)/python -m tests.faults --report docs/reliability.md $(if $(ONLY),--only $(ONLY))
+	$(if $(ONLY),,$(BIN)/pytest -m long)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

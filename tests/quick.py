@@ -49,7 +49,7 @@ def _no_process(event: str, arguments: tuple[Any, ...]) -> None:
 def be_quick(config: pytest.Config) -> None:
     """Forbid, for the rest of this process, what is not quick."""
     config.args = [str(config.rootpath / folder) for folder in FOLDERS]
-    config.option.markexpr = "not slow and not ui"
+    config.option.markexpr = "not slow and not long and not ui"
     multiprocessing.util.spawnv_passfds = lambda *_: _not_quick("starts a process")
     sys.meta_path.insert(0, _NoHeavyImports())
     sys.addaudithook(_no_process)

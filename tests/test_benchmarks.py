@@ -52,7 +52,13 @@ def bench(tmp_path_factory):
     return InOneProcess(tmp_path_factory.mktemp("bench"), TINY, lambda line: None)
 
 
-@pytest.mark.parametrize("name", [name for name in ROWS if name != "gpu"])  # see test_gpu_script.py
+LONG = {"overhead", "release", "train"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in ROWS if name != "gpu"],
+)  # for gpu see test_gpu_script.py
 def test_every_row_can_be_measured(bench, name):
     figures = [figure.to_json() for figure in ROWS[name](bench)]
     assert figures

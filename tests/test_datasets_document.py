@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 DOCUMENT = Path(__file__).parents[1] / "docs" / "datasets.md"
 BLOCK = re.compile(r"^```(bash|python) run\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.long
 def test_the_page_on_datasets_runs_word_for_word(tmp_path):
     blocks = BLOCK.findall(DOCUMENT.read_text(encoding="utf-8"))
     assert {kind for kind, _ in blocks} == {"bash", "python"}

@@ -40,7 +40,14 @@ PRIVATE_WORDS = (
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "least"), [("tutorial", 8), ("training", 3), ("devices", 2), ("gpu", 1), ("recast", 2)]
+    ("name", "least"),
+    [
+        pytest.param("tutorial", 8, marks=pytest.mark.long),
+        pytest.param("training", 3, marks=pytest.mark.long),
+        pytest.param("recast", 2, marks=pytest.mark.long),
+        ("devices", 2),
+        ("gpu", 1),
+    ],
 )
 def test_the_commands_run_word_for_word(name: str, least: int, tmp_path: Path):
     blocks = BLOCK.findall((ROOT / "docs" / f"{name}.md").read_text())

@@ -45,6 +45,7 @@ def whole_run(tmp_path_factory):
     return read_lines(out / LINES), printed
 
 
+@pytest.mark.long
 def test_every_stage_that_a_cpu_can_do_passes(whole_run):
     lines, printed = whole_run
     ends = {line["stage"]: line["name"] for line in lines if line["kind"] == "end"}
@@ -60,6 +61,7 @@ def test_every_stage_that_a_cpu_can_do_passes(whole_run):
     assert len(printed.splitlines()) == len(lines)
 
 
+@pytest.mark.long
 def test_every_figure_names_the_torch_that_it_is_of(whole_run):
     lines, _ = whole_run
     figures = [line for line in lines if line["kind"] in ("finding", "check")]
@@ -68,6 +70,7 @@ def test_every_figure_names_the_torch_that_it_is_of(whole_run):
     assert {line["pin"] for line in figures} == {compared(torch.__version__, pinned_torch())}
 
 
+@pytest.mark.long
 def test_rates_have_three_repeats_and_stand_beside_the_net_alone(whole_run):
     lines, _ = whole_run
     rates = findings(lines, "rates", name="rate")
@@ -83,6 +86,7 @@ def test_rates_have_three_repeats_and_stand_beside_the_net_alone(whole_run):
     assert finding(lines, "tests", name="tests")["skipped"] > 0
 
 
+@pytest.mark.long
 def test_on_a_cpu_no_target_is_judged(whole_run):
     lines, _ = whole_run
     assert {verdict.verdict for verdict in verdicts(lines)} == {"not measured"}

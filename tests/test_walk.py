@@ -35,7 +35,7 @@ class InOneProcess(walk.Walk):
         return done.exit_code, done.output
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_walk_ends_and_says_where_its_reports_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = tmp_path / "corpus"
     made = CliRunner().invoke(beatsight, ["demo", str(corpus), "--size", "tiny", "--corpus-only"])

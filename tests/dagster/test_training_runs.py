@@ -69,6 +69,7 @@ def wait_for(condition: Callable[[], Any], what: str, timeout_s: float = 90.0) -
     return found
 
 
+@pytest.mark.long
 def test_a_step_killed_with_9_goes_on_from_its_checkpoint(ready: Settings, prepared_home: Path) -> None:
     shutil.copytree(prepared_home, ready.dagster_home)
     with dg.DagsterInstance.from_config(str(ready.dagster_home)) as instance:

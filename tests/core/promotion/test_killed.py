@@ -91,6 +91,7 @@ def steps_of(root, tmp_path, verb):
     return int(done.stderr.split()[-1])
 
 
+@pytest.mark.long
 def test_a_kill_before_any_commit_step_leaves_a_whole_champion_and_the_next_command_ends_it(before_second, tmp_path):
     run_id = before_second.second.run_id
     verb = ["promote", run_id, "--device", "cpu"]

@@ -66,7 +66,8 @@ def spoilt_features(features):
 @pytest.fixture
 def config(settings):
     """Three epochs of six batches, two to a step."""
-    return load_preset(settings, "warmup", {"epochs": 3, "batch": 16, "accumulation": 2, "least_steps": 0, "lr": 3e-3})
+    few = {"epochs": 3, "batch": 16, "accumulation": 2, "least_steps": 0}
+    return load_preset(settings, "warmup", {**few, "lr": 3e-3, "model": "cnn_small"})
 
 
 class Stepwise(SilentProgress):

@@ -106,7 +106,7 @@ def hungry_share(settings, folder, identity, how, ranks, progress):
     train_share(settings, folder, identity, how, ranks, progress)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_of_several_processes_all_take_smaller_parts_from_the_last_checkpoint(trained, monkeypatch, caplog):
     settings, run_id = trained
     monkeypatch.setattr(run, "_train_share", hungry_share)

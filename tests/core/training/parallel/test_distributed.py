@@ -146,7 +146,7 @@ def kill_one():
     rank_processes()[0].kill()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_killed_and_stopped_run_of_two_ends_in_the_same_weights(ready):
     settings, key = ready
     go = functools.partial(train, settings, key, overrides={**FAST, "processes": 2}, device="cpu")
