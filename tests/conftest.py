@@ -8,15 +8,15 @@ from pathlib import Path
 
 # Torch's threads spin while they wait: on tiny models and busy cores one thread is many times faster than two.
 os.environ["OMP_NUM_THREADS"] = "1"
-# Hundreds of processes are started here: without compiled modules each of them compiles ours again.
-os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-sys.dont_write_bytecode = False
 
 import pytest
 
 from beatsight_core.settings import Settings, load_settings
 from tests.quick import be_quick
 
+# Hundreds of processes are started here: without compiled modules each of them compiles ours again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 # A shell that starts the tests in the background lets them, and what they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -33,8 +33,9 @@ f_max_hz = 4000.0
 profile = "demo"
 """
 FAST = {
-    "model": "cnn_small", "epochs": 6, "lr": 5e-3, "warmup_epochs": 1, "batch": 16, "accumulation": 1, "augment_mix_probability": 0.3,
-    "augment_noise_probability": 0.0, "augment_mask_probability": 0.0, "augment_eq_db": 0.0,
+    "model": "cnn_small", "epochs": 6, "lr": 5e-3, "warmup_epochs": 1, "batch": 16, "accumulation": 1,
+    "augment_mix_probability": 0.3, "augment_noise_probability": 0.0, "augment_mask_probability": 0.0,
+    "augment_eq_db": 0.0,
 }  # fmt: skip
 
 
