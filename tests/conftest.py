@@ -34,6 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
         be_quick(config)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let one process run what shares costly fixtures, and begin with what takes longest."""
     for item in items:

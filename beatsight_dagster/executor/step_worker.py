@@ -39,6 +39,7 @@ def carry_out(channel: socket.socket, server: int) -> None:
         server: Process id of the server, which ends with the run.
     """
     os.setsid()
+    _signal_at_end_of_parent(signal.SIGKILL)  # until there is an order, there is nothing to end in good order
     with channel:
         write_number(channel, STARTED, os.getpid())
         order = receive_order(channel)
@@ -70,11 +71,15 @@ def die_with_parent(parent: int, grace_s: float) -> None:
         parent: Process id of the parent.
         grace_s: Seconds from the parent's end until the kill.
     """
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    _signal_at_end_of_parent(signal.SIGTERM)
     if os.getppid() != parent:  # it ended before the line above
         sys.exit("the run that started this step is gone")
     threading.Thread(target=_watch, args=(parent, grace_s), name="parent-watch", daemon=True).start()
+
+
+def _signal_at_end_of_parent(number: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _watch(parent: int, grace_s: float) -> None:

@@ -16,7 +16,13 @@ def lab():
         yield lab
 
 
-@pytest.mark.parametrize("name", list(scenarios()))
+LONG = {"training", "release"}
+"""Half a minute or more even so."""
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.long) if name in LONG else name for name in scenarios()]
+)
 def test_nothing_is_lost(lab: Lab, name: str):
     scenario = scenarios()[name]
     tallies = list(scenario.run(lab, scenario.SHORT, random.Random(7)))

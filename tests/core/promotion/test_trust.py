@@ -155,7 +155,7 @@ def test_what_else_can_be_forged_is_named(candidate: Candidate, change: dict[str
 
 def altered_best(run: Run) -> None:
     best = checkpoint.load(run.checkpoint)
-    next(value for key, value in best["model"].items() if key.endswith("classifier.bias")).add_(0.01)
+    best["model"]["classifier.bias"] += 0.01
     checkpoint.save_best(run.checkpoint.parent, {name: value for name, value in best.items() if name != "format"})
 
 

@@ -38,7 +38,7 @@ def test_equal_seeds_give_equal_weights_and_others_others(attempt, last_state):
     for folder, seed in (("one", 1), ("two", 1), ("three", 2)):
         run = attempt(folder, epochs=1, seed=seed)
         fit(run)
-        weights.append(last_state(run)["model"]["onset.classifier.weight"])
+        weights.append(last_state(run)["model"]["classifier.weight"])
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
 

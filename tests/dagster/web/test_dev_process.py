@@ -149,6 +149,7 @@ def materialized(settings: Settings, run_id: str) -> bool:
         return bool(records)
 
 
+@pytest.mark.long
 def test_it_launches_runs_ends_with_its_parent_and_starts_again(
     corpus: Settings, start: Callable[..., Dev], tmp_path: Path
 ) -> None:

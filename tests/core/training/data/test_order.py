@@ -68,7 +68,7 @@ def test_a_run_of_weighted_draws_resumes_bit_for_bit(attempt, features, last_sta
     uniform = attempt("uniform", epochs=2)
     fit(uniform)
     assert not torch.equal(
-        last_state(uniform)["model"]["onset.classifier.bias"], last_state(whole)["model"]["onset.classifier.bias"]
+        last_state(uniform)["model"]["classifier.bias"], last_state(whole)["model"]["classifier.bias"]
     )
 
 
