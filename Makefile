@@ -62,7 +62,7 @@ quick: $(READY)
 
 # A process a core, two at most: more of them wait for each other's memory and drives.
 check: $(READY)
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 2
 
 test: lint check
 

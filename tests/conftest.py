@@ -1,10 +1,10 @@
 """A clean environment for every test: no BEATSIGHT_* or tracking variable of the caller reaches it."""
 
-import gc
 import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 # Torch's threads spin while they wait: on tiny models and busy cores one thread is many times faster than two.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import pytest
 
 from beatsight_core.settings import Settings, load_settings
+from tests.garbage import all_here_stays
 from tests.quick import be_quick
 
 # Hundreds of processes are started here: without compiled modules each of them compiles ours again.
@@ -19,10 +20,6 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # A shell that starts the tests in the background lets them, and what they start, ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-TOGETHER = ("tests/core/promotion/",)
-"""Folders whose tests go to one process, where several run: they share versions that take half a minute to make."""
-_RANK = {"core": 1}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,23 +31,20 @@ def pytest_configure(config: pytest.Config) -> None:
         be_quick(config)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    from tests.groups import InGroups
+
+    return InGroups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process run what shares costly fixtures, and begin with what takes longest."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: _RANK.get(_group(item).split("/")[1], 0))
-
-
-def _group(item: pytest.Item) -> str:
-    place = item.nodeid.partition("::")[0]
-    return next((room for room in TOGETHER if place.startswith(room)), place)
+    """Begin with what takes longest, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.nodeid.startswith("tests/core/"))
 
 
 def pytest_collection_finish() -> None:
-    """Spare the collections of garbage, which training asks for, the thousands of modules that stay anyway."""
-    gc.collect()
-    gc.freeze()
+    all_here_stays()
 
 
 @pytest.fixture(autouse=True)

@@ -122,6 +122,10 @@ def test_the_champion_loads_as_a_plain_state_dict_elsewhere(place):
     path = place.root / "models" / "current_drum_classifier.pth"
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 5
+    spec = json.loads(
+        (path.parent / "versions" / str(place.said["forced"]["version"]) / "feature_spec.json").read_text()
+    )
+    assert spec["normalisation"] == {"applied_by": "the model", "reference": "onset"}
 
 
 def test_the_archive_holds_what_a_later_reader_needs(place):

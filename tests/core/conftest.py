@@ -10,6 +10,7 @@ import pytest
 import soundfile as sf
 
 from beatsight_core.settings import Settings, load_settings
+from tests.garbage import all_here_stays
 
 RATE = 8000
 LABELS = ("kick", "snare", "hihat_closed", "crash")
@@ -113,7 +114,9 @@ def trained_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     with pytest.MonkeyPatch.context() as patch:
         for variable in ("BEATSIGHT_DATA_ROOT", "BEATSIGHT_RUN_ROOT", "WANDB_MODE"):
             patch.delenv(variable, raising=False)
-        return root, prepare_and_train(load_settings(root), write_corpus(root))
+        run_id = prepare_and_train(load_settings(root), write_corpus(root))
+    all_here_stays()
+    return root, run_id
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ def lab():
         yield lab
 
 
-LONG = {"training", "release"}
-"""Half a minute or more even so."""
+LONG = {"any_exception", "kills", "release", "training"}
+"""These take up to two minutes even so."""
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,8 @@ def test_it_trains_in_a_process_of_its_own(train):
     assert (code, said["status"], said["epochs"]) == (0, "finished", 1), errors
 
 
-def test_a_time_limit_ends_a_sitting_with_75_and_the_same_command_goes_on(train, trained):
+@pytest.mark.long
+def test_a_time_limit_ends_an_attempt_with_75_and_the_same_command_goes_on(train, trained):
     settings, _ = trained
     steps, limit_s = [], 5
     while len(steps) < 2:

@@ -7,6 +7,7 @@ import pytest
 from beatsight_core.promotion.promote import promote
 from beatsight_core.promotion.results import PromotionResult
 from beatsight_core.settings import Settings, load_settings
+from tests.garbage import all_here_stays
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,9 @@ def released_once(trained_once, train_once_more, tmp_path_factory) -> Released:
     settings = load_settings(root)
     first = promote(settings, run_id, device="cpu")
     another = train_once_more(settings, seed=2)
-    return Released(root, first, promote(settings, another, device="cpu"))
+    second = promote(settings, another, device="cpu")
+    all_here_stays()
+    return Released(root, first, second)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_a_version_holds_everything(released):
     assert record["passed"]
     spec = json.loads((folder / "feature_spec.json").read_text())
     assert spec["normalisation"].items() >= {"applied_by": "the model", "reference": "bands"}.items()
-    assert len(spec["normalisation"]["mean_db"]) == spec["n_mels"]
+    assert len(spec["normalisation"]["mean_db"]) == spec["spec"]["n_mels"]
     card = (folder / "card.md").read_text()
     assert f"> **NOTICE: {DEMO_NOTICE}**" in card
     assert "| tiny | unknown | 420 |" in card

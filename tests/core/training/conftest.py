@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import importlib
 
 import numpy as np
 import polars as pl
@@ -17,6 +18,7 @@ from beatsight_core.training import checkpoint
 from beatsight_core.training.attempt import Attempt
 from beatsight_core.training.run import run_identity
 from beatsight_core.training.tracking.tracking import Tracker
+from tests.garbage import all_here_stays
 
 SPEC = FeatureSpec(
     sample_rate_hz=8000, pre_ms=20.0, tail_ms=60.0, n_fft=256, hop_length=128, n_mels=16, f_min_hz=20.0,
@@ -41,6 +43,13 @@ def make_features(seed=0, bad_rows=()):
     stored = spectrograms.astype(np.float16)
     arrays, offsets = [stored[:70], stored[70:]], np.array([0, 70, count])
     return Features(SPEC, "d" * 40, arrays, targets, CORE.components, meta, offsets)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def torch_dynamo():
+    """Import what the first optimizer would."""
+    importlib.import_module("torch._dynamo")
+    all_here_stays()
 
 
 @pytest.fixture(autouse=True)

@@ -194,6 +194,7 @@ def test_a_run_that_ends_takes_its_steps_with_it(
     assert not told(records)
 
 
+@pytest.mark.long
 def test_the_end_of_dagster_dev_ends_its_runs_and_frees_their_devices(
     instance: dg.DagsterInstance, records: Path
 ) -> None:
