@@ -21,12 +21,13 @@ help:
 	@echo "make dev    web UI and daemon on 127.0.0.1, state under BEATSIGHT_DATA_ROOT (default ./data)"
 	@echo "make quick  the tests that neither load torch nor start a process, before every commit (a minute)"
 	@echo "make lint   ruff and mypy"
-	@echo "make test   environment, lint, all tests"
+	@echo "make test   environment, lint, all tests but the longest"
 	@echo "make test-ui  the reports in a headless Chromium (chromium or google-chrome on the path); screenshots in ui-screenshots/"
 	@echo "make install TORCH_INDEX=ADDRESS  with the torch of another index, as for an older driver: see docs/gpu.md"
 	@echo "make bench  every target measured on this machine (10 minutes or more); ONLY=export,health for some rows,"
 	@echo "            ONLY=gpu for what a GPU does (8 minutes), GPU_LINES=gpu.jsonl for a run of that on another machine"
-	@echo "make faults kills, full drives, rot, nonsense: all of the fault harness (an hour); ONLY=kills for some"
+	@echo "make faults kills, full drives, rot, nonsense: all of the fault harness, and the longest tests"
+	@echo "            (an hour and a half); ONLY=kills for some of the harness"
 	@echo "make clean  remove the virtual environment and the caches of the tools (never data)"
 
 install: $(READY)
