@@ -39,7 +39,7 @@ def tree(tmp_path):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "CHANGELOG.md", "CONTRIBUTING.md"):
         shutil.copy(ROOT / name, tmp_path / name)
-    for name in ("tests/conftest.py", "tests/quick.py"):
+    for name in ("tests/conftest.py", "tests/quick.py", "tests/garbage.py"):
         shutil.copy(ROOT / name, tmp_path / name)
     for name in ("tests/core/test_taxonomy.py", "tests/core/test_architecture.py", "tests/test_docs.py"):
         shutil.copy(ROOT / name, tmp_path / name)

@@ -168,6 +168,7 @@ def stage(function, **more):
     return Stage(function.__name__, f"tests.test_gpu_script:{function.__name__}", more.pop("cap_s", 60), **more)
 
 
+@pytest.mark.long
 def test_a_stage_that_ends_badly_is_reported_and_the_others_go_on(context, tmp_path):
     stages = [stage(crashing), stage(hanging, cap_s=3.0), stage(failing), stage(missing), stage(missing_in_a_fork)]
     runner = Runner([*stages, stage(raising), stage(fine)], context(), jobs=2)
@@ -202,6 +203,7 @@ def test_what_does_not_fit_into_the_time_left_is_left_out(context, tmp_path):
     assert runner.ends == {"failing": "failed"}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_run_that_is_cut_leaves_whole_lines_and_no_process(tmp_path, how):
     with script(tmp_path, "--device", "cpu", "--tiny", "--only", "smoke,rates") as process:

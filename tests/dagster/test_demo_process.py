@@ -23,7 +23,7 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGKILL, marks=pytest.mark.long)])
 def test_a_signal_ends_the_verb_and_all_that_it_started(number: signal.Signals, corpus: Settings) -> None:
     command = [sys.executable, "-c", VERB, str(corpus.data_root)]
     environment = {**os.environ, "BEATSIGHT_DEVICES": "", "WANDB_MODE": "disabled"}

@@ -16,7 +16,7 @@ def lab():
         yield lab
 
 
-LONG = {"any_exception", "kills", "release", "training"}
+LONG = {"any_exception", "disk_full", "kills", "release", "training"}
 """These take up to two minutes even so."""
 
 

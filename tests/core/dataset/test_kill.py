@@ -100,6 +100,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("workers", [1, 2])
 def test_killed_half_way_and_run_again_is_as_if_never_killed(larger, start, workers):
     process = start(workers)

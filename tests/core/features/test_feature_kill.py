@@ -82,6 +82,7 @@ def start_together(builders):
         builder.stdin.close()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fatal", "when"), [(1, "before"), (1, "after"), (2, "before"), (3, "after"), (4, "before")])
 def test_killed_at_any_commit_step_and_run_again_is_as_if_never_killed(whole, begin, fatal, when):
     settings, key, expected = whole
@@ -102,6 +103,7 @@ def test_killed_at_any_commit_step_and_run_again_is_as_if_never_killed(whole, be
     assert contents(settings) == expected
 
 
+@pytest.mark.long
 def test_builders_at_once_share_the_work_and_end_as_one_would(whole, begin):
     settings, _, expected = whole
     builders = [begin(settings.data_root, threads=threads) for threads in (1, 2, 4)]

@@ -28,6 +28,7 @@ print(float(make_mel_spectrogram(spec)(clip).double().sum()))
 """
 
 
+@pytest.mark.long
 def test_the_same_mel_whether_or_not_the_extension_fits():
     sums = {}
     for way in ("fits", "cpu", "cuda"):

@@ -211,6 +211,7 @@ def test_a_reason_is_for_the_gate_that_it_names(trained: tuple[Settings, str]) -
     assert not list(settings.run_root.glob("long_run-*"))
 
 
+@pytest.mark.long
 def test_what_a_run_went_on_despite_of_stays_with_it_and_its_release(trained: tuple[Settings, str]) -> None:
     settings, run_id = trained
     run = open_run(settings, run_id)

@@ -112,6 +112,7 @@ def test_a_kill_before_any_commit_step_leaves_a_whole_champion_and_the_next_comm
     assert steps_of(before_second.root, tmp_path, verb) == PROMOTION_STEPS
 
 
+@pytest.mark.long
 def test_a_rollback_killed_before_any_step_is_ended_by_the_next_look(released, tmp_path):
     verb = ["rollback", "--why", "it hears ghosts"]
     for fatal in range(1, ROLLBACK_STEPS + 1):

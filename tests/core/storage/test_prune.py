@@ -271,6 +271,7 @@ for manifest in sys.argv[2:] * 3:
 """
 
 
+@pytest.mark.long
 def test_exports_and_prunings_at_once_end_with_whole_datasets(place):
     """Writers come and go in processes of their own while this one prunes as often as it is let."""
     place.export("d", range(8, 12))

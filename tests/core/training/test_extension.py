@@ -42,6 +42,7 @@ def rates(folder):
     return [record["lr"] for record in records.read_history(folder)]
 
 
+@pytest.mark.long
 def test_it_goes_on_from_the_newest_checkpoint_with_the_longer_schedule(parent):
     settings, key, short = parent
     longer = extend(settings, key, short.run_id)

@@ -1,5 +1,7 @@
 """Whether a run went on or began from nothing is said as it was."""
 
+import pytest
+
 from beatsight_core.runs.records import open_run
 from beatsight_core.training.checkpoint import last_checkpoints
 from beatsight_core.training.run import train
@@ -7,6 +9,7 @@ from beatsight_core.training.run import train
 VALUES = {"epochs": 2, "batch": 32, "accumulation": 1, "checkpoint_epochs": 1}
 
 
+@pytest.mark.long
 def test_a_start_from_nothing_is_no_resumption_and_going_on_from_any_checkpoint_is(trained):
     settings, run_id = trained
     key = open_run(settings, run_id).key

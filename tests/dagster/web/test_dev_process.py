@@ -192,7 +192,7 @@ def test_it_launches_runs_ends_with_its_parent_and_starts_again(
     third.assert_nothing_is_left()
 
 
-@pytest.mark.parametrize("end", ["Ctrl-C", "both killed"])
+@pytest.mark.parametrize("end", ["Ctrl-C", pytest.param("both killed", marks=pytest.mark.long)])
 def test_however_it_ends_nothing_is_left(end: str, bare: Settings, start: Callable[..., Dev]) -> None:
     dev = start(bare)
     assert dev.is_up()

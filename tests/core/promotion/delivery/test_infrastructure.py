@@ -51,6 +51,7 @@ def test_a_version_that_says_something_else_is_found_by_its_self_test(released, 
     assert next(row.value for row in rows if row.name == "selftest_says_the_same") == len(clips)
 
 
+@pytest.mark.long
 def test_answers_that_are_no_numbers_are_no_small_difference(released, tmp_path):
     names = ("model.pth", "model.safetensors")  # while the graph, which is asked first, answers as it should
     folder = copy_of_a_version(released, tmp_path)
@@ -86,6 +87,7 @@ def test_too_slow_and_too_large_is_never_promoted_not_even_by_force(released):
     assert [path.name for path in (settings.models_dir / "versions").iterdir()] == ["1"]
 
 
+@pytest.mark.long
 def test_it_is_asked_again_of_a_version_that_was_there_already(released):
     rollback(released.settings)  # its record still counts, and the version made of it is found
     with pytest.raises(GateError, match="size of the version"):

@@ -111,6 +111,7 @@ def test_a_command_on_a_page_can_be_copied_as_it_stands(name):
     assert status_pages._command("beatsight archive a`b\nc") == "`beatsight archive ab c`"
 
 
+@pytest.mark.long
 def test_promoting_tells_them_too_and_a_person_may_change_them_in_between(told):
     rollback(told)
     app = told.data_root.parent / "app"

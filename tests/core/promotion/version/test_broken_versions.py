@@ -62,6 +62,7 @@ def test_the_list_shows_a_broken_version_as_such(released, version):
     assert len(listed["history"]) == 2
 
 
+@pytest.mark.long
 def test_a_broken_old_version_holds_up_neither_promotion_nor_archive(released):
     settings = released.settings
     rollback(settings)
@@ -113,6 +114,7 @@ def test_a_history_that_lacks_what_its_readers_ask_for_is_broken(settings, place
         read_pointer(settings)
 
 
+@pytest.mark.long
 def test_what_lay_under_the_champions_name_before_the_first_promotion_is_kept(released):
     settings = released.settings
     models = settings.models_dir

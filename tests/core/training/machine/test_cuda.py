@@ -49,6 +49,7 @@ def trainer(features, config):
     return Trainer(config, net, clips, features.spec.floor_db)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch, about itself
 def test_what_does_not_compile_is_said_and_left_as_it_is(trainer, features, monkeypatch, caplog):
     monkeypatch.setenv("CXX", "no-compiler-here")

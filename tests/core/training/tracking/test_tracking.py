@@ -176,6 +176,7 @@ def test_offline_a_resumed_run_is_whole_in_one_folder(settings, run, caplog):
     assert (state["mode"], state["step"], state["problem"]) == ("offline", 48, None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mute", [False, True], ids=["closed port", "mute server"])
 def test_an_unreachable_server_breaks_nothing_and_leaves_a_whole_offline_run(settings, run, monkeypatch, caplog, mute):
     folder, identity = run
@@ -224,6 +225,7 @@ def test_a_failing_tracker_is_said_once_and_stops_nothing(settings, run, caplog)
     assert caplog.text.count("the run is not tracked") == 1
 
 
+@pytest.mark.long
 def test_a_mirror_whose_training_was_killed_finishes_by_itself(settings, run):
     folder, _ = run
     records.write_history(folder, [record(1)])
@@ -250,6 +252,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert (seen["steps"], seen["exit"]) == ([12], 1)
 
 
+@pytest.mark.long
 def test_a_terminated_mirror_ends_soon_though_nobody_answers_it(settings, run, monkeypatch):
     folder, identity = run
     with mute_server() as port:
