@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from beatsight_core.errors import ModelError
-from beatsight_core.features.cache import Features
 from beatsight_core.features.device import torch_device
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.progress import Progress, SilentProgress
@@ -23,6 +22,9 @@ from beatsight_core.training import checkpoint
 from beatsight_core.training.data.batches import ResidentClips
 from beatsight_core.training.net.build_net import build_model
 from beatsight_core.training.predicting import predict_clips
+
+if TYPE_CHECKING:
+    from beatsight_core.features.cache import Features
 
 CHUNK_ROWS = 8192
 """Clips read from the cache at a time: 52 MB at 128 bands and 25 frames in half precision."""
@@ -103,7 +105,7 @@ class Predictor:
         return predict_clips(self.model, ResidentClips(spectrograms, unknown, self.spec.floor_db))
 
     def predict_rows(
-        self, features: Features, rows: npt.NDArray[np.int64], progress: Progress | None = None
+        self, features: "Features", rows: npt.NDArray[np.int64], progress: Progress | None = None
     ) -> npt.NDArray[np.float32]:
         """Return the probabilities of rows of the cache, (len(rows), C), in their order."""
         parts = [np.zeros((0, len(self.classes)), dtype=np.float32)]

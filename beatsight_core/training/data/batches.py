@@ -5,18 +5,20 @@ epoch out one by one, and has those that are not on the device copied there mean
 """
 
 import logging
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from beatsight_core.compute.trouble import is_out_of_memory
-from beatsight_core.features.cache import Features
 from beatsight_core.features.cores import on_one_core
 from beatsight_core.features.logmel import to_decibels
 from beatsight_core.filesystems import slow_for_random_reads
 from beatsight_core.training.machine.memory_plan import device_room, host_room
+
+if TYPE_CHECKING:
+    from beatsight_core.features.cache import Features
 
 logger = logging.getLogger("beatsight")
 
@@ -121,7 +123,7 @@ class MappedClips(HostClips):
         device: Device that batches go to.
     """
 
-    def __init__(self, features: Features, rows: npt.NDArray[np.int64], device: torch.device):
+    def __init__(self, features: "Features", rows: npt.NDArray[np.int64], device: torch.device):
         super().__init__(torch.empty(0), torch.from_numpy(features.targets[rows]), features.spec.floor_db, device)
         self._features, self._rows = features, rows
 
@@ -130,7 +132,7 @@ class MappedClips(HostClips):
 
 
 def load_clips(
-    features: Features,
+    features: "Features",
     rows: npt.NDArray[np.int64],
     device: torch.device,
     name: str = "clips",
@@ -190,7 +192,9 @@ def choose_residence(need: float, on_device: float, on_host: float) -> str:
     return "host" if need <= on_host else "map"
 
 
-def _copied(features: Features, rows: npt.NDArray[np.int64], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+def _copied(
+    features: "Features", rows: npt.NDArray[np.int64], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Return clips as stored and their targets, on a device or the CPU."""
     spec = features.spec
     stored = torch.empty((len(rows), spec.n_mels, spec.frames), dtype=getattr(torch, spec.storage), device=device)
@@ -200,7 +204,7 @@ def _copied(features: Features, rows: npt.NDArray[np.int64], device: torch.devic
     return stored, torch.from_numpy(features.targets[rows]).to(device)
 
 
-def _warn_of_slow_files(features: Features, name: str) -> None:
+def _warn_of_slow_files(features: "Features", name: str) -> None:
     """Warn where each batch of mapped clips would be hundreds of small reads from a slow file system."""
     for folder in features.folders:
         if kind := slow_for_random_reads(folder):
