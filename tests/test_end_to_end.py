@@ -149,6 +149,15 @@ def test_text_output_is_for_people(place):
         result = CliRunner().invoke(beatsight, [*words, "--data-root", str(place.root)])
         assert result.exit_code == 0, result.output
         assert "{" not in result.stdout
+    for verb, said in (
+        ("evaluate", "Per component"),
+        ("judge", "Promotion criteria"),
+        ("promote", "Promotion criteria"),
+    ):
+        words = [verb, "latest", "--device", "cpu", "--data-root", str(place.root)]
+        result = CliRunner().invoke(beatsight, words)
+        assert result.exit_code == (0 if verb == "evaluate" else 1), result.output
+        assert said in result.stdout
 
 
 def test_a_smoke_run_has_a_dataset_of_its_own(place):

@@ -107,7 +107,6 @@ def test_the_command_prints_and_removes(
         assert instance.get_dynamic_partitions("source_sets") == []
 
 
-@pytest.mark.long
 def test_the_verb_removes_what_was_added_by_hand(root: Settings) -> None:
     with dg.DagsterInstance.from_config(str(root.dagster_home)) as instance:
         register(instance, ["by hand"])

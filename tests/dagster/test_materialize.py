@@ -265,7 +265,6 @@ def test_a_refused_promotion_lists_its_criteria_and_makes_nothing(place: Place) 
     assert not (place.settings.models_dir / "current_drum_classifier.pth").exists()
 
 
-@pytest.mark.long
 def test_a_reason_promotes_what_failed_its_criteria_but_not_what_is_not_fit_for_use(place: Place) -> None:
     toml = place.settings.data_root / "beatsight.toml"
     lenient, target = toml.read_text(), toml.readlink()

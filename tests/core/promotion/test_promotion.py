@@ -217,7 +217,6 @@ def test_an_altered_record_does_not_count(released):
     assert read_promotion_record(run) is None
 
 
-@pytest.mark.long
 def test_an_evaluation_of_something_else_fails_its_criterion(trained):
     from beatsight_core.evaluation.evaluate import evaluate
 

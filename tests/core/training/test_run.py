@@ -78,7 +78,6 @@ def test_fresh_starts_again_ends_the_same_and_loses_nothing(ready):
     assert [path.name for path in settings.run_root.iterdir() if path.name.startswith(".discarded")] == []
 
 
-@pytest.mark.long
 def test_what_a_launch_began_afresh_it_goes_on_with(ready):
     settings, key = ready
     options = RunOptions(fresh=True, launch="launch-1")

@@ -114,7 +114,6 @@ def test_a_history_that_lacks_what_its_readers_ask_for_is_broken(settings, place
         read_pointer(settings)
 
 
-@pytest.mark.long
 def test_what_lay_under_the_champions_name_before_the_first_promotion_is_kept(released):
     settings = released.settings
     models = settings.models_dir

@@ -108,7 +108,6 @@ def rank_processes():
     ]
 
 
-@pytest.mark.long
 def test_two_processes_see_the_whole_batch_and_the_error_of_one_ends_both():
     with pytest.raises(SettingsError, match=r"It was wrong\. What to do: mend it\."):
         share_run(2, as_alone_then_fail, SilentProgress(), on_cuda=False)
