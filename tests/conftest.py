@@ -15,7 +15,7 @@ from beatsight_core.settings import Settings, load_settings
 from tests.garbage import all_here_stays
 from tests.quick import be_quick
 
-# Hundreds of processes are started here: without compiled modules each of them compiles ours again.
+# The tests start hundreds of processes. Without stored bytecode each of them compiles our modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 # A shell that starts the tests in the background lets them, and what they start, ignore Ctrl-C.

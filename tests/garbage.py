@@ -1,9 +1,9 @@
-"""Collections of garbage, which each training asks for, pass over what stays until the end of the tests."""
+"""Keep Python's garbage collector away from objects that stay until the end of the tests; each training calls it."""
 
 import gc
 
 
 def all_here_stays() -> None:
-    """Take what is there now for no garbage: modules, which are hundreds of thousands of objects, and made fixtures."""
+    """Tell the collector to pass over all present objects: modules are hundreds of thousands of them, and fixtures."""
     gc.collect()
     gc.freeze()

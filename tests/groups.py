@@ -1,11 +1,11 @@
-"""Which tests go to one process, where several processes run them (`make test`)."""
+"""The division of tests among processes, where several run them (`make test`)."""
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = ("tests/core/promotion/",)
-"""Folders whose tests go to one process: they share versions of a model that take half a minute to make."""
+"""Folders whose tests go to one process: they share two versions of a model, which take half a minute to make."""
 
 
 class InGroups(LoadScopeScheduling):

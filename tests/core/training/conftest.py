@@ -47,7 +47,7 @@ def make_features(seed=0, bad_rows=()):
 
 @pytest.fixture(autouse=True, scope="session")
 def torch_dynamo():
-    """Import what the first optimizer would."""
+    """Import torch's compiler, as the first optimizer would."""
     importlib.import_module("torch._dynamo")
     all_here_stays()
 
