@@ -20,7 +20,6 @@ from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.runs.presets import load_preset
 from beatsight_core.settings import PRESETS, Settings
 from beatsight_core.settings.validation import nearest
-from beatsight_core.taxonomy import taxonomy_named
 
 
 def examine_settings(settings: Settings, findings: list[Finding]) -> dict[str, Any]:
@@ -35,7 +34,6 @@ def examine_settings(settings: Settings, findings: list[Finding]) -> dict[str, A
     """
     checks: dict[str, Callable[[], object]] = {
         **{f"training.{preset}": functools.partial(load_preset, settings, preset) for preset in PRESETS},
-        "gates.min_counts": lambda: _check_counts(settings),
         "gates.promotion": lambda: limits_for(settings),
         "gates.probe": lambda: probe_limits(settings),
         "dataset": lambda: ClipSpec.of(settings),
@@ -75,19 +73,6 @@ def _misspelt_sources(settings: Settings) -> list[Finding]:
 
 def _without_advice(error: SettingsError) -> str:
     return str(type(error)(error.what, where=error.where, why=error.why)).rstrip(".")
-
-
-def _check_counts(settings: Settings) -> None:
-    taxonomy = taxonomy_named(settings.taxonomy)
-    unknown = [label for label in settings.gates.min_counts if taxonomy.resolve(label) is None]
-    negative = [label for label, count in settings.gates.min_counts.items() if count < 0]
-    problems = [
-        f"the taxonomy {taxonomy.name} has no {label}{nearest(label, taxonomy.components)}" for label in unknown
-    ]
-    problems += [f"the least count of {label} is negative" for label in negative]
-    if problems:
-        do = "mend [gates.min_counts]"
-        raise SettingsError(f"gates.min_counts is wrong: {'; '.join(problems)}", where=settings.file, do=do)
 
 
 def _check_roots(settings: Settings) -> None:

@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.settings import PRESETS, Settings, load_settings
-from beatsight_core.settings.sections import NotNegative, Positive
+from beatsight_core.settings.sections import NotNegative, Positive, SettingsTables
 from beatsight_core.settings.validation import (
     Number,
     Place,
@@ -218,22 +218,30 @@ def load_preset(settings: Settings, name: str, overrides: Mapping[str, Any] | No
         raise SettingsError(
             f"There is no preset {name!r}{nearest(name, PRESETS)}", do=f"use one of {', '.join(PRESETS)}"
         )
+    problems: list[str] = []
+    config = _merged(name, settings.training.get(name, {}), overrides or {}, problems)
+    if config is None or problems:
+        raise SettingsError(f"Preset {name} cannot be used: " + "; ".join(problems), do="mend these values")
+    return config
+
+
+def _merged(
+    name: str, table: Mapping[str, Any], overrides: Mapping[str, Any], problems: list[str]
+) -> TrainingConfig | None:
+    """A preset under its table of the settings file and under overrides. `problems` receives what is wrong."""
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    layers = (preset_values(name), ""), (settings.training.get(name, {}), f"training.{name}."), (overrides or {}, "")
-    for table, prefix in layers:
-        for key, value in as_typed(table).items():
+    for layer, prefix in (preset_values(name), ""), (table, f"training.{name}."), (overrides, ""):
+        for key, value in as_typed(layer).items():
             values.pop(key, None)  # it takes the place that it has in this layer
             values[key], places[key] = value, prefix
 
     def shown(place: Place) -> str:
-        return places.get(str(place[0]), "") + dotted(place) if place else ""
+        if not place:  # values that contradict each other
+            return f"training.{name}" if table else ""
+        return places.get(str(place[0]), "") + dotted(place)
 
-    problems: list[str] = []
-    config = checked(TrainingConfig, {**values, hidden_key("preset"): name}, problems, shown=shown)
-    if config is None or problems:
-        raise SettingsError(f"Preset {name} cannot be used: " + "; ".join(problems), do="mend these values")
-    return config
+    return checked(TrainingConfig, {**values, hidden_key("preset"): name}, problems, shown=shown)
 
 
 def as_typed(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -267,16 +275,15 @@ def load_checked_settings(data_root: str | Path | None = None) -> Settings:
     Raises:
         SettingsError: The file, a variable, or a value of a preset is wrong.
     """
-    settings = load_settings(data_root)
-    problems = []
-    for name in settings.training:
-        try:
-            load_preset(settings, name)
-        except SettingsError as error:
-            problems.append(error.what)
-    if problems:
-        raise SettingsError("; ".join(problems), where=settings.file, do="mend these values")
-    return settings
+    return load_settings(data_root, also=_preset_problems)
+
+
+def _preset_problems(tables: SettingsTables) -> list[str]:
+    """What is wrong with the values of `[training.<preset>]`."""
+    problems: list[str] = []
+    for name, table in tables.training.items():
+        _merged(name, table, {}, problems)
+    return problems
 
 
 def preset_values(name: str) -> dict[str, Any]:

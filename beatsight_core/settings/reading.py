@@ -4,7 +4,7 @@ import dataclasses
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +35,17 @@ _VARIABLES: Mapping[Place, str] = {
 """Value of the file -> environment variable that beats it."""
 
 
-def load_settings(data_root: str | Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    data_root: str | Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    also: Callable[[SettingsTables], Iterable[str]] = lambda tables: (),
+) -> Settings:
     """Read environment and `beatsight.toml` into `Settings`. Creates nothing.
 
     Args:
         data_root: Folder that beats `BEATSIGHT_DATA_ROOT`; default `./data`.
         environment: Variables instead of those of `os.environ`.
+        also: Function that looks for further problems in the tables, and returns a line for each.
 
     Raises:
         SettingsError: The file or a variable is wrong; all problems in one message.
@@ -59,6 +64,7 @@ def load_settings(data_root: str | Path | None = None, environment: Mapping[str,
     problems: list[str] = []
     table["gates"] = _reasons_apart(table.get("gates", {}), problems)
     tables = checked(SettingsTables, table, problems, data_root=root, shown=_shown)
+    problems += [*tables.disagreements(), *also(tables)] if tables else []
     if tables is None or problems:
         raise SettingsError("Settings are wrong: " + "; ".join(problems), where=file, do="mend these values")
     values = {field.name: getattr(tables, field.name) for field in dataclasses.fields(SettingsTables)}

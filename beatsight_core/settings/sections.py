@@ -17,7 +17,9 @@ from beatsight_core.settings.validation import (
     hidden,
     hidden_key,
     overrides_of,
+    quoted,
 )
+from beatsight_core.taxonomy import suggestion, taxonomy_named
 from beatsight_core.typed_json import JsonObject, JsonValue
 from beatsight_core.units import GREATEST_RATE_HZ
 
@@ -324,10 +326,16 @@ class SettingsTables(SettingsTable):
         named = hidden_key("name")
         return {name: {**table, named: name} if isinstance(table, dict) else table for name, table in tables.items()}
 
-    @model_validator(mode="after")
-    def _bands_are_in_the_audio(self) -> "SettingsTables":
+    def disagreements(self) -> list[str]:
+        """Return a line for each value that does not go together with one of another table."""
+        problems = []
         half = self.dataset.sample_rate_hz / 2
         if self.features.f_max_hz > half:
             said = f"at most half of dataset.sample_rate_hz, {half:g}, not {self.features.f_max_hz:g}"
-            raise ValueError(f"features.f_max_hz must be {said}")
-        return self
+            problems.append(f"features.f_max_hz must be {said}")
+        taxonomy = taxonomy_named(self.taxonomy)
+        for label in self.gates.min_counts:
+            if taxonomy.resolve(label) is None:
+                meant = suggestion(label, taxonomy) or f"it has {', '.join(taxonomy.components)}"
+                problems.append(f"gates.min_counts: the taxonomy {taxonomy.name} has no {quoted(label)} ({meant})")
+        return problems

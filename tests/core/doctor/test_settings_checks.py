@@ -23,13 +23,12 @@ def test_settings_that_can_be_used_are_fine(data_root):
     shown, findings = findings_of(data_root, CHEAP)
     assert findings == []
     assert set(shown.values()) == {"fine"}
-    assert {"training.warmup", "training.baseline", "training.long_run", "gates.min_counts"} <= shown.keys()
+    assert {"training.warmup", "training.baseline", "training.long_run", "gates.promotion"} <= shown.keys()
 
 
 @pytest.mark.parametrize(
     ("text", "name", "said"),
     [
-        ("[gates.min_counts]\nkik = 5\n", "gates.min_counts", "no kik (did you mean kick?)"),
         ("[gates.promotion]\naccuracy = 0.5\n", "gates.promotion", "looser than the profile's"),
         ("[gates.probe]\nrecall = 0.001\n", "gates.probe", "looser"),
         ("[dataset]\nsampling = 'prod_combind'\n", "dataset.sampling", "no sampling profile 'prod_combind'"),

@@ -6,7 +6,7 @@ import pytest
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.runs import presets
-from beatsight_core.runs.presets import TrainingConfig, load_preset
+from beatsight_core.runs.presets import TrainingConfig, load_checked_settings, load_preset
 from beatsight_core.settings import PRESETS
 from beatsight_core.training.net.build_net import MODELS
 
@@ -121,3 +121,21 @@ def test_json_round_trip(settings):
     config = load_preset(settings, "baseline")
     assert TrainingConfig.from_json(config.to_json()) == config
     assert TrainingConfig.from_json({**config.to_json(), "later": 1}) == config
+
+
+def test_all_that_is_wrong_in_a_file_is_told_at_once(data_root):
+    (data_root / "beatsight.toml").write_text(
+        'taxonomy = "cor"\n[dataset]\nsample_rate_hz = 8000\nseeds = 3\n[features]\nf_max_hz = 12000\n'
+        "[gates.min_counts]\nsnare = 2.5\nkik = 5\nKick = 5\n"
+        "[training.warmup]\nepoch = 3\n[training.baseline]\nmin_lr = 3.0\n[training.long_run]\nbatch = 0\n"
+    )
+    with pytest.raises(SettingsError) as caught:
+        load_checked_settings(data_root)
+    for said in (
+        "taxonomy must be core or extended", "there is no setting dataset.seeds",
+        "features.f_max_hz must be at most half of dataset.sample_rate_hz", "gates.min_counts.snare must be a whole",
+        "the taxonomy core has no 'kik' (did you mean kick?)", "has no 'Kick' (did you mean kick?)",
+        "there is no setting training.warmup.epoch (did you mean training.warmup.epochs?)",
+        "training.long_run.batch must be at least 1", "training.baseline.min_lr <= lr < 10 must hold",
+    ):  # fmt: skip
+        assert said in str(caught.value), said
