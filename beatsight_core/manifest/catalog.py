@@ -267,3 +267,8 @@ def catalog_inputs(settings: Settings, sha256: str, limit: int | None, source_se
             **({"shifts": moved} if moved else {}),
         }
     )
+
+
+def is_current(settings: Settings, summary: CatalogSummary) -> bool:
+    """Return whether a catalog is what these settings would make of its manifest."""
+    return summary.inputs == catalog_inputs(settings, summary.sha256, summary.limit, summary.source_sets)

@@ -105,6 +105,11 @@ def manifest_stem(path: Path) -> str:
     return path.name.removesuffix(suffix) if suffix else path.stem
 
 
+def is_compressed(path: Path) -> bool:
+    """Return whether the name says that the manifest is compressed."""
+    return path.name.endswith((".gz", ".zst"))
+
+
 def manifest_sha256(path: Path, memory: Path | None = None, *, remember: bool = True, marks: Iterable[int] = ()) -> str:
     """Return the SHA-256 of a manifest's file, in hex.
 

@@ -15,10 +15,11 @@ from beatsight_core.errors import ManifestError
 from beatsight_core.manifest.catalog import CHUNKS, EVENTS, REJECTED
 from beatsight_core.manifest.catalog_counts import CatalogCounts
 from beatsight_core.manifest.events import EVENT_SCHEMA
+from beatsight_core.manifest.identity import is_compressed
 from beatsight_core.manifest.parsing.checks import Rules, UnknownLabels
 from beatsight_core.manifest.parsing.chunks import CatalogJob, ParseJob, TakenChunk
 from beatsight_core.manifest.parsing.growth import ChunkRecord, Growth
-from beatsight_core.manifest.parsing.lines import is_compressed, read_chunks
+from beatsight_core.manifest.parsing.lines import read_chunks
 from beatsight_core.manifest.parsing.parse import ChunkResult, Rejection
 from beatsight_core.manifest.parsing.repeats import SeenKeys
 from beatsight_core.manifest.parsing.spill import Spilled

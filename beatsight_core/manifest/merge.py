@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from beatsight_core.errors import ManifestError, UsageError
 from beatsight_core.files import atomic_path
-from beatsight_core.manifest.identity import SUFFIXES, ManifestState
+from beatsight_core.manifest.identity import SUFFIXES, ManifestState, is_compressed
 from beatsight_core.manifest.parsing.chunks import run_job
-from beatsight_core.manifest.parsing.lines import Chunk, is_compressed, read_chunks, solid_lines
+from beatsight_core.manifest.parsing.lines import Chunk, read_chunks, solid_lines
 from beatsight_core.manifest.parsing.parse import BOM
 from beatsight_core.manifest.parsing.repeats import Keys, Mask, first_of_equal, text_keys
 from beatsight_core.progress import Progress, SilentProgress

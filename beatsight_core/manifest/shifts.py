@@ -11,17 +11,18 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 import orjson
-import pyarrow as pa
 
 from beatsight_core.errors import SettingsError
 from beatsight_core.files import storage_errors
-from beatsight_core.manifest.catalog_counts import dictionary_parts
 from beatsight_core.settings import Settings
 from beatsight_core.settings.sections import MOST_SHIFT_MS
 from beatsight_core.typed_json import JsonObject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SESSION, SHIFT = "session_id", "shift_ms"
 """Columns of a file of shifts."""
@@ -68,7 +69,7 @@ class Shifts:
         """Return by how much a session's onsets are moved."""
         return self.of_session.get(source_set, {}).get(session, self.of_source.get(source_set, 0.0))
 
-    def moved(self, events: pa.RecordBatch) -> pa.RecordBatch:
+    def moved(self, events: "pa.RecordBatch") -> "pa.RecordBatch":
         """Return events with their onsets moved; one that would lie before the file begins lies at its beginning.
 
         Args:
@@ -76,6 +77,11 @@ class Shifts:
         """
         if not self or not events.num_rows:
             return events
+        import numpy as np  # not above: whoever only asks for a catalog needs none of these
+        import pyarrow as pa
+
+        from beatsight_core.manifest.catalog_counts import dictionary_parts
+
         sources, source_names = dictionary_parts(events.column("source_set"))
         sessions, session_names = dictionary_parts(events.column("session_id"))
         if not {*source_names} & {*self.of_source, *self.of_session}:

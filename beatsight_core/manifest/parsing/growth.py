@@ -21,10 +21,10 @@ from beatsight_core.files import storage_errors
 from beatsight_core.manifest.catalog import Catalog, broken_files, list_catalogs
 from beatsight_core.manifest.catalog_counts import dictionary_parts
 from beatsight_core.manifest.events import EVENT_SCHEMA
+from beatsight_core.manifest.identity import is_compressed
 from beatsight_core.manifest.parsing.checks import UnknownLabels
 from beatsight_core.manifest.parsing.chunks import TakenChunk
 from beatsight_core.manifest.parsing.columns import label_bits
-from beatsight_core.manifest.parsing.lines import is_compressed
 from beatsight_core.manifest.parsing.parse import ChunkResult, Rejection
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy

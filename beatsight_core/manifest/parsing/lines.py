@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from beatsight_core.errors import ManifestError
 from beatsight_core.files import storage_errors
+from beatsight_core.manifest.identity import is_compressed
 from beatsight_core.manifest.parsing.kinds import require_lines
 
 CHUNK_BYTES = 16 << 20
@@ -107,11 +108,6 @@ def _without_blank(block: bytes, total: int) -> SolidLines:
     offsets, ends = starts[places], np.append(starts[1:] - 1, len(block) - block.endswith(b"\n"))[places]
     lines = [block[start:end] for start, end in zip(offsets.tolist(), ends.tolist(), strict=True)]
     return SolidLines(lines, places, offsets, total)
-
-
-def is_compressed(path: Path) -> bool:
-    """Return whether the name says that the manifest is compressed."""
-    return path.name.endswith((".gz", ".zst"))
 
 
 def read_chunks(path: Path, chunk_bytes: int | None = None, start: int = 0) -> Iterator[Chunk]:

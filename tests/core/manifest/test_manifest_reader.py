@@ -40,7 +40,7 @@ def build_elsewhere(data_root, path, before="pass", after="pass"):
     """Start a build in another process."""
     code = f"""
 import time
-from beatsight_core.manifest import intake
+from beatsight_core.manifest import catalog_making, intake
 from beatsight_core.manifest import read_manifest as reader
 from beatsight_core.progress import SilentProgress
 from beatsight_core.settings import load_settings
@@ -389,7 +389,7 @@ def kill_there(builder, there):
     return children
 
 
-@pytest.mark.parametrize("place", ["reader.Assembly", "reader.write_json"])
+@pytest.mark.parametrize("place", ["catalog_making.Assembly", "catalog_making.write_json"])
 def test_a_killed_build_leaves_nothing_half_and_the_next_one_is_whole(settings, manifest, event, tmp_path, place):
     path = manifest([event() for _ in range(500)])
     there = tmp_path / "there"
@@ -404,7 +404,7 @@ def test_a_killed_build_leaves_nothing_half_and_the_next_one_is_whole(settings, 
 
 def test_a_killed_build_leaves_no_process_behind(settings, manifest, event, tmp_path):
     there = tmp_path / "there"
-    before = "reader.POOL_BYTES = 0\n" + HANG.format(there=str(there), place="reader.Assembly")
+    before = "reader.POOL_BYTES = 0\n" + HANG.format(there=str(there), place="catalog_making.Assembly")
     children = kill_there(build_elsewhere(settings.data_root, manifest([event() for _ in range(50)]), before), there)
     assert children
     deadline = time.monotonic() + 20
