@@ -1,22 +1,51 @@
 """Core results as Dagster shows them: tables, pictures, numbers that plot, paths. Only shapes; core counts and draws.
 
-Numbers under one name over several partitions are plotted by the UI; `dagster/row_count` is a badge.
+Every asset shows in the order in which a person reads: verdict, report, what failed, pictures, figures, tables, and at
+the end the places of files. Numbers under one name over several partitions are plotted by the UI; `dagster/row_count`
+is a badge.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from beatsight_core.gates.gate import written_rows
 from beatsight_core.safe_text import fence_for, for_markdown, for_terminal
 
+if TYPE_CHECKING:
+    from beatsight_core.settings import Settings
+
 Metadata = dict[str, Any]
 
 ROW_COUNT = "dagster/row_count"
 _LONGEST_TABLE = 200
+
+_COLUMNS = {
+    "gate": "Figure that is held against a limit.",
+    "passed": "Whether the value keeps the limit.",
+    "value": "What was measured, with its unit.",
+    "limit": "Sign and limit, with its unit.",
+    "margin": "Distance from the value to the limit; negative where the gate failed.",
+    "finding": "What was found, and what to do about it.",
+    "component": "Drum or cymbal, by its label in the taxonomy.",
+    "positives": "Reference hits that hold the component.",
+    "precision": "Share of predictions of the component that are right.",
+    "recall": "Share of reference hits of the component that were predicted.",
+    "f1": "Harmonic mean of precision and recall.",
+    "ap": "Average precision: precision over all thresholds.",
+    "threshold": "Probability from which the component counts as predicted.",
+    "source_set": "Corpus or drive that the events are of.",
+    "events": "Lines of the manifest.",
+    "hits": "Strokes that fall together and are one clip.",
+    "clips": "Hits with audio.",
+    "difference": "After minus before.",
+    "low": "Lower end of the 95 % interval.",
+    "high": "Upper end of the 95 % interval.",
+}
+"""What the columns of tables mean; the UI shows it beside their names."""
 
 
 def text(value: str) -> dg.MetadataValue:
@@ -25,10 +54,10 @@ def text(value: str) -> dg.MetadataValue:
 
 
 def number(value: float | None) -> dg.MetadataValue:
-    """Return a number that plots; a dash where it was not measured or is not finite."""
+    """Return a number that plots, of five digits; a dash where it was not measured or is not finite."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return text("–")
-    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(f"{value:.5g}"))
 
 
 def numbers(values: Mapping[str, Any], names: Iterable[str]) -> Metadata:
@@ -65,9 +94,29 @@ def picture(png: bytes, what: str) -> dg.MetadataValue:
     return dg.MetadataValue.md(f"![{for_markdown(what)}]({data_uri(png)})")
 
 
+def report(settings: "Settings", place: str | Path) -> dg.MetadataValue:
+    """Return a report as a link that opens it, as the web server of `beatsight dev` serves it; else its path."""
+    from beatsight_core.report_addresses import report_address
+
+    address = report_address(settings, place)
+    return dg.MetadataValue.url(address) if address else path(place)
+
+
+def verdict(passed: bool, failed: int, total: int) -> dg.MetadataValue:
+    """Return a verdict on gates in words."""
+    return text(f"passed: all {total} gates" if passed else f"FAILED: {failed} of {total} gates")
+
+
 def path(place: str | Path) -> dg.MetadataValue:
     """Return the path of a file or folder."""
     return dg.MetadataValue.path(for_terminal(str(place)))
+
+
+def failed_gates(gates: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
+    """Return the gates that did not pass as a table of three narrow columns: gate, value, limit."""
+    return table(
+        {"gate": gate.name, "value": gate.value, "limit": gate.limit} for gate in written_rows(gates) if not gate.passed
+    )
 
 
 def gates_table(gates: Iterable[Mapping[str, Any]]) -> dg.MetadataValue:
@@ -138,14 +187,15 @@ def inventory_metadata(inventory: Mapping[str, Any]) -> Metadata:
     }
 
 
-def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
+def dataset_metadata(settings: "Settings", index: Any, page: Path | None = None) -> Metadata:
     """Return a source set's clips, from its index (`dataset.index.Index`), and the dataset's page if there is one."""
-    from beatsight_core.dataset.shards.shard_schema import SHARD_SCHEMA
+    from beatsight_core.dataset.shards.shard_schema import COLUMN_TEXTS, SHARD_SCHEMA
     from beatsight_core.typed_json import to_json
 
-    columns = [dg.TableColumn(field.name, str(field.type)) for field in SHARD_SCHEMA]
+    columns = [dg.TableColumn(field.name, str(field.type), COLUMN_TEXTS[field.name]) for field in SHARD_SCHEMA]
     clips = index.counts.clips
     return {
+        **({"report": report(settings, page)} if page else {}),
         ROW_COUNT: dg.MetadataValue.int(clips),
         "dagster/column_schema": dg.TableSchema(columns),
         "hits": number(index.counts.hits),
@@ -156,7 +206,6 @@ def dataset_metadata(index: Any, page: Path | None = None) -> Metadata:
         "files that lost hits": table(to_json(lost) for lost in index.rejected_files),
         "seconds by split": counts(index.seconds_by_split, "split", "seconds"),
         "digest": text(index.digest),
-        **({"page": path(page)} if page else {}),
     }
 
 
@@ -171,29 +220,32 @@ def features_metadata(result: Mapping[str, Any]) -> Metadata:
     }
 
 
-def health_metadata(result: Mapping[str, Any]) -> Metadata:
+def health_metadata(settings: "Settings", result: Mapping[str, Any]) -> Metadata:
     """Return a health report's verdict and headline figures."""
     from beatsight_core.pages.pictures import gates as draw
 
-    failed = sum(not gate["passed"] for gate in result["gates"])
+    gates = result["gates"]
+    failed = sum(not gate["passed"] for gate in gates)
     totals = {name: value for name, value in result["totals"].items() if isinstance(value, int | float)}
     return {
+        "verdict": verdict(result["passed"], failed, len(gates)),
+        "report": report(settings, result["report_html"]),
+        "failed gates": failed_gates(gates),
+        "picture": picture(draw(written_rows(gates), title="Gates"), "gates with their margins"),
         "passed": dg.MetadataValue.bool(result["passed"]),
         "failed_gates": dg.MetadataValue.int(failed),
         **numbers(totals, totals),
-        "gates": gates_table(result["gates"]),
-        "picture": picture(draw(written_rows(result["gates"]), title="Gates"), "gates with their margins"),
+        "gates": gates_table(gates),
+        "worth knowing": table(result["tables"]["notices"]),
         "sound by source set": table(result["tables"]["sound"]),
         "drift since the baseline": table(result["tables"]["drift"]),
         "what became of every line": table(result["tables"]["whereabouts"]),
-        "worth knowing": table(result["tables"]["notices"]),
         "seal": text(result["seal"]),
-        "report": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
     }
 
 
-def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
+def evaluation_metadata(settings: "Settings", result: Mapping[str, Any]) -> Metadata:
     """Return an evaluation's figures, its confusions and what changed."""
     drawn = Path(result["confusion_png"]).read_bytes()
     metrics = result["metrics"]
@@ -204,15 +256,16 @@ def evaluation_metadata(result: Mapping[str, Any]) -> Metadata:
         for label, scores in metrics["per_class"].items()
     ]
     return {
+        "verdict": text(f"accuracy {metrics['accuracy']:.3f}, exact match {metrics['exact_match']:.3f}"),
+        "report": report(settings, result["report_html"]),
         "run_id": text(result["run_id"]),
         "evaluated on": text(f"{result['on']}, split {result['split']}"),
+        "confusion": picture(drawn, "confusion of components"),
         **numbers(metrics, names),
         "by component": table(rows),
         "watched confusions": table({"pair": name, **found} for name, found in result["pairs"].items()),
         "compared": table(_changes(result["against"])),
-        "report": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
-        "confusion": picture(drawn, "confusion of components"),
         "confusion as JSON": path(result["confusion_json"]),
         "mistakes": path(result["misclassified_json"]),
         "likely label errors": number(result["label_errors"]),
@@ -239,18 +292,20 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
     """Return a promotion's verdict."""
     from beatsight_core.pages.pictures import gates as draw
 
+    criteria = result["criteria"]
+    failed = sum(not gate["passed"] for gate in criteria)
     files = {"files of the version": gates_table(result["infrastructure"])} if result["infrastructure"] else {}
     diffs = "\n".join(str(change["diff"]) for change in result["changes"])
     return {
+        "verdict": verdict(not failed, failed, len(criteria)),
+        "notice": text("; ".join(filter(None, (result["notice"], result["untold"]))) or "none"),
+        "failed criteria": failed_gates(criteria),
+        "picture": picture(draw(written_rows(criteria), title="Promotion criteria"), "criteria with their margins"),
+        "version": number(result["version"]),
+        "run_id": text(result["run_id"]),
+        "criteria": gates_table(criteria),
         **files,
         "changed in files of others": _diff(diffs),
-        "run_id": text(result["run_id"]),
-        "version": number(result["version"]),
-        "criteria": gates_table(result["criteria"]),
-        "picture": picture(
-            draw(written_rows(result["criteria"]), title="Promotion criteria"), "criteria with their margins"
-        ),
-        "notice": text("; ".join(filter(None, (result["notice"], result["untold"]))) or "none"),
         "champion": path(result["current"]),
         "model card": path(result["card"]),
         "gate record": path(record),
@@ -296,4 +351,4 @@ def _schema(rows: Sequence[Mapping[str, Any]]) -> dg.TableSchema:
             return "int"
         return "float" if kinds <= {int, float} else "string"
 
-    return dg.TableSchema([dg.TableColumn(name, kind(name)) for name in rows[0]])
+    return dg.TableSchema([dg.TableColumn(name, kind(name), _COLUMNS.get(name)) for name in rows[0]])

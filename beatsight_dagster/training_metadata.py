@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from beatsight_dagster.metadata import Metadata, number, numbers, path, picture, table, text
+from beatsight_dagster.metadata import Metadata, number, numbers, path, picture, report, table, text
 
 if TYPE_CHECKING:
     from beatsight_core.runs.records import Run
+    from beatsight_core.settings import Settings
 
 SHOWN = ("loss", "accuracy", "exact_match", "top1_in_set", "macro_f1", "macro_ap", "legacy_accuracy")
 PLOTTED_F1 = ("kick", "snare", "crash")
@@ -18,31 +19,44 @@ _LAST_EPOCHS = 12
 _LINES = 6  # as many as a picture has colours
 
 
-def training_metadata(result: Mapping[str, Any], run: "Run") -> Metadata:
+def training_metadata(settings: "Settings", result: Mapping[str, Any], run: "Run") -> Metadata:
     """Return the figures, tables and pictures of a finished run.
 
     Args:
+        settings: Settings that say where reports lie.
         result: Result of the training, as `TrainResult.to_json` gave it.
         run: Run that was trained, a `runs.records.Run`.
     """
     history, judged = run.history, (run.metrics or {})["metrics"]
     f1 = {f"f1_{label}": result["metrics"]["f1"].get(label) for label in PLOTTED_F1}
+    figures = result["metrics"]
+    reached = f"accuracy {figures['accuracy']:.3f}, exact match {figures['exact_match']:.3f}"
     return {
+        "verdict": text(f"{reached}, best epoch {result['best_epoch']} of {result['epochs']}"),
+        **_evaluation(settings, run),
+        **_pictures(history, judged["per_class"]),
+        **_confusion(run),
         "run_id": text(result["run_id"]),
-        **_figures(result["metrics"], SHOWN),
+        **_figures(figures, SHOWN),
         **_figures(f1, f1),
         **_figures(result, ("epochs", "best_epoch", "seconds", "clips_per_second")),
         **machine_use(history),
         "resumed": dg.MetadataValue.bool(result["resumed"]),
-        **_pictures(history, judged["per_class"]),
         "by component": _by_component(run, judged["per_class"]),
-        **_confusion(run),
         "last epochs": table(_epoch(line) for line in history[-_LAST_EPOCHS:]),
         "environment": _environment(run),
         **_tracking(run),
         "history": path(run.folder / "history.jsonl"),
         "run": path(run.folder),
     }
+
+
+def _evaluation(settings: "Settings", run: "Run") -> Metadata:
+    """The report of the run's evaluation, if there is one already, as of a probe."""
+    from beatsight_core.evaluation.folder import PAGE, find_evaluation
+
+    found = find_evaluation(settings, run)
+    return {"report": report(settings, found / PAGE)} if found else {}
 
 
 def _figures(values: Mapping[str, Any], names: Iterable[str]) -> Metadata:

@@ -22,7 +22,7 @@ import jinja2
 
 from beatsight_core.pages import charts, formats, pictures
 
-ROOMS = ("pages", "dataset/page", "health/page", "evaluation/page")
+ROOMS = ("pages", "dataset/page", "health/page", "evaluation/page", "report_index")
 """Where templates are looked for: `beatsight_core/<room>/templates/`, the first that has the name."""
 
 

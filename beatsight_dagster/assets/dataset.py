@@ -62,7 +62,7 @@ def dataset(
         for name in source_sets:
             index = read_index(index_path(current, manifest, name))
             judged = checks.results(to_json(index.counts), index.rejected, current)
-            found.add(manifest, name, dataset_metadata(index, page), judged)
+            found.add(manifest, name, dataset_metadata(current, index, page), judged)
     yield from found.events()
 
 
@@ -86,5 +86,6 @@ def dataset_health(context: dg.AssetExecutionContext, settings: SettingsResource
     """
     from beatsight_core.health.report import run_health
 
-    result = run_health(settings.load(), from_partition(context.partition_key), progress=Progress()).to_json()
-    return dg.MaterializeResult(metadata=health_metadata(result), check_results=checks.health_results(result))
+    current = settings.load()
+    result = run_health(current, from_partition(context.partition_key), progress=Progress()).to_json()
+    return dg.MaterializeResult(metadata=health_metadata(current, result), check_results=checks.health_results(result))

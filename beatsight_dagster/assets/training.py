@@ -169,7 +169,7 @@ def _train(
     probe = _judged(current, run.run_id, context, config) if preset == "warmup" else None
     return dg.MaterializeResult(
         metadata={
-            **training_metadata(result.to_json(), run),
+            **training_metadata(current, result.to_json(), run),
             **{f"override of {gate}": str(override) for gate, override in overridden.items()},
         },
         check_results=checks.results(run.history, run.config.warmup_epochs, probe),

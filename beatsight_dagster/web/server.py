@@ -7,7 +7,7 @@ Dagster's own command has no place for middleware, so its parts are put together
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import dagster as dg
 import uvicorn
@@ -23,8 +23,9 @@ from dagster_webserver.cli import (
 )
 from dagster_webserver.version import __version__
 
-from beatsight_core.settings import load_settings
+from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.web.guard import Guard
+from beatsight_dagster.web.reports import Reports
 
 HOST = "127.0.0.1"
 
@@ -34,14 +35,18 @@ _GOODBYE_S = 3
 """How long open connections may keep the server from ending."""
 
 
-def guarded_application(process: WorkspaceProcessContext, allowed: Iterable[str]) -> Guard:
-    """Return Dagster's web application behind the guard.
+def guarded_application(
+    process: WorkspaceProcessContext, allowed: Iterable[str], load: Callable[[], Settings] = load_settings
+) -> Guard:
+    """Return Dagster's web application with the reports beside it, both behind the guard.
 
     Args:
         process: Dagster's instance and workspace.
         allowed: Names beside those of this machine that it is called by.
+        load: Function that returns the settings as they are now.
     """
-    return Guard(create_app_from_workspace_process_context(process, live_data_poll_rate=_POLL_MS), allowed)
+    dagster = create_app_from_workspace_process_context(process, live_data_poll_rate=_POLL_MS)
+    return Guard(Reports(dagster, load), allowed)
 
 
 def main() -> None:

@@ -37,10 +37,10 @@ SHARD_SCHEMA = pa.schema(
         pa.field("split", pa.string(), nullable=False),
         pa.field("split_group", pa.string(), nullable=False),
         pa.field("audio_path", pa.string(), nullable=False),
-        pa.field("onset_time", pa.float64(), nullable=False),  # seconds from the start of audio_path
-        pa.field("labels", pa.list_(pa.string()), nullable=False),  # the set of components, in class order
-        pa.field("velocities", pa.list_(pa.float32()), nullable=False),  # parallel to labels
-        pa.field("openness", pa.list_(pa.float32()), nullable=False),  # parallel to labels
+        pa.field("onset_time", pa.float64(), nullable=False),
+        pa.field("labels", pa.list_(pa.string()), nullable=False),
+        pa.field("velocities", pa.list_(pa.float32()), nullable=False),
+        pa.field("openness", pa.list_(pa.float32()), nullable=False),
         pa.field("techniques", pa.list_(pa.string()), nullable=False),
         pa.field("is_synthetic", pa.bool_(), nullable=False),
         pa.field("drummer_id", pa.string()),
@@ -48,17 +48,48 @@ SHARD_SCHEMA = pa.schema(
         pa.field("room_id", pa.string()),
         pa.field("bleed_level", pa.string()),
         pa.field("mix_context", pa.string()),
-        pa.field("previous_gap", pa.float64()),  # seconds to the hit before in the file
-        pa.field("next_gap", pa.float64()),  # seconds to the hit after in the file
-        pa.field("peak", pa.float32(), nullable=False),  # dBFS of the clip, -120 for silence
-        pa.field("rms", pa.float32(), nullable=False),  # dBFS of the clip, -120 for silence
+        pa.field("previous_gap", pa.float64()),
+        pa.field("next_gap", pa.float64()),
+        pa.field("peak", pa.float32(), nullable=False),
+        pa.field("rms", pa.float32(), nullable=False),
         pa.field("sample_rate", pa.int32(), nullable=False),
         pa.field("frames", pa.int32(), nullable=False),
-        pa.field("onset_frame", pa.int32(), nullable=False),  # the sample of the clip that is its onset's
+        pa.field("onset_frame", pa.int32(), nullable=False),
         pa.field("audio", pa.struct([pa.field("bytes", pa.binary()), pa.field("path", pa.string())])),
     ]
 )
 """One row per hit: the columns of `manifest.events.HIT_SCHEMA`, then what was measured, then the clip."""
+
+COLUMN_TEXTS = {
+    "hit_id": "Id of the hit, made of its file, onset and components.",
+    "event_ids": "Ids of the manifest's lines that fall together in this hit.",
+    "session_id": "Recording session; a session never crosses splits.",
+    "source_set": "Corpus or drive that the hit is of.",
+    "licence": "Licence of the recording.",
+    "split": "train, val or calibration.",
+    "split_group": "What goes into one split as a whole: the session, or what its source set splits by.",
+    "audio_path": "Audio file, below a root of the source set.",
+    "onset_time": "Onset, in seconds from the start of the audio file.",
+    "labels": "Components that are struck, in class order.",
+    "velocities": "Velocity of each label, 0 to 1.",
+    "openness": "Openness of each label, 0 to 1, where it is a hi-hat.",
+    "techniques": "Playing techniques.",
+    "is_synthetic": "Whether the sound was made and not recorded.",
+    "drummer_id": "Who played.",
+    "kit_id": "Kit that was played.",
+    "room_id": "Room that it was played in.",
+    "bleed_level": "How much of other instruments is heard.",
+    "mix_context": "Whether drums are alone or in a mix.",
+    "previous_gap": "Seconds to the hit before in the file.",
+    "next_gap": "Seconds to the hit after in the file.",
+    "peak": "Peak of the clip in dBFS; -120 for silence.",
+    "rms": "Root mean square of the clip in dBFS; -120 for silence.",
+    "sample_rate": "Sample rate of the clip in Hz.",
+    "frames": "Length of the clip in frames.",
+    "onset_frame": "Frame of the clip that is its onset.",
+    "audio": "Clip as a whole WAV or FLAC file.",
+}
+"""What each column means; the web UI shows it."""
 
 MEASURED_COLUMNS = ("peak", "rms", "sample_rate", "frames", "onset_frame", "audio")
 HIT_COLUMNS = tuple(name for name in SHARD_SCHEMA.names if name not in MEASURED_COLUMNS)
