@@ -241,6 +241,7 @@ def health_metadata(settings: "Settings", result: Mapping[str, Any]) -> Metadata
         "drift since the baseline": table(result["tables"]["drift"]),
         "what became of every line": table(result["tables"]["whereabouts"]),
         "seal": text(result["seal"]),
+        "report as a file": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
     }
 
@@ -265,6 +266,7 @@ def evaluation_metadata(settings: "Settings", result: Mapping[str, Any]) -> Meta
         "by component": table(rows),
         "watched confusions": table({"pair": name, **found} for name, found in result["pairs"].items()),
         "compared": table(_changes(result["against"])),
+        "report as a file": path(result["report_html"]),
         "report as JSON": path(result["report_json"]),
         "confusion as JSON": path(result["confusion_json"]),
         "mistakes": path(result["misclassified_json"]),

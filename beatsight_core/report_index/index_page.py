@@ -7,7 +7,7 @@ from beatsight_core.dataset.page.dataset_page import page_paths
 from beatsight_core.errors import BeatSightError
 from beatsight_core.pages.page import render_page
 from beatsight_core.report_addresses import REPORTS, report_address
-from beatsight_core.report_index.listing import (
+from beatsight_core.report_index.listed_reports import (
     Link,
     archive_rows,
     health_verdict,

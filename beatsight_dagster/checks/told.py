@@ -14,7 +14,7 @@ from beatsight_core.safe_text import for_terminal
 FAILED_GATES = "failed gates"
 """Metadata of a failed check: a line for each gate that failed."""
 
-REPORTS = ("report as JSON", "gate record", "report", "page", "catalog", "run", "archive", "folder")
+REPORTS = ("report as JSON", "gate record", "report as a file", "catalog", "run", "archive", "folder")
 """Metadata of an asset that says where all of it stands, the most telling first."""
 
 CHECK_FAILED = "Check {name} failed: {why}"
