@@ -1,5 +1,7 @@
 """The reports, served beside Dagster's own UI: read-only, and from the folders of reports alone.
 
+Dagster's pages get a link to them, in the empty part of the bar on their left side.
+
 What the files hold came from manifests and recordings of anywhere, so no answer lets anything run: no script, no form,
 no frame, and no other host. It stands behind the guard, as all of the server does.
 """
@@ -29,6 +31,13 @@ _HEADERS = {
 }
 
 
+_LINK = f"""<style>#beatsight-reports {{ position: fixed; left: 18px; bottom: 176px; z-index: 9; padding: 7px 14px;
+border-radius: 8px; background: #1d4ed8; color: #fff; font: 600 13px system-ui, sans-serif; text-decoration: none }}
+@media (max-height: 620px) {{ #beatsight-reports {{ display: none }} }}</style>
+<a id="beatsight-reports" href="{REPORTS}">BeatSight reports</a>""".encode()
+_END = b"</body>"
+
+
 class Reports:
     """Answers for addresses of reports, and passes everything else on.
 
@@ -48,6 +57,8 @@ class Reports:
             # Reading files and rendering pages would keep the server from answering others.
             response = await run_sync(functools.partial(self._answer, request.method, request.url.path, scope["path"]))
             await response(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._application(scope, receive, _Linked(send))
         else:
             await self._application(scope, receive, send)
 
@@ -78,3 +89,35 @@ def _file(settings: Settings, address: str) -> Response:
 def _page(title: str, said: str, status: HTTPStatus) -> Response:
     """An answer in words, with a way on."""
     return HTMLResponse(message_page(title, said), status, headers=_HEADERS)
+
+
+class _Linked:
+    """Sends an answer on, with the link to the reports in it if it is a page.
+
+    Args:
+        send: Function that takes the messages of the answer.
+    """
+
+    def __init__(self, send: Send):
+        self._send = send
+        self._start: Message | None = None
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _is_page(message):
+            self._start = message  # its length is known when its body is
+        elif self._start is None:
+            await self._send(message)
+        else:
+            start, self._start = self._start, None
+            body = message.get("body", b"")
+            if not message.get("more_body") and _END in body:
+                body = body.replace(_END, _LINK + _END, 1)
+                headers = [pair for pair in start["headers"] if pair[0].lower() != b"content-length"]
+                start = {**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]}
+            await self._send(start)
+            await self._send({**message, "body": body})
+
+
+def _is_page(start: Message) -> bool:
+    headers = {name.lower(): value for name, value in start.get("headers", ())}
+    return headers.get(b"content-type", b"").startswith(b"text/html") and b"content-encoding" not in headers

@@ -197,7 +197,7 @@ def test_the_servers_own_start_and_end_pass() -> None:
 def test_for_every_path_of_dagster_it_is_decided_what_others_may_do(target: Target) -> None:
     """If this fails, Dagster has a new path. Decide whether a link may open it (else: NOT_PAGES), and list it here."""
     undecided = []
-    for route in target.application._application.routes:
+    for route in target.application._application._application.routes:
         decided = PAGES | READ_BY_ANYBODY | STATIC
         if route.path not in decided and not route.path.startswith(NOT_PAGES):
             undecided.append(route.path)

@@ -16,8 +16,13 @@ Asked = tuple[int, dict[str, str], str]
 
 
 async def dagster(scope: Any, receive: Any, send: Any) -> None:
-    await send({"type": "http.response.start", "status": 299, "headers": []})
-    await send({"type": "http.response.body", "body": b"Dagster"})
+    page = scope["path"] == "/runs"
+    body = b"<html><body>Dagster</body></html>" if page else b"Dagster </body>"
+    kind = b"text/html; charset=utf-8" if page else b"application/json"
+    length = str(len(body)).encode()
+    headers = [(b"content-type", kind), (b"content-length", length)]
+    await send({"type": "http.response.start", "status": 299, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 def ask(load: Callable[[], Settings], path: str, method: str = "GET") -> Asked:
@@ -71,7 +76,15 @@ def test_the_index_is_made_at_each_request(load: Callable[[], Settings]) -> None
 
 @pytest.mark.parametrize("path", ["/", "/graphql", "/reportsx", "/runs/reports/", "/report_asset_check/x"])
 def test_all_else_is_dagsters(load: Callable[[], Settings], path: str) -> None:
-    assert ask(load, path)[::2] == (299, "Dagster")
+    assert ask(load, path)[::2] == (299, "Dagster </body>")
+
+
+def test_pages_of_dagster_lead_to_the_reports(load: Callable[[], Settings]) -> None:
+    status, headers, body = ask(load, "/runs")
+    assert status == 299
+    assert body.startswith("<html><body>Dagster")
+    assert 'href="/reports/"' in body
+    assert int(headers["content-length"]) == len(body)
 
 
 @pytest.mark.parametrize("path", ["/reports/../beatsight.toml", "/reports/health/../../beatsight.toml", "/reports/x/y"])
@@ -99,6 +112,7 @@ def test_settings_that_are_wrong_are_told() -> None:
 def test_the_guard_stands_before_reports_too() -> None:
     with open_target() as target:
         assert target.send(Request("GET", "/reports/", [("Host", target.own)])) == 200
+        assert target.send(Request("GET", "/", [("Host", target.own)])) == 200
         assert target.send(Request("GET", "/reports/", [("Host", "evil.example")])) == 403
         elsewhere = [("Host", target.own), ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "no-cors")]
         assert target.send(Request("GET", "/reports/", elsewhere)) == 403
