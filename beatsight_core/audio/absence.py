@@ -9,7 +9,7 @@ from beatsight_core.audio.inventory_figures import INVENTORY, AudioFigures, Lost
 from beatsight_core.audio.roots import RootStatus
 from beatsight_core.errors import BeatSightError
 from beatsight_core.files import digest_json, read_json
-from beatsight_core.manifest.read_manifest import open_catalog
+from beatsight_core.manifest.catalog import open_catalog
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_core.settings.layout import SETTINGS_FILE

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from beatsight_core.dataset.export_plan import Unit
-from beatsight_core.dataset.index import Index, IndexCounts, Rejected, ShardEntry
+from beatsight_core.dataset.index import Index, IndexCounts, Rejected, ShardEntry, index_inputs
 from beatsight_core.dataset.shards.shard_schema import ClipSpec
 from beatsight_core.dataset.shards.write_shard import REASONS, ShardOutcome
-from beatsight_core.files import digest_json
 from beatsight_core.manifest.read_manifest import Catalog
 
 Number = TypeVar("Number", int, float)
@@ -63,7 +62,7 @@ def index_of(
         manifest=made_from.catalog.key,
         source_set=source_set,
         settings=spec,
-        inputs=digest_json([made_from.catalog.summary.to_json()["inputs"], spec, made_from.unit_hits]),
+        inputs=index_inputs(made_from.catalog.summary.inputs, spec, made_from.unit_hits),
         shards=tuple(
             ShardEntry(outcome.digest, outcome.rows, outcome.bytes, outcome.files, outcome.sha256) for outcome in made
         ),

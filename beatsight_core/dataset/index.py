@@ -230,6 +230,17 @@ def read_index(path: Path) -> Index:
     return index
 
 
+def index_inputs(catalog: str, clips: JsonObject, unit_hits: int) -> str:
+    """Return the digest of what an index is made from.
+
+    Args:
+        catalog: Digest of all that determines the catalog.
+        clips: Shape of the clips (`ClipSpec.to_json`).
+        unit_hits: Number of hits packed into a shard.
+    """
+    return digest_json([catalog, clips, unit_hits])
+
+
 def dataset_digest(indexes: Iterable[Index]) -> str:
     """Return the digest of a dataset of several source sets."""
     return digest_json({index.source_set: index.digest for index in indexes})

@@ -21,16 +21,15 @@ from beatsight_core.evaluation.calibration import calibration
 from beatsight_core.evaluation.compare_models import RivalComparison
 from beatsight_core.evaluation.confusion import confusion
 from beatsight_core.evaluation.evaluation_content import Evaluation, LabelErrorCount, MeasuredEvaluation
+from beatsight_core.evaluation.finding import METRICS, find_evaluation
 from beatsight_core.evaluation.folder import (
     CONFUSION,
     CONFUSION_MATRIX,
     CONFUSION_PICTURE,
     LABEL_ERRORS,
-    METRICS,
     MISTAKES,
     PAGE,
     PREDICTIONS,
-    find_evaluation,
     read_evaluation,
     write_evaluation,
     write_runbook_names,

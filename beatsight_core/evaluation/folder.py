@@ -20,20 +20,19 @@ import numpy as np
 
 from beatsight_core.evaluation.confusion import Confusion, confusion_picture
 from beatsight_core.evaluation.evaluation_content import Evaluation, MeasuredEvaluation
+from beatsight_core.evaluation.finding import METRICS
 from beatsight_core.evaluation.label_errors import LikelyError
 from beatsight_core.evaluation.mistakes import Mistake
 from beatsight_core.evaluation.page.clips import HitClip
 from beatsight_core.evaluation.page.evaluation_page import evaluation_page
 from beatsight_core.evaluation.predictions import Predictions
-from beatsight_core.evaluation.subject import digests_of
 from beatsight_core.files import atomic_folder, read_json, sha256_file, write_bytes, write_json, write_text
 from beatsight_core.metrics import ClassScores
 from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
 from beatsight_core.typed_json import from_json, to_json
 
-METRICS, CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
-    "metrics.json",
+CONFUSION, MISTAKES, PREDICTIONS, PAGE = (
     "confusion.json",
     "misclassified.json",
     "predictions.parquet",
@@ -81,29 +80,6 @@ class LabelErrorsFile:
     checkpoints: Mapping[str, str]
     asked: int
     suspects: tuple[LikelyError, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class _Heading:
-    """The part of `metrics.json` by which an evaluation is found.
-
-    Attributes:
-        on: Key of the manifest.
-        split: Split of the hits.
-        fraction: Share of the split; None is all of it.
-        made_at: Time in UTC.
-        digests: Digests that the figures belong to.
-        format: Format of the evaluation.
-        compared_with: Rivals; only whether there are any counts.
-    """
-
-    on: str
-    split: str
-    fraction: float | None
-    made_at: str
-    digests: Mapping[str, str]
-    format: int = 0
-    compared_with: tuple[Mapping[str, str | list[str]], ...] = ()
 
 
 def write_evaluation(
@@ -172,28 +148,6 @@ def read_evaluation(folder: Path) -> Evaluation:
 
 def _in_order(per_class: Mapping[str, ClassScores], classes: Sequence[str]) -> dict[str, ClassScores]:
     return {label: per_class[label] for label in classes}
-
-
-def find_evaluation(settings: Settings, trained: Run) -> Path | None:
-    """Return the evaluation of a run on the whole validation split of its own dataset that promotion judges.
-
-    Of those that belong to the run's checkpoint, thresholds, dataset and spec all figures are alike: the first one of
-    the newest format, and without rivals if there is such, so that the answer stays the same when more are made. If
-    none belongs to them, the newest.
-    """
-    made = []
-    for path in (settings.metrics_dir / trained.run_id).glob(f"val-*/{METRICS}"):
-        heading = from_json(_Heading, read_json(path), path)
-        if heading.on == trained.key and heading.split == "val" and heading.fraction is None:
-            made.append((path.parent, heading))
-    if not made:
-        return None
-    made.sort(key=lambda found: (found[1].made_at, found[0]))
-    own = digests_of(trained, trained.dataset_digest, trained.spec)
-    belong = [found for found in made if own.items() <= found[1].digests.items()]
-    if not belong:
-        return made[-1][0]
-    return max(belong, key=lambda found: (found[1].format, not found[1].compared_with))[0]
 
 
 def write_runbook_names(settings: Settings, folder: Path, preset: str, fraction: float | None) -> None:

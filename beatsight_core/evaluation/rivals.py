@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from beatsight_core.errors import BeatSightError
-from beatsight_core.evaluation.subject import RivalIdentity, digests_of, require_finished
+from beatsight_core.evaluation.finding import digests_of
+from beatsight_core.evaluation.subject import RivalIdentity, require_finished
 from beatsight_core.files import read_json
 from beatsight_core.runs.lookup import VERSION, champion_version, find_model
 from beatsight_core.runs.records import METRICS, Run, list_runs

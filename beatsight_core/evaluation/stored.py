@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from beatsight_core.evaluation.folder import METRICS, PREDICTIONS
+from beatsight_core.evaluation.finding import METRICS
+from beatsight_core.evaluation.folder import PREDICTIONS
 from beatsight_core.evaluation.predictions import Predictions, load_predictions
 from beatsight_core.features.cache import Features
 from beatsight_core.files import read_json, sha256_file

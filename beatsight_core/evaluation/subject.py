@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 import polars as pl
 
 from beatsight_core.errors import DatasetError, ModelError
+from beatsight_core.evaluation.finding import digests_of
 from beatsight_core.evaluation.slices import SEED, HitSelection
 from beatsight_core.features.cache import Features, open_features
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.files import digest_json, sha256_file
+from beatsight_core.files import digest_json
 from beatsight_core.runs.records import Run, how_to_finish
 from beatsight_core.settings import Settings
 from beatsight_core.typed_json import to_json
@@ -135,16 +136,6 @@ def learned_hits(settings: Settings, trained: Run, hits: pl.Series) -> int | Non
         return None
     known = own.filter(pl.col("split") != "val")["hit_id"].cast(pl.String)
     return int(hits.cast(pl.String).is_in(known.implode()).sum())
-
-
-def digests_of(trained: Run, dataset: str, spec: FeatureSpec) -> dict[str, str]:
-    """Return the same for any dataset and spec, by their digests."""
-    return {
-        "checkpoint": sha256_file(trained.checkpoint),
-        "dataset": dataset,
-        "spec": spec.digest,
-        "thresholds": digest_json(trained.thresholds.tolist()),
-    }
 
 
 def identity(

@@ -15,10 +15,10 @@ from beatsight_core.features.gather import RowGather
 from beatsight_core.features.shard_file import (
     HIT_ID_CHARACTERS,
     REBUILD,
-    SUFFIX,
     ShardFeatures,
     open_shard,
     shard_identity,
+    shard_path,
 )
 from beatsight_core.features.spec import FeatureSpec, StoredArray
 from beatsight_core.safe_text import for_shell
@@ -70,12 +70,6 @@ class Features:
     @cached_property
     def _spectrograms(self) -> RowGather:
         return RowGather(self.arrays, (self.spec.n_mels, self.spec.frames), self.spec.dtype)
-
-
-def shard_path(settings: Settings, spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str) -> Path:
-    """Return the file of a shard's features."""
-    folder = settings.cache_dir / spec.digest
-    return folder / f"{shard_digest}.{taxonomy.name}-{taxonomy.version}{SUFFIX}"
 
 
 def open_features(

@@ -6,8 +6,7 @@ from pathlib import Path
 
 from beatsight_core.dataset.reader import Dataset, Shard
 from beatsight_core.errors import DatasetError
-from beatsight_core.features.cache import shard_path
-from beatsight_core.features.shard_file import open_shard, shard_identity
+from beatsight_core.features.shard_file import open_shard, shard_identity, shard_path
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from beatsight_core.errors import DatasetError
 from beatsight_core.features.spec import FeatureSpec, StoredArray
 from beatsight_core.files import digest_bytes, put_if_absent, storage_errors
+from beatsight_core.settings import Settings
 from beatsight_core.taxonomy import Taxonomy
 
 FORMAT = "beatsight-features/2"
@@ -77,6 +78,12 @@ def write_shard(path: Path, identity: dict[str, str], features: StoredArray, tar
                 handle.write(part.data)
 
     return put_if_absent(path, write)
+
+
+def shard_path(settings: Settings, spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str) -> Path:
+    """Return the file of a shard's features."""
+    folder = settings.cache_dir / spec.digest
+    return folder / f"{shard_digest}.{taxonomy.name}-{taxonomy.version}{SUFFIX}"
 
 
 def shard_identity(spec: FeatureSpec, taxonomy: Taxonomy, shard_digest: str, rows: int) -> dict[str, str]:

@@ -9,7 +9,7 @@ import hashlib
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Self
@@ -141,6 +141,13 @@ class SealedRecord:
     def refusal(self, why: str) -> GateError:
         """Return the error that says why this record does not hold, and what to do."""
         return GateError(f"The {self.subject} does not hold: {why}", where=self.path, do=self.do)
+
+    def only(self, present: Mapping[str, JsonValue]) -> Self:
+        """Return the record with no other digests than `present` has, for a look at the first inputs alone."""
+        digests, wanted = self.content["digests"], present["digests"]
+        known = digests if isinstance(digests, Mapping) else {}
+        named = {name: known.get(name) for name in wanted} if isinstance(wanted, Mapping) else {}
+        return replace(self, content={**self.content, "digests": named})
 
     def changed_inputs(self, present: Mapping[str, JsonValue]) -> list[str]:
         """Return what the record rests on that is no longer so, in words.

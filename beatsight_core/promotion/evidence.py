@@ -15,16 +15,11 @@ from beatsight_core.evaluation.evaluate import (
     features_for,
 )
 from beatsight_core.features.cache import Features
-from beatsight_core.files import read_json, sha256_file
-from beatsight_core.gates.release_limits import limits_for, probe_limits, profile_notice
-from beatsight_core.manifest.identity import SUMMARY
-from beatsight_core.manifest.shifts import corrections_notice
+from beatsight_core.files import sha256_file
 from beatsight_core.progress import Progress
 from beatsight_core.promotion.delivery.export_model import FORMS, export_run
-from beatsight_core.promotion.health_record import health_digest
+from beatsight_core.promotion.first_inputs import first_inputs
 from beatsight_core.promotion.matching import SLICE, Evaluated
-from beatsight_core.promotion.version.model_notices import joined_notices
-from beatsight_core.runs.overrides import override_notice
 from beatsight_core.runs.records import Run
 from beatsight_core.settings import Settings
 
@@ -68,35 +63,9 @@ def gather(settings: Settings, trained: Run, folder: Path, device: str, progress
     return Evidence(trained, features, Evaluated.read(folder), Evaluated.read(again), export)
 
 
-def first_inputs(settings: Settings, trained: Run, features: Features) -> dict[str, Any]:
-    """Return what a verdict rests on before anything was made for it: the run, its data, the limits."""
-    limits = limits_for(settings)
-    asked = probe_limits(settings)
-    return {
-        "run_id": trained.run_id,
-        "key": trained.key,
-        "preset": trained.preset,
-        "profile": settings.gates.profile,
-        "notice": joined_notices(
-            profile_notice(settings), override_notice(trained.folder), _moved_notice(settings, trained.key)
-        ),
-        "digests": {**current_digests(trained, features), "health": health_digest(settings, trained.key)},
-        "limits": {
-            **{name: limit.value for name, limit in limits.items()},
-            **{f"slice_{name}": value for name, value in asked.to_json().items()},
-        },
-    }
-
-
-def _moved_notice(settings: Settings, key: str) -> str | None:
-    """What is said of onsets that were moved before the run learned from them."""
-    path = settings.catalog_folder(key) / SUMMARY
-    return corrections_notice(read_json(path).get("corrections", {})) if path.is_file() else None
-
-
 def inputs(settings: Settings, found: Evidence) -> dict[str, Any]:
     """Return all but the champion that a verdict rests on, as it is now: digests, limits, and where things lie."""
-    first = first_inputs(settings, found.trained, found.features)
+    first = first_inputs(settings, found.trained, current_digests(found.trained, found.features))
     forms = {name: sha256_file(found.export / name) if (found.export / name).is_file() else None for name in FORMS}
     return {
         **first,

@@ -7,7 +7,7 @@ that was approved since is held against its figures now.
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -17,14 +17,14 @@ from beatsight_core.files import digest_json, json_bytes, read_json
 from beatsight_core.gates.corpus_limits import profile_of
 from beatsight_core.gates.gate import Gate
 from beatsight_core.gates.record import HEALTH_REPORT, SealedRecord
-from beatsight_core.health.compare_baseline import Baseline, read_baseline
-from beatsight_core.health.figures.statistics import CorpusFigures
-from beatsight_core.health.verdict import judge_figures
 from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.names import place_in
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.typed_json import from_json
+
+if TYPE_CHECKING:
+    from beatsight_core.health.compare_baseline import Baseline
 
 BASELINE = "baseline"
 """Group of the gates that an approved baseline makes possible."""
@@ -50,13 +50,12 @@ def require_health(settings: Settings, key: str) -> list[Gate]:
             failed, those against the present baseline among them; the message names them.
         DatasetError: The baseline cannot be used.
     """
-    path = _report_path(settings, key)
-    again = f"judge the data: beatsight health {for_shell(key)}"
+    from beatsight_core.health.compare_baseline import read_baseline
+
     baseline = read_baseline(settings.health_dir)
-    do = f"{again}, or {GO_ON}"
-    record = SealedRecord.read(path, HEALTH_REPORT, subject="health report", do=do)
+    record = read_health_record(settings, key)
     if record is None:
-        raise GateError("There is no health report of this manifest", where=key, do=do)
+        raise GateError("There is no health report of this manifest", where=key, do=_how_to_judge(key))
     try:
         gates = _standing_gates(settings, key, record, baseline)
     except (DatasetError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -67,21 +66,48 @@ def require_health(settings: Settings, key: str) -> list[Gate]:
         more = [f"{len(failed) - NAMED} more"] if len(failed) > NAMED else []
         raise GateError(
             f"{len(failed)} of {len(gates)} health gates failed: " + "; ".join(quoted + more),
-            where=path,
+            where=record.path,
             do=f"mend the data as each gate says and judge them again, or {GO_ON}",
         )
     return gates
 
 
-def _standing_gates(settings: Settings, key: str, record: SealedRecord, baseline: Baseline | None) -> list[Gate]:
+def read_health_record(settings: Settings, key: str) -> SealedRecord | None:
+    """Return the health report of a manifest as it lies on disk, its seal looked at; None without one.
+
+    Raises:
+        GateError: The report is broken, has another format, or was altered.
+    """
+    path = _report_path(settings, key)
+    return SealedRecord.read(path, HEALTH_REPORT, subject="health report", do=_how_to_judge(key))
+
+
+def _how_to_judge(key: str) -> str:
+    return f"judge the data: beatsight health {for_shell(key)}, or {GO_ON}"
+
+
+def changed_since(settings: Settings, key: str, record: SealedRecord) -> list[str]:
+    """Return what a health report rests on that is no longer so, in words.
+
+    Raises:
+        DatasetError: An index of the dataset cannot be read.
+    """
+    judged = (record.content["statistics"]["export"] or {}).get("digest")
+    with_dataset = replace(record, content={**record.content, "dataset": judged})
+    return with_dataset.changed_inputs(_inputs(settings, key))
+
+
+def _standing_gates(settings: Settings, key: str, record: SealedRecord, baseline: "Baseline | None") -> list[Gate]:
     """The gates of a report that holds, those against the baseline as it is now.
 
     Raises:
         GateError: The inputs of the report have changed, or its figures give other gates.
     """
+    from beatsight_core.health.figures.statistics import CorpusFigures
+    from beatsight_core.health.verdict import judge_figures
+
     content = record.content
-    judged = (content["statistics"]["export"] or {}).get("digest")
-    if changed := replace(record, content={**content, "dataset": judged}).changed_inputs(_inputs(settings, key)):
+    if changed := changed_since(settings, key, record):
         raise record.refusal("; ".join(changed))
     verdict = judge_figures(from_json(CorpusFigures, content["statistics"]), settings.gates, baseline)
     if (content["baseline"] or {}).get(HEALTH_REPORT.seal) == (baseline.seal if baseline else None):

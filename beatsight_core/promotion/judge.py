@@ -6,24 +6,32 @@ judging again is another command (`beatsight judge`), so that nobody does it by 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import DatasetError
-from beatsight_core.evaluation.evaluate import METRICS, evaluate, features_for, find_evaluation, require_finished
+from beatsight_core.evaluation.evaluate import (
+    METRICS,
+    current_digests,
+    evaluate,
+    features_for,
+    find_evaluation,
+    require_finished,
+)
 from beatsight_core.files import read_json, sha256_file
 from beatsight_core.gates.gate import Gate
 from beatsight_core.gates.record import PROMOTION_RECORD, SealedRecord, judging_environment, write_record
 from beatsight_core.gates.release_limits import limits_for, probe_limits
 from beatsight_core.progress import Progress, SilentProgress, Task
 from beatsight_core.promotion.criteria import ALL, CRITERIA, UNFORCEABLE, JudgingContext
-from beatsight_core.promotion.evidence import first_inputs, gather, inputs
+from beatsight_core.promotion.evidence import gather, inputs
+from beatsight_core.promotion.first_inputs import first_inputs
+from beatsight_core.promotion.gate_records import about_promotion_record, read_promotion_record
 from beatsight_core.promotion.health_record import health_named
 from beatsight_core.provenance import who_and_when
 from beatsight_core.runs.lookup import VERSION, champion_version, version_folder
 from beatsight_core.runs.records import Run, open_run
-from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 
 __all__ = ["CRITERIA", "Judgement", "is_version_of", "judge", "judged", "read_promotion_record", "require_same_inputs"]
@@ -157,23 +165,13 @@ def judged(
     return Judgement(trained.run_id, record.content, record.path, reused=True, notice=record.content["notice"])
 
 
-def read_promotion_record(trained: Run) -> SealedRecord | None:
-    """Return the gate record of a run; None where it was not judged.
-
-    Raises:
-        GateError: The record is broken, has another format, or was altered.
-    """
-    path, subject, do = _about(trained)
-    return SealedRecord.read(path, PROMOTION_RECORD, subject=subject, do=do)
-
-
 def require_same_inputs(settings: Settings, trained: Run, judgement: Judgement) -> None:
     """Look once more, by digests alone, whether what was judged a moment ago is still what is there.
 
     Raises:
         GateError: Something changed in between.
     """
-    path, subject, do = _about(trained)
+    path, subject, do = about_promotion_record(trained)
     record = SealedRecord(PROMOTION_RECORD, path, judgement.record, subject, do)
     folder = _evaluation_of(settings, trained, judgement.record)
     if folder is None:
@@ -181,12 +179,6 @@ def require_same_inputs(settings: Settings, trained: Run, judgement: Judgement) 
     found = gather(settings, trained, folder, "cpu", SilentProgress())
     if changed := record.changed_inputs(inputs(settings, found)):
         raise record.refusal("; ".join(changed))
-
-
-def _about(trained: Run) -> tuple[Path, str, str]:
-    """File of a run's record, its name in messages, and the remedy where it does not hold."""
-    do = f"find out why; then judge the run again: beatsight judge {for_shell(trained.run_id)}"
-    return trained.folder / PROMOTION_RECORD.file, f"gate record of {trained.run_id}", do
 
 
 def is_version_of(settings: Settings, version: int, trained: Run) -> bool:
@@ -202,8 +194,9 @@ def _no_longer_so(settings: Settings, trained: Run, record: SealedRecord, device
     if folder is None:
         return ["the evaluation that it names is gone"]
     try:
-        first = first_inputs(settings, trained, features_for(settings, trained, trained.key))
-        if changed := _only(record, first).changed_inputs(first):  # before a slice or an export is made for nothing
+        digests = current_digests(trained, features_for(settings, trained, trained.key))
+        first = first_inputs(settings, trained, digests)
+        if changed := record.only(first).changed_inputs(first):  # before a slice or an export is made for nothing
             return changed
         found = gather(settings, trained, folder, device, progress)
         changed = record.changed_inputs(inputs(settings, found)) + _other_champion(settings, trained, record.content)
@@ -227,13 +220,6 @@ def _measure(asked: JudgingContext, task: Task) -> list[Gate]:
         gates.append(criterion.judge(asked))
         task.advance()
     return gates
-
-
-def _only(record: SealedRecord, first: Mapping[str, Any]) -> SealedRecord:
-    """The record with no other digests than the first inputs have."""
-    digests = record.content["digests"] if isinstance(record.content["digests"], Mapping) else {}
-    named = {name: digests.get(name) for name in first["digests"]}
-    return replace(record, content={**record.content, "digests": named})
 
 
 def _other_champion(settings: Settings, trained: Run, record: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from beatsight_core.errors import DatasetError, GateError, UsageError
+from beatsight_core.errors import GateError, UsageError
 from beatsight_core.evaluation.confusion import WATCHED_PAIRS, WatchedPair, confusion, watched_pair
 from beatsight_core.evaluation.evaluate import (
     METRICS,
@@ -25,9 +25,10 @@ from beatsight_core.evaluation.evaluate import (
 )
 from beatsight_core.files import read_json, sha256_file
 from beatsight_core.gates.gate import Gate
-from beatsight_core.gates.record import PROBE_RECORD, SealedRecord, judging_environment, write_record
+from beatsight_core.gates.record import PROBE_RECORD, judging_environment, write_record
 from beatsight_core.gates.release_limits import DEMO_NOTICE, probe_limits, probe_notice
 from beatsight_core.progress import Progress
+from beatsight_core.promotion.gate_records import read_probe_record
 from beatsight_core.promotion.matching import Evaluated, not_of_candidate
 from beatsight_core.promotion.probe_gates import confusion_gates, figure_gates, too_rare
 from beatsight_core.promotion.probe_recipe import PROBE_PRESET, Wanted, is_of_manifest
@@ -188,30 +189,13 @@ def _standing_record(settings: Settings, run: Run) -> dict[str, Any]:
     Raises:
         GateError: The record does not hold.
     """
-    path = run.folder / PROBE_RECORD.file
-    if _is_of_earlier_format(path):
-        return judge_probe(settings, run.run_id)
-    record = SealedRecord.read(
-        path,
-        PROBE_RECORD,
-        subject=f"gate record of the probe {run.run_id}",
-        do=f"find out why; then judge it again: beatsight judge --probe {for_shell(run.run_id)}",
-    )
+    record = read_probe_record(run)
     if record is None:
         return judge_probe(settings, run.run_id)
     present, gates = _measured(settings, run, "cpu", None)
     if changed := record.changed_inputs(present) or record.changed_gates(gates):
         raise record.refusal("; ".join(changed))
     return record.content
-
-
-def _is_of_earlier_format(path: Path) -> bool:
-    """Return whether a record is of an earlier version, whose probes are judged again; a broken one is not."""
-    try:
-        record = read_json(path)
-    except DatasetError:
-        return False
-    return isinstance(record, dict) and record.get("format") in PROBE_RECORD.earlier
 
 
 def _measured(

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
-from beatsight_core.errors import DatasetError, UsageError
-from beatsight_core.files import read_json, sha256_file, storage_errors
-from beatsight_core.leftovers import is_temporary
+from beatsight_core.errors import UsageError
+from beatsight_core.files import sha256_file, storage_errors
+from beatsight_core.promotion.archive.archive_folders import ABOUT, archive_folders
 from beatsight_core.promotion.external.external_files import PlaceReport
 from beatsight_core.settings import Settings
 from beatsight_core.settings.typed_paths import typed_path
 from beatsight_core.typed_json import JsonObject, to_json
 
-ABOUT, SUMS = "archive.json", "SHA256SUMS"
+SUMS = "SHA256SUMS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +59,6 @@ class ArchiveChecks:
     whole: bool
     archives: tuple[ArchiveCheck, ...]
     external: tuple[PlaceReport, ...]
-
-
-def archive_folders(settings: Settings) -> list[Path]:
-    """List the archives, by day and run, without those that are being written or never were done."""
-    found = settings.archive_dir.glob("*/*")
-    return sorted(path for path in found if path.is_dir() and not is_temporary(path, is_archive))
-
-
-def is_archive(folder: Path) -> bool:
-    """Return whether a folder is the archive of the run that its name says, and no leftover of another."""
-    try:
-        run_id = str(read_json(folder / ABOUT)["run_id"])
-    except (DatasetError, OSError, TypeError, KeyError):
-        return False
-    name, number = folder.name.removeprefix(run_id), folder.name.removeprefix(f"{run_id}-")
-    return name == "" or (number != folder.name and number.isdecimal())
 
 
 def check_archive(folder: Path) -> ArchiveCheck:

@@ -34,8 +34,9 @@ from beatsight_core.files import (
     write_text,
 )
 from beatsight_core.leftovers import remove_leftovers
+from beatsight_core.promotion.archive.archive_folders import ABOUT, archive_folders, is_archive
 from beatsight_core.promotion.archive.archive_sources import found_files, made_texts
-from beatsight_core.promotion.archive.check_archive import ABOUT, SUMS, archive_folders, check_archive, is_archive
+from beatsight_core.promotion.archive.check_archive import SUMS, check_archive
 from beatsight_core.promotion.judge import is_version_of
 from beatsight_core.promotion.promote import champion
 from beatsight_core.provenance import who_and_when
