@@ -22,6 +22,7 @@ INTERRUPTED = 130
 
 _VERBS = {
     "doctor": "beatsight_core.cli.verbs.doctor:doctor",
+    "status": "beatsight_core.cli.verbs.status:status",
     "demo": "beatsight_core.cli.verbs.platform:demo",
     "dev": "beatsight_core.cli.verbs.platform:dev",
     "devices": "beatsight_core.cli.verbs.devices:devices",

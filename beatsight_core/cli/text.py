@@ -4,6 +4,7 @@
 """
 
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -20,6 +21,8 @@ PASS, FAIL = "pass", "FAIL"
 Figure: TypeAlias = Cell | Path | Sequence["Figure"] | Mapping[str, "Figure"]
 """A value that can be shown."""
 PIPED_WIDTH = 160
+READING_WIDTH = 100
+"""No line of sentences is longer, however wide the terminal."""
 
 
 def console() -> Console:
@@ -31,6 +34,20 @@ def console() -> Console:
 def headline(text: str) -> None:
     """Print a bold line."""
     click.secho(text, bold=True)
+
+
+def paragraph(words: str, *, indent: int = 0, begin: str = "") -> None:
+    """Print a sentence over as many lines as it takes, all but the first indented; a path or a name is never cut.
+
+    Args:
+        words: Sentence to print.
+        indent: Columns before each line.
+        begin: Text in these columns of the first line.
+    """
+    width = min(console().width, READING_WIDTH)
+    lines = textwrap.wrap(words, max(width - indent, 20), break_long_words=False, break_on_hyphens=False) or [""]
+    first = begin + " " * (indent - len(click.unstyle(begin)))
+    click.echo("\n".join([f"{first}{lines[0]}".rstrip(), *(" " * indent + line for line in lines[1:])]))
 
 
 def figures(values: Mapping[str, Figure]) -> None:

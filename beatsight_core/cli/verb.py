@@ -13,6 +13,7 @@ import click
 
 from beatsight_core.cli.failing import as_json_text, cannot_print, show_error
 from beatsight_core.cli.main import INTERRUPTED
+from beatsight_core.cli.next_command import say_next
 from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.compute.explained import DEBUG_VARIABLE, explained, may_be_told
 from beatsight_core.progress import Progress, progress_for_terminal
@@ -43,6 +44,9 @@ class Session:
         settings: Settings, resolved when first asked for, so that a wrong file is an error like any other.
         progress: View of the progress, live in a terminal, log lines elsewhere.
         after_interrupt: Words on what is to be done after Ctrl-C, where it is not the same command again.
+        about: Manifest that the verb was about, as `beatsight status` takes it; None if it was about none.
+        next: Command to type next, where it does not follow from where the manifest stands.
+        ends_with_next: Flag of a verb whose end names the next command.
     """
 
     def __init__(self, data_root: Path | None, *, as_json: bool):
@@ -50,6 +54,9 @@ class Session:
         self.as_json = as_json
         self.progress: Progress = progress_for_terminal()
         self.after_interrupt: str | None = None
+        self.about: str | None = None
+        self.next: str | None = None
+        self.ends_with_next = True
 
     @functools.cached_property
     def settings(self) -> Settings:
@@ -112,7 +119,9 @@ def verb(function: Callable[..., int | None]) -> click.Command:
 
 def _guarded(function: Callable[..., int | None], session: Session, debug: bool, options: dict[str, Any]) -> int:
     try:
-        return function(session, **options) or 0
+        code = function(session, **options) or 0
+        say_next(session, options)
+        return code
     except KeyboardInterrupt:
         afresh = next((f" without --{name}" for name in ("fresh", "overwrite") if options.get(name)), "")
         do = session.after_interrupt or f"run the same command{afresh} to go on"

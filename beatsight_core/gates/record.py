@@ -60,6 +60,9 @@ HEALTH_REPORT = RecordForm(
 )
 """`reports/health/<key>/report.json`; its figures are in it, so its gates are measured from the record itself."""
 
+BASELINE_FILE = "baseline.json"
+"""The approved health report that others are held against, in the folder of all health reports."""
+
 PROMOTION_RECORD = RecordForm(
     file=Path("gates") / "promotion.json",
     format=3,

@@ -9,8 +9,8 @@ from pathlib import Path
 from beatsight_core.dataset.index import dataset_key
 from beatsight_core.errors import GateError, UsageError
 from beatsight_core.files import write_json
-from beatsight_core.gates.record import HEALTH_REPORT, sealed
-from beatsight_core.health.compare_baseline import BASELINE_FILE, Approval, read_report
+from beatsight_core.gates.record import BASELINE_FILE, HEALTH_REPORT, sealed
+from beatsight_core.health.compare_baseline import Approval, read_report
 from beatsight_core.names import place_in
 from beatsight_core.provenance import who_and_when
 from beatsight_core.safe_text import for_shell

@@ -11,12 +11,11 @@ from pathlib import Path
 from beatsight_core.errors import DatasetError
 from beatsight_core.gates.corpus_limits import Profile
 from beatsight_core.gates.gate import Gate, at_most
-from beatsight_core.gates.record import HEALTH_REPORT, SealedRecord
+from beatsight_core.gates.record import BASELINE_FILE, HEALTH_REPORT, SealedRecord
 from beatsight_core.health.figures.hit_figures import HitCounts
 from beatsight_core.pages.formats import shown
 from beatsight_core.typed_json import from_json
 
-BASELINE_FILE = "baseline.json"
 _APPROVE = "approve a report that you judge good (beatsight health approve MANIFEST), or remove the file"
 
 

@@ -16,7 +16,7 @@ from beatsight_core.errors import DatasetError, GateError
 from beatsight_core.files import digest_json, json_bytes, read_json
 from beatsight_core.gates.corpus_limits import profile_of
 from beatsight_core.gates.gate import Gate
-from beatsight_core.gates.record import HEALTH_REPORT, SealedRecord
+from beatsight_core.gates.record import BASELINE_FILE, HEALTH_REPORT, SealedRecord
 from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.names import place_in
 from beatsight_core.safe_text import for_shell
@@ -95,6 +95,13 @@ def changed_since(settings: Settings, key: str, record: SealedRecord) -> list[st
     judged = (record.content["statistics"]["export"] or {}).get("digest")
     with_dataset = replace(record, content={**record.content, "dataset": judged})
     return with_dataset.changed_inputs(_inputs(settings, key))
+
+
+def other_baseline(settings: Settings, record: SealedRecord) -> bool:
+    """Return whether another baseline was approved since a report was written, or the first."""
+    path = settings.health_dir / BASELINE_FILE
+    now, then = (read_json(path) if path.is_file() else {}), record.content["baseline"] or {}
+    return bool(now.get(HEALTH_REPORT.seal) != then.get(HEALTH_REPORT.seal))
 
 
 def _standing_gates(settings: Settings, key: str, record: SealedRecord, baseline: "Baseline | None") -> list[Gate]:

@@ -1,9 +1,23 @@
 """The run that is meant: the one named, else the newest finished one of a manifest."""
 
+from collections.abc import Iterable
+
 from beatsight_core.errors import ModelError
 from beatsight_core.runs.records import Run, list_runs, open_run
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
+
+
+def newest_finished(runs: Iterable[Run], key: str, *, preset: str | None = None) -> Run | None:
+    """Return the first finished run of a manifest.
+
+    Args:
+        runs: Runs, the one worked on last first.
+        key: Key of the manifest.
+        preset: Name of a preset to which the search is limited.
+    """
+    mine = (run for run in runs if run.key == key and preset in (None, run.preset))
+    return next((run for run in mine if run.status == "finished"), None)
 
 
 def newest_run(settings: Settings, key: str, *, preset: str | None = None) -> Run | None:
@@ -14,8 +28,7 @@ def newest_run(settings: Settings, key: str, *, preset: str | None = None) -> Ru
         key: Key of the manifest.
         preset: Name of a preset to which the search is limited.
     """
-    mine = (run for run in list_runs(settings) if run.key == key and preset in (None, run.preset))
-    return next((run for run in mine if run.status == "finished"), None)
+    return newest_finished(list_runs(settings), key, preset=preset)
 
 
 def candidate(settings: Settings, key: str, run_id: str | None = None) -> Run:

@@ -353,15 +353,20 @@ def _last_change(folder: Path) -> int:
 
 
 def how_to_finish(run: Run) -> str:
-    """Return the command that goes on with a run: its preset and whatever differs from that."""
+    """Return what to do to finish a run."""
     if run.trained_as != run.run_id:
         return f"it was put aside; it goes on once its folder is {run.trained_as} again"
+    return f"finish it: {command_to_finish(run)}"
+
+
+def command_to_finish(run: Run) -> str:
+    """Return the command that goes on with a run: its preset and whatever differs from that."""
     said = read_json(run.folder / CONFIG)
     plain = TrainingConfig(preset=run.preset, **preset_values(run.preset)).to_json()
     words = [f"--set {name}={_typed(value)}" for name, value in said["config"].items() if plain.get(name) != value]
     if "extends" in said:
         words.append(f"--extend {said['extends']['run_id']}")
-    return " ".join(["finish it: beatsight train", shlex.quote(run.key), "--preset", run.preset, *words])
+    return " ".join(["beatsight train", shlex.quote(run.key), "--preset", run.preset, *words])
 
 
 def _typed(value: str | int | float | bool) -> str:

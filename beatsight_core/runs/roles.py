@@ -150,8 +150,7 @@ def _check_entry(number: int, entry: ChampionChange) -> None:
 
 def find_challenger(settings: Settings) -> Challenger | None:
     """Return the finished run that was judged last and whose weights no version holds; None if there is none."""
-    folders = [path for path in settings.models_dir.glob("versions/*") if path.name.isdecimal()]
-    versions = {_came_of(path / VERSION) for path in folders}
+    versions = set(versions_by_origin(settings))
     found = []
     for run in list_runs(settings):
         record = _record(run)
@@ -161,6 +160,13 @@ def find_challenger(settings: Settings) -> Challenger | None:
         if not versions & {(run.run_id, checkpoint), (run.trained_as, checkpoint)}:
             found.append(Challenger(run, record))
     return max(found, key=lambda each: (str(each.record["made"]["at"]), each.run.run_id), default=None)
+
+
+def versions_by_origin(settings: Settings) -> dict[tuple[str, str], int]:
+    """Return run and digest of the checkpoint -> the version that came of them; the newest if there are several."""
+    folders = [path for path in settings.models_dir.glob("versions/*") if path.name.isdecimal()]
+    folders.sort(key=lambda path: int(path.name))
+    return {came_of: int(path.name) for path in folders if (came_of := _came_of(path / VERSION))}
 
 
 def _came_of(path: Path) -> tuple[str, str] | None:

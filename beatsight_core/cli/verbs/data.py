@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.manifest_argument import manifest_argument
 from beatsight_core.cli.renamed import say_renamed
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.safe_text import for_shell
@@ -21,7 +22,7 @@ _limit = click.option("--limit", type=click.IntRange(min=1), help="Only the firs
 
 @_limit
 @click.option("--deep", is_flag=True, help="Decode every audio file whole, too; what is learned of it is remembered.")
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def verify(session: Session, manifest: str, limit: int | None, deep: bool) -> int:
     """Say what an export of MANIFEST would hold and what it would lack; write nothing.
@@ -43,7 +44,7 @@ def verify(session: Session, manifest: str, limit: int | None, deep: bool) -> in
 @click.option("--overwrite", is_flag=True, help="Write every shard again.")
 @click.option("--verify", "check", is_flag=True, help="Export nothing: read every shard again and compare digests.")
 @click.option("--heal", is_flag=True, help="Like --verify, and make again what is broken or gone.")
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def export(
     session: Session,
@@ -89,7 +90,7 @@ def health() -> None:
     """Judge data, and say of which report that it is good."""
 
 
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def judge(session: Session, manifest: str) -> int:
     """Judge the data of MANIFEST by its gates and write the report; exit 1 if a gate fails.
@@ -104,7 +105,7 @@ def judge(session: Session, manifest: str) -> int:
 
 
 @click.option("--why", help="Why it is good; must be given if gates failed. Kept in the baseline.")
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def approve(session: Session, manifest: str, why: str | None) -> int:
     """Make the health report of MANIFEST the baseline: later reports may not fall far behind it."""
@@ -125,7 +126,7 @@ health.add_command(approve)
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or cuda:N.")
 @click.option("--verify", "check", is_flag=True, help="Compute nothing: read every feature again, compare digests.")
 @click.option("--heal", is_flag=True, help="Like --verify, and make again what is broken or gone.")
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def features(session: Session, manifest: str, *, sources: tuple[str, ...], device: str, check: bool, heal: bool) -> int:
     """Compute the features of every clip of MANIFEST that has none yet."""

@@ -5,10 +5,11 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.manifest_argument import manifest_argument
 from beatsight_core.cli.verb import Session, verb
 
 
-@click.argument("manifest", required=False)
+@manifest_argument(required=False)
 @verb
 def doctor(session: Session, manifest: str | None) -> int:
     """Look at layout, space, devices, sources and packages; exit 1 if something needed is missing."""

@@ -6,13 +6,14 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.manifest_argument import manifest_argument
 from beatsight_core.cli.renamed import renamed_option
 from beatsight_core.cli.verb import Session, verb
 
 _PARTITION = {True: "yes", False: "there is none", None: "Dagster was never used here"}
 
 
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def retry(session: Session, manifest: str) -> int:
     """Have MANIFEST, of the inbox, prepared once more: after a failure whose reason is gone, or although forgotten.
@@ -44,7 +45,7 @@ def retry(session: Session, manifest: str) -> int:
     "--override-use", "--despite-use", help="Why it is forgotten although a run or a model version names it; kept."
 )
 @click.option("--file", "with_file", is_flag=True, help="Remove its file from the inbox, too.")
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def forget(
     session: Session, *, manifest: str, with_file: bool, override_use: str | None, yes: bool, dry_run: bool

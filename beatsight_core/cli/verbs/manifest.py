@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.manifest_argument import MANIFEST, manifest_argument
 from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.cli.verbs.forget import forget, retry
@@ -21,7 +22,7 @@ def manifest() -> None:
     """Look at manifests, compare them, and make one of several."""
 
 
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def check(session: Session, manifest: str) -> int:
     """Read MANIFEST into the catalog and say what was kept and what was rejected, and why; exit 1 if it is too much."""
@@ -48,7 +49,7 @@ def check(session: Session, manifest: str) -> int:
     return 0 if gate.passed else 1
 
 
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def stats(session: Session, manifest: str) -> int:
     """Count what MANIFEST holds by source set, component, technique, session and split, and what was rejected.
@@ -66,8 +67,8 @@ def stats(session: Session, manifest: str) -> int:
     return 0
 
 
-@click.argument("new")
-@click.argument("old")
+@manifest_argument("new")
+@manifest_argument("old")
 @verb
 def diff(session: Session, old: str, new: str) -> int:
     """Say what manifest NEW adds, drops and changes over OLD."""
@@ -86,7 +87,7 @@ def diff(session: Session, old: str, new: str) -> int:
     help="Events with one id and different content: stop and list them, or keep the first or the last.",
 )  # fmt: skip
 @click.option("-o", "--output", required=True, type=OUTPUT_PATH, help="The manifest to write: .jsonl, .gz or .zst.")
-@click.argument("manifests", nargs=-1, required=True)
+@click.argument("manifests", nargs=-1, required=True, type=MANIFEST)
 @verb
 def merge(
     session: Session, *, manifests: tuple[str, ...], output: Path, on_conflict: str, drop_repeats: bool, force: bool
@@ -105,6 +106,7 @@ def merge(
         workers=worker_count(session.settings.dataset.workers), progress=session.progress,
     )  # fmt: skip
     session.show(result.to_json(), _show_merge)
+    session.about = str(output)
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.manifest_argument import manifest_argument
 from beatsight_core.cli.number_type import FiniteRange
 from beatsight_core.cli.path_type import OUTPUT_PATH, PATH
 from beatsight_core.cli.renamed import renamed_option
@@ -47,7 +48,7 @@ _device = click.option("--device", default="auto", show_default=True, help="auto
     help="With --fresh, although a model version came of the run; kept with the run that is put aside.",
 )
 @_device
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def train(session: Session, manifest: str, preset: str, assignments: tuple[str, ...], **options: Any) -> int:
     """Train on MANIFEST by a preset; the same command goes on where an interrupted run stopped.

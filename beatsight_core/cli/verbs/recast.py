@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from beatsight_core.cli import text
+from beatsight_core.cli.manifest_argument import manifest_argument
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.safe_text import for_shell
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Another seed, other kits.")
 @click.option("--source-set", default="recast", show_default=True, help="What the new sessions are filed under.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one per core.")
-@click.argument("manifest")
+@manifest_argument()
 @verb
 def recast(session: Session, manifest: str, *, rounds: int, seed: int, source_set: str, workers: int | None) -> int:
     """Play the training sessions of MANIFEST again, each on a kit drawn at random; write audio and a manifest.
@@ -30,11 +31,12 @@ def recast(session: Session, manifest: str, *, rounds: int, seed: int, source_se
         progress=session.progress,
     )  # fmt: skip
     session.show_as(Recast, result.to_json(), _show_recast)
+    both = f"{for_shell(result.source)} {for_shell(result.manifest)}"
+    session.next = f"beatsight manifest merge {both} -o MERGED.jsonl"
     return 0
 
 
 def _show_recast(result: "Recast") -> None:
-    merge = f"beatsight manifest merge {for_shell(result.source)} {for_shell(result.manifest)} -o MERGED.jsonl"
     text.headline(f"{result.events:,} events in {result.sessions:,} sessions, each on a kit of its own")
     text.figures(
         {
@@ -46,6 +48,5 @@ def _show_recast(result: "Recast") -> None:
             "size": text.size(result.bytes),
             "events by component": result.events_by_component,
             "strokes left out, as kits lack them": result.left_out,
-            "next": merge,
         }
     )

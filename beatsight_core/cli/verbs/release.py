@@ -126,6 +126,7 @@ def archive(session: Session, run: str | None, verify: bool) -> int:
     from beatsight_core.promotion.archive.check_archive import ArchiveChecks, check_archives
     from beatsight_core.promotion.archive.write_archive import ArchiveResult, archive_run
     from beatsight_core.promotion.external.external_files import places_to_tell
+    from beatsight_core.runs.records import open_run
 
     if verify:
         checks = check_archives(session.settings, run)
@@ -133,7 +134,9 @@ def archive(session: Session, run: str | None, verify: bool) -> int:
         reports = tuple(each.report for each in places_to_tell(session.settings))
         session.show_as(ArchiveChecks, to_json(ArchiveChecks(whole, tuple(checks), reports)), _show_checks)
         return 0 if whole else 1
-    session.show_as(ArchiveResult, archive_run(session.settings, run).to_json(), _show_archive)
+    result = archive_run(session.settings, run)
+    session.show_as(ArchiveResult, result.to_json(), _show_archive)
+    session.about = open_run(session.settings, result.run_id).key
     return 0
 
 

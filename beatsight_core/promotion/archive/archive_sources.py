@@ -13,8 +13,7 @@ from beatsight_core.dataset.index import index_paths
 from beatsight_core.errors import BeatSightError
 from beatsight_core.evaluation.evaluate import CONFUSION, CONFUSION_MATRIX, METRICS, MISTAKES, PAGE, PREDICTIONS
 from beatsight_core.evaluation.folder import CONFUSION_PICTURE, LABEL_ERRORS
-from beatsight_core.gates.record import HEALTH_REPORT, PROMOTION_RECORD
-from beatsight_core.health.compare_baseline import BASELINE_FILE
+from beatsight_core.gates.record import BASELINE_FILE, HEALTH_REPORT, PROMOTION_RECORD
 from beatsight_core.leftovers import is_temporary
 from beatsight_core.manifest.identity import SUMMARY
 from beatsight_core.names import place_in
