@@ -53,7 +53,8 @@ def training_metadata(settings: "Settings", result: Mapping[str, Any], run: "Run
 
 def _evaluation(settings: "Settings", run: "Run") -> Metadata:
     """The report of the run's evaluation, if there is one already, as of a probe."""
-    from beatsight_core.evaluation.folder import PAGE, find_evaluation
+    from beatsight_core.evaluation.finding import find_evaluation
+    from beatsight_core.evaluation.folder import PAGE
 
     found = find_evaluation(settings, run)
     return {"report": report(settings, found / PAGE)} if found else {}

@@ -9,39 +9,42 @@ from beatsight_core.pages.page import render_page
 from beatsight_core.report_addresses import REPORTS, report_address
 from beatsight_core.report_index.listed_reports import (
     Link,
+    VersionRow,
     archive_rows,
-    health_verdict,
-    manifest_keys,
-    refused_files,
     run_rows,
     version_rows,
 )
 from beatsight_core.settings import Settings
+from beatsight_core.status.overview import overview
+from beatsight_core.status.stage import ManifestStatus, State
 from beatsight_core.typed_json import JsonObject, JsonValue, to_json
 
 _MARK = "<body>"
+
+_BADGES: dict[State, str] = {
+    "done": "pass", "failed": "fail", "out of date": "warn", "under way": "info", "not yet": "",
+}  # fmt: skip
+"""State of a stage -> the badge that shows it; empty for none."""
 
 
 def index_page(settings: Settings) -> str:
     """Return the index of all reports as HTML."""
     problems: list[str] = []
-    manifests = [_manifest(settings, key) for key in manifest_keys(settings)]
-    runs = run_rows(settings)
-    versions: list[JsonValue] = []
+    versions: list[VersionRow] = []
     try:
-        versions = [to_json(row) for row in version_rows(settings)]
+        versions = version_rows(settings)
     except BeatSightError as error:
         problems.append(str(error))
-    archives = [to_json(row) for row in archive_rows(settings)]
+    found = overview(settings)
     return render_page(
         "index.html",
         title="Reports",
-        data_root=str(settings.data_root),
-        manifests=manifests,
-        refused=[{"file": name, "problem": problem} for name, problem in refused_files(settings)],
-        runs=[to_json(row) for row in runs],
-        versions=versions,
-        archives=archives,
+        data_root=found.data_root,
+        manifests=[_manifest(settings, status) for status in found.manifests],
+        refused=[to_json(each) for each in found.refused],
+        runs=[to_json(row) for row in run_rows(settings, versions)],
+        versions=[to_json(row) for row in versions],
+        archives=[to_json(row) for row in archive_rows(settings)],
         problems=problems,
     )
 
@@ -51,16 +54,23 @@ def message_page(title: str, said: str) -> str:
     return render_page("message.html", title=title, said=said, index=REPORTS)
 
 
-def _manifest(settings: Settings, key: str) -> JsonObject:
-    state, said, address = health_verdict(settings, key)
-    page, _ = page_paths(settings, key)
-    dataset = report_address(settings, page) if page.is_file() else None
-    return {
-        "key": key,
-        "state": state,
-        "health": {"text": said, "href": address},
-        "dataset": {"text": "clips to hear" if dataset else "not exported", "href": dataset},
-    }
+def _manifest(settings: Settings, status: ManifestStatus) -> JsonObject:
+    """A manifest for the template: its stages, each with the addresses of its reports."""
+    stages: list[JsonValue] = []
+    for stage in status.stages:
+        links: list[JsonValue] = [
+            {"text": _called(path), "href": address}
+            for path in stage.reports
+            if (address := report_address(settings, path))
+        ]
+        stages.append({**to_json(stage), "badge": _BADGES[stage.state], "links": links})
+    page, _ = page_paths(settings, status.key or "")
+    clips = report_address(settings, page) if page.is_file() else None
+    return {**to_json(status), "stages": stages, "clips": clips}
+
+
+def _called(path: str) -> str:
+    return "report" if path.endswith(".html") else path.rpartition("/")[2]
 
 
 def with_links(settings: Settings, page: str, address: str) -> str:

@@ -1,26 +1,23 @@
-"""What the index lists: manifests, runs, versions and archives with the addresses of their reports.
+"""What the index lists beside manifests: runs, versions and archives, with the addresses of their reports.
 
 All of it is read from small files, and nothing is written. What cannot be read is listed with its problem, and hides
 nothing else.
 """
 
 import datetime
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from beatsight_core.errors import BeatSightError
-from beatsight_core.evaluation.folder import METRICS as EVALUATION
+from beatsight_core.evaluation.finding import METRICS as EVALUATION
+from beatsight_core.evaluation.finding import find_evaluation
 from beatsight_core.evaluation.folder import PAGE as EVALUATION_PAGE
-from beatsight_core.evaluation.folder import find_evaluation
 from beatsight_core.files import read_json
-from beatsight_core.manifest.catalog import list_catalogs
-from beatsight_core.manifest.inbox.entries import inbox_entries
-from beatsight_core.promotion.archive.check_archive import archive_folders
+from beatsight_core.promotion.archive.archive_folders import archive_folders
 from beatsight_core.promotion.version.model_list import list_models
 from beatsight_core.report_addresses import report_address
-from beatsight_core.runs.records import Run, how_to_finish, list_runs
+from beatsight_core.runs.records import Run, how_to_finish, list_runs, open_run
 from beatsight_core.settings import Settings
 
 
@@ -102,22 +99,18 @@ class ArchiveRow:
     reports: tuple[Link, ...]
 
 
-def refused_files(settings: Settings) -> list[tuple[str, str]]:
-    """Return the files of the inbox that cannot be taken up, each with the reason."""
-    return [(entry.path.name, entry.problem) for entry in inbox_entries(settings) if entry.problem]
+def run_rows(settings: Settings, versions: Sequence["VersionRow"]) -> list[RunRow]:
+    """Return the runs, the one worked on last first.
+
+    Args:
+        settings: Settings of the data root.
+        versions: Versions, which name the runs that were promoted.
+    """
+    promoted = {row.run.text: row.version for row in reversed(versions)}
+    return [_run_row(settings, run, promoted.get(run.run_id)) for run in list_runs(settings)]
 
 
-def manifest_keys(settings: Settings) -> list[str]:
-    """Return the keys of all manifests that have a catalog."""
-    return [catalog.key for catalog in list_catalogs(settings)]
-
-
-def run_rows(settings: Settings) -> list[RunRow]:
-    """Return the runs, the one worked on last first."""
-    return [_run_row(settings, run) for run in list_runs(settings)]
-
-
-def _run_row(settings: Settings, run: Run) -> RunRow:
+def _run_row(settings: Settings, run: Run, version: int | None) -> RunRow:
     states = {"finished": "pass", "unfinished": "warn", "failed": "fail"}
     try:
         figures = (run.metrics or {}).get("metrics", {})
@@ -127,6 +120,8 @@ def _run_row(settings: Settings, run: Run) -> RunRow:
         else:
             said = f"finished, {len(run.history)} epochs"
             do = f"beatsight judge {run.run_id}" if own else f"beatsight evaluate {run.run_id}"
+            if version is not None:
+                said, do = f"promoted as version {version}", ""
     except BeatSightError as error:
         return RunRow(Link(run.run_id), run.preset, run.key, "fail", "broken", None, None, (), str(error))
     others = tuple(
@@ -158,15 +153,23 @@ def version_rows(settings: Settings) -> list[VersionRow]:
     Raises:
         ModelError: The pointer to the champion is broken.
     """
-    evaluations = {row.run.text: row.run.href for row in run_rows(settings)}
     return [
         VersionRow(
-            model.version, model.role, Link(model.run_id or "", evaluations.get(model.run_id or "")), model.accuracy,
+            model.version, model.role, _evaluated(settings, model.run_id), model.accuracy,
             model.exact_match, ", ".join(filter(None, (str(model.promoted_at or "")[:10], model.promoted_by))),
             model.notice or "",
         )
         for model in list_models(settings).models
     ]  # fmt: skip
+
+
+def _evaluated(settings: Settings, run_id: str | None) -> Link:
+    """The id of a run, with its evaluation if both are still there."""
+    try:
+        own = find_evaluation(settings, open_run(settings, run_id)) if run_id else None
+    except BeatSightError:
+        own = None
+    return Link(run_id or "", report_address(settings, own / EVALUATION_PAGE) if own else None)
 
 
 def archive_rows(settings: Settings) -> list[ArchiveRow]:
@@ -187,24 +190,3 @@ def _day(name: str) -> str:
         return datetime.datetime.strptime(name, "%Y%m%d").date().isoformat()
     except ValueError:
         return name
-
-
-def health_verdict(settings: Settings, key: str) -> tuple[str, str, str | None]:
-    """Return the health of a manifest.
-
-    Returns:
-        State ("pass", "fail" or "info"), words, and the address of the report; None where there is none.
-    """
-    from beatsight_core.names import place_in
-
-    report = place_in(settings.health_dir, key) / "report.json"
-    try:
-        said = json.loads(report.read_bytes())
-        gates = said["gates"]
-        failed = sum(not gate["passed"] for gate in gates)
-    except FileNotFoundError:
-        return "info", "not judged yet", None
-    except (OSError, ValueError, KeyError, TypeError):
-        return "fail", "its report cannot be read", None
-    address = report_address(settings, report.with_suffix(".html"))
-    return ("fail" if failed else "pass"), f"{failed} of {len(gates)} gates failed" if failed else "passed", address

@@ -15,7 +15,7 @@ ROOMS = (
     "errors", "units", "typed_json", "safe_text", "leftovers", "names", "taxonomy", "settings", "report_addresses",
     "files", "filesystems", "provenance", "progress", "process_groups", "sockets", "workers", "metrics", "pages",
     "gates", "manifest", "audio", "dataset", "health", "compute", "features", "runs", "training", "evaluation",
-    "inference", "promotion", "storage", "report_index", "synthesis", "demo", "recast", "doctor", "cli",
+    "inference", "promotion", "storage", "status", "report_index", "synthesis", "demo", "recast", "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""
 
