@@ -3,7 +3,6 @@
 import html
 from urllib.parse import quote
 
-from beatsight_core.dataset.page.dataset_page import page_paths
 from beatsight_core.errors import BeatSightError
 from beatsight_core.pages.page import render_page
 from beatsight_core.report_addresses import REPORTS, report_address
@@ -64,9 +63,7 @@ def _manifest(settings: Settings, status: ManifestStatus) -> JsonObject:
             if (address := report_address(settings, path))
         ]
         stages.append({**to_json(stage), "badge": _BADGES[stage.state], "links": links})
-    page, _ = page_paths(settings, status.key or "")
-    clips = report_address(settings, page) if page.is_file() else None
-    return {**to_json(status), "stages": stages, "clips": clips}
+    return {**to_json(status), "stages": stages}
 
 
 def _called(path: str) -> str:
