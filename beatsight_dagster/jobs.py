@@ -9,8 +9,8 @@ How to launch, here `probe` for the manifest `demo-1a2b3c4d`:
 A job of Dagster cannot select assets of two partitions definitions, and `dataset` and `feature_cache` have one of their
 own (manifest x source set). So `prepare_data` is a chain of three: its own run covers `manifest` and
 `audio_inventory`, and the sensor `prepare_data_continues` follows with `export_data` (one run over all source sets of
-the manifest, a range of partitions) and then `judge_data`. Where no daemon runs, `python -m
-beatsight_dagster.materialize MANIFEST --until health` does the same. By hand, `export_data` is launched for
+the manifest, a range of partitions) and then `judge_data`. Where no daemon runs, `beatsight run MANIFEST --until
+health` does the same. By hand, `export_data` is launched for
 `demo-1a2b3c4d|slakh2100` or for several such partitions.
 """
 

@@ -25,6 +25,7 @@ _VERBS = {
     "status": "beatsight_core.cli.verbs.status:status",
     "demo": "beatsight_core.cli.verbs.platform:demo",
     "dev": "beatsight_core.cli.verbs.platform:dev",
+    "run": "beatsight_core.cli.verbs.run:run",
     "devices": "beatsight_core.cli.verbs.devices:devices",
     "taxonomy": "beatsight_core.cli.verbs.taxonomy:taxonomy",
     "manifest": "beatsight_core.cli.verbs.manifest:manifest",

@@ -6,6 +6,7 @@ Dagster's own command has no place for middleware, so its parts are put together
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -23,6 +24,7 @@ from dagster_webserver.cli import (
 )
 from dagster_webserver.version import __version__
 
+from beatsight_core.compute.explained import DEBUG_VARIABLE
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.web.guard import Guard
 from beatsight_dagster.web.reports import Reports
@@ -52,7 +54,7 @@ def guarded_application(
 def main() -> None:
     """Serve the UI of the configured data root until a signal comes."""
     port, workspace = int(sys.argv[1]), sys.argv[2]
-    configure_loggers()
+    configure_loggers(log_level="INFO" if os.environ.get(DEBUG_VARIABLE) else "WARNING")
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(DEFAULT_DB_STATEMENT_TIMEOUT, DEFAULT_POOL_RECYCLE, DEFAULT_POOL_MAX_OVERFLOW)
         with WorkspaceProcessContext(instance, WorkspaceFileTarget([workspace]), version=__version__) as process:

@@ -26,6 +26,7 @@ from dagster._core.remote_origin import CodeLocationOrigin, ManagedGrpcPythonEnv
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._utils.log import configure_loggers
 
+from beatsight_core.compute.explained import DEBUG_VARIABLE
 from beatsight_core.process_groups import wait_for_others
 from beatsight_core.settings import load_settings
 from beatsight_dagster.endings import told_at_the_end
@@ -72,9 +73,12 @@ def _serve(port: int, lock: int) -> int:
         if lost := close_lost_runs(instance) + fail_runs_of_dead_drivers(instance):
             logger.warning("%d run(s) of an earlier session were killed, and are closed as failed", lost)
         workspace = stack.enter_context(_code_servers(instance, home))
+        daemon = ["run", "--workspace", workspace, "--log-level", _daemon_log_level()]
         services = {
             "web server": _start("beatsight_dagster.web.server", [str(port), workspace], lock),
-            "daemon": _start("dagster._daemon", ["run", "--workspace", workspace], lock),
+            "daemon": _start(
+                "dagster._daemon", ["run", "--workspace", workspace, "--log-level", _daemon_log_level()], lock
+            ),
         }
         stack.callback(_end, services.values())
         while True:
@@ -83,6 +87,11 @@ def _serve(port: int, lock: int) -> int:
                 if process.poll() is not None:
                     logger.error("The %s has ended by itself, with code %s", name, process.returncode)
                     return 1
+
+
+def _daemon_log_level() -> str:
+    """What the daemon says on a terminal: errors, as the UI shows each tick; with `--debug` all of it."""
+    return "info" if os.environ.get(DEBUG_VARIABLE) else "error"
 
 
 class _Workspace(WorkspaceFileTarget):

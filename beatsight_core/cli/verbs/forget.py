@@ -24,6 +24,7 @@ def retry(session: Session, manifest: str) -> int:
     from beatsight_core.manifest.identity import manifest_key, resolve_manifest
     from beatsight_core.manifest.inbox.entries import inbox_file
     from beatsight_core.manifest.inbox.wishes import wish_retry
+    from beatsight_core.safe_text import for_shell
 
     path = resolve_manifest(session.settings, manifest)
     key = manifest_key(path)
@@ -32,7 +33,7 @@ def retry(session: Session, manifest: str) -> int:
         raise UsageError(
             "Only a manifest of the inbox can be taken up by the sensor",
             where=path,
-            do=f"move it to {session.settings.manifests_dir}, or run `python -m beatsight_dagster.materialize {key}`",
+            do=f"move it to {session.settings.manifests_dir}, or run `beatsight run {for_shell(key)}`",
         )
     wish = wish_retry(session.settings, key)
     session.show({"key": wish.key, "manifest": str(file), "retries": wish.retries}, _show_retry)

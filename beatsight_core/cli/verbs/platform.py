@@ -73,7 +73,7 @@ def dev(session: Session, port: int) -> int:
         raise ModuleNotFoundError(name="dagster-webserver")
     with only_dev(settings.dagster_home, port) as lock:
         _require_free(port)
-        click.echo(f"The UI opens on http://127.0.0.1:{port}; Ctrl-C ends it.", err=True)
+        click.echo("The UI is being started, which takes some seconds.", err=True)
         # A shell that starts this in the background makes it ignore SIGINT, and with it Dagster would ignore its end.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return _run_services(settings, port, lock)
@@ -97,7 +97,7 @@ def _run_services(settings: Settings, port: int, lock: int) -> int:
     with stop_on_signals() as stop:
         try:
             # The whole group hears of it, as it would by Ctrl-C in a terminal: the runs that are under way, too.
-            code = _waited_for(process, stop, lambda: signal_group(process.pid, signal.SIGINT))
+            code = _waited_for(process, stop, lambda: signal_group(process.pid, signal.SIGINT), _SayOpen(port))
             if code < 0:
                 signal_group(process.pid, signal.SIGTERM)
             wait_for_others(process.pid, _GRACE_S)
@@ -110,6 +110,22 @@ def _run_services(settings: Settings, port: int, lock: int) -> int:
         where=f"python -m {services}, exit code {code}",
         do="read the lines above; the same command starts them again",
     )
+
+
+class _SayOpen:
+    """Says that the UI is open, once its port answers, and then nothing more."""
+
+    def __init__(self, port: int):
+        self._port, self._said = port, False
+
+    def __call__(self) -> None:
+        if self._said:
+            return
+        with socket.socket() as probe:
+            probe.settimeout(_LOOK_S)
+            self._said = probe.connect_ex(("127.0.0.1", self._port)) == 0
+        if self._said:
+            click.echo(f"The UI is open on http://127.0.0.1:{self._port}; Ctrl-C ends it.", err=True)
 
 
 def _require_free(port: int) -> None:
@@ -128,6 +144,25 @@ def run_dagster_module(settings: Settings, module: str, *arguments: str) -> None
         BeatSightError: The module did not finish its work.
         KeyboardInterrupt: Ctrl-C or SIGTERM came, and it has ended.
     """
+    if code := dagster_module_code(settings, module, *arguments):
+        raise did_not_finish(code)
+
+
+def did_not_finish(code: int) -> BeatSightError:
+    """Return the error of a module of the Dagster side that ended with a code, after it has told why."""
+    return BeatSightError(
+        "Dagster did not finish the work",
+        where=f"the process that carried it out, exit code {code}",
+        do="read the lines above; the same command goes on from there",
+    )
+
+
+def dagster_module_code(settings: Settings, module: str, *arguments: str) -> int:
+    """Carry out a module of the Dagster side as `run_dagster_module` does, and return its exit code.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C or SIGTERM came, and it has ended.
+    """
     try:
         # In a session of its own, so that Ctrl-C reaches it once, from here.
         process = subprocess.Popen(
@@ -140,21 +175,23 @@ def run_dagster_module(settings: Settings, module: str, *arguments: str) -> None
         code = _waited_for(process, stop, lambda: process.send_signal(signal.SIGINT))
     if stop:
         raise KeyboardInterrupt
-    if code:
-        raise BeatSightError(
-            "Dagster did not finish the work",
-            where=f"python -m {module}, exit code {code}",
-            do="read the lines above; the same command goes on from there",
-        )
+    return code
 
 
-def _waited_for(process: "subprocess.Popen[bytes]", stop: StopRequest, ask_to_end: Callable[[], None]) -> int:
-    """The exit code of a process, which is asked to end in order when this one is."""
+def _waited_for(
+    process: "subprocess.Popen[bytes]",
+    stop: StopRequest,
+    ask_to_end: Callable[[], None],
+    look: Callable[[], None] | None = None,
+) -> int:
+    """The exit code of a process, which is asked to end in order when this one is; `look` is called meanwhile."""
     asked = False
     while (code := process.poll()) is None:
         if stop and not asked:
             ask_to_end()
             asked = True
+        if look and not asked:
+            look()
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=_LOOK_S)
     return code

@@ -32,13 +32,24 @@ def status(session: Session, manifest: str | None) -> int:
     Reads the disk alone, and changes nothing. With MANIFEST, only that one.
     """
     from beatsight_core.status.overview import overview, overview_of
+
+    found = overview(session.settings) if manifest is None else overview_of(session.settings, manifest)
+    show_status(session, found, most=_FINDINGS if manifest is None else None)
+    return 0
+
+
+def show_status(session: Session, found: "Overview", *, most: int | None) -> None:
+    """Print where manifests stand, each with its next command, so that the verb needs none at its end.
+
+    Args:
+        session: Call of the verb.
+        found: Where the manifests stand.
+        most: Number of findings of a stage to print; None for all.
+    """
     from beatsight_core.status.stage import Overview
 
-    session.ends_with_next = False  # each block ends with its own
-    found = overview(session.settings) if manifest is None else overview_of(session.settings, manifest)
-    most = _FINDINGS if manifest is None else None
+    session.ends_with_next = False
     session.show_as(Overview, found.to_json(), lambda safe: _show(session, safe, most))
-    return 0
 
 
 def _show(session: Session, found: "Overview", most: int | None) -> None:
