@@ -21,7 +21,7 @@ from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.failures import plain_failures
 from beatsight_dagster.partitions import MANIFESTS_NAME, SOURCE_SETS_NAME, from_partition, to_partition
 from beatsight_dagster.resources.settings import SettingsResource
-from beatsight_dagster.sensors.preparation_state import CHAIN_TAG
+from beatsight_dagster.run_tags import CHAIN_TAG, PARTITION_TAG, RANGE_START_TAG
 
 _UNFINISHED = [
     dg.DagsterRunStatus.NOT_STARTED,
@@ -119,7 +119,7 @@ def remove(instance: dg.DagsterInstance, key: str, source_sets: Sequence[str]) -
 
 def _is_of(run: dg.DagsterRun, partition: str) -> bool:
     """Whether a run works on a manifest: its partition, one of its source sets, or a range of them."""
-    names = (CHAIN_TAG, "dagster/partition", "dagster/asset_partition_range_start")
+    names = (CHAIN_TAG, PARTITION_TAG, RANGE_START_TAG)
     return partition in {run.tags.get(name, "").partition("|")[0] for name in names}
 
 

@@ -4,8 +4,9 @@
     python -m beatsight_dagster.materialize MANIFEST --until health  up to the health report
     python -m beatsight_dagster.materialize MANIFEST --preset baseline --set epochs=4
 
-MANIFEST is a path, a name in the inbox, or a key. Assets of one partitions definition share a run, so there are three:
-manifest and inventory; all source sets' clips and features; the rest. Each prints what happens to standard error.
+MANIFEST is a path, a name in the inbox, or a key. Each step is a run of the job that the UI knows it by: prepare_data,
+export_data, judge_data, then probe, baseline_refresh or long_run, and release. They share one server of steps, so that
+a run more costs half a second. What happens is printed to standard error.
 """
 
 import argparse
@@ -29,19 +30,21 @@ from beatsight_core.runs.presets import load_checked_settings, load_preset
 from beatsight_core.settings import Settings
 from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.event_lines import EventPrinter
-from beatsight_dagster.executor.run_here import asset_graph_job, run_here
+from beatsight_dagster.executor.run_here import job_named, run_here
 from beatsight_dagster.executor.step_processes import one_server
 from beatsight_dagster.instance import use_home
-from beatsight_dagster.jobs import STAGE_TAG
+from beatsight_dagster.jobs import baseline_refresh, export_data, judge_data, long_run, prepare_data, probe, release
 from beatsight_dagster.partitions import register, source_range, to_partition
 from beatsight_dagster.preset_config import from_text
-from beatsight_dagster.sensors.manifests import RANGE_END_TAG, RANGE_START_TAG
+from beatsight_dagster.run_tags import DRIVE_TAG, PARTITION_TAG, PROCESS_TAG, RANGE_END_TAG, RANGE_START_TAG, STAGE_TAG
 
 MODELS = {"warmup": "warmup_probe", "baseline": "baseline_model", "long_run": "long_run_model"}
 """Preset -> the asset that trains it."""
 
+TRAINING = {"warmup": probe.name, "baseline": baseline_refresh.name, "long_run": long_run.name}
+"""Preset -> the job that trains it, and evaluates it."""
+
 STAGES = ("ingest", "export", "health", "training", "evaluation", "promotion", "archive")
-_PROCESS_TAG, _DRIVE_TAG = "beatsight/process", "beatsight/drive"
 
 Say = Callable[[str], None]
 
@@ -97,7 +100,7 @@ def materialize_graph(
     instance: dg.DagsterInstance | None = None,
     say: Say | None = None,
 ) -> GraphResult:
-    """Register a manifest's partitions and run the graph's assets over it, in as few runs as Dagster allows.
+    """Register a manifest's partitions and run the jobs over it, one after the other, until one fails.
 
     Args:
         settings: Settings of the data root that is worked on.
@@ -124,16 +127,15 @@ def materialize_graph(
             instance = stack.enter_context(dg.DagsterInstance.get())
         fail_runs_of_dead_drivers(instance)
         register(instance, [key])
-        one = {"dagster/partition": partition}
+        one = {PARTITION_TAG: partition}
         drive = _Drive(settings, request, instance, say)
-        runs.append(drive.run(["manifest", "audio_inventory"], one, "ingest", path))
+        runs.append(drive.run(prepare_data.name, ("manifest", "audio_inventory"), one, path))
         if "export" in stages:
             source_sets = open_catalog(settings, key).source_sets
             first, last = source_range(instance, key, source_sets)
-            span = {RANGE_START_TAG: first, RANGE_END_TAG: last}
-            runs.append(drive.run(["dataset", "feature_cache"], span, "export"))
-        if rest := _assets_after_export(stages, request.presets):
-            runs.append(drive.run(rest, one, "training"))
+            span = {RANGE_START_TAG: first, RANGE_END_TAG: last, STAGE_TAG: "export"}
+            runs.append(drive.run(export_data.name, ("dataset", "feature_cache"), span))
+        runs += [drive.run(job, assets, one) for job, assets in _after_export(stages, request.presets)]
     return GraphResult(key, partition, tuple(runs), round(time.monotonic() - began, 3))
 
 
@@ -143,44 +145,43 @@ def _stages_until(last: str) -> tuple[str, ...]:
     return STAGES[: STAGES.index(last) + 1]
 
 
-def _assets_after_export(stages: Sequence[str], presets: Sequence[str]) -> list[str]:
+def _after_export(stages: Sequence[str], presets: Sequence[str]) -> list[tuple[str, tuple[str, ...]]]:
+    """The jobs that follow, each with those of its assets that are wanted. Training evaluates what it made."""
     unknown = [preset for preset in presets if preset not in MODELS]
     if unknown:
         raise UsageError(f"There is no preset {unknown[0]!r}", do=f"choose one of {', '.join(MODELS)}")
-    assets = {
-        "health": ["dataset_health"],
-        "training": [MODELS[preset] for preset in presets],
-        "evaluation": ["evaluation_report"],
-        "promotion": ["promoted_model"],
-        "archive": ["run_archive"],
-    }
-    return [asset for stage in stages for asset in assets.get(stage, [])]
+    released = tuple(
+        asset for stage, asset in (("promotion", "promoted_model"), ("archive", "run_archive")) if stage in stages
+    )
+    return [
+        *([(judge_data.name, ("dataset_health",))] if "health" in stages else []),
+        *((TRAINING[preset], (MODELS[preset],)) for preset in presets if "training" in stages),
+        *([(release.name, released)] if released else []),
+    ]
 
 
 @dataclass(slots=True)
 class _Drive:
-    """Runs groups of assets, one Dagster run each, in this process."""
+    """Runs jobs, or some of their assets, one Dagster run each, in this process."""
 
     settings: Settings
     request: GraphRequest
     instance: dg.DagsterInstance
     say: Say
 
-    def run(
-        self, assets: Sequence[str], partition_tags: Mapping[str, str], stage: str, path: Path | None = None
-    ) -> str:
-        """Materialize assets in one run; its id.
+    def run(self, job: str, assets: Sequence[str], partition_tags: Mapping[str, str], path: Path | None = None) -> str:
+        """Materialize assets of a job in one run; its id.
 
         Raises:
             GateError: A step or a blocking check failed.
         """
         drive = uuid.uuid4().hex
-        tags = {**partition_tags, STAGE_TAG: stage, _DRIVE_TAG: drive, _PROCESS_TAG: _this_process()}
-        printer = EventPrinter(self.instance, {_DRIVE_TAG: drive}, self.say)
+        tags = {**partition_tags, DRIVE_TAG: drive, PROCESS_TAG: _this_process()}
+        printer = EventPrinter(self.instance, {DRIVE_TAG: drive}, self.say)
         with (
             printer,
             run_here(
-                asset_graph_job(), self.instance, assets=assets, tags=tags, run_config=self._config(assets, path)
+                job_named(job), self.instance, assets=assets, tags=tags, run_config=self._config(assets, path)
             ) as result,
         ):
             run_id, success = result.run_id, result.success
@@ -198,7 +199,6 @@ class _Drive:
         ops: dict[str, dict[str, Any]] = {
             "manifest": {"path": str(path)},
             "feature_cache": {"device": request.device},
-            "evaluation_report": {"device": request.device},
             "promoted_model": {"device": request.device},
             **dict.fromkeys(MODELS.values(), model),
         }
@@ -219,7 +219,7 @@ def fail_runs_of_dead_drivers(instance: dg.DagsterInstance) -> int:
     unfinished = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
     closed = 0
     for run in instance.get_runs(filters=dg.RunsFilter(statuses=unfinished)):
-        host, _, process = run.tags.get(_PROCESS_TAG, "").partition(":")
+        host, _, process = run.tags.get(PROCESS_TAG, "").partition(":")
         if host == socket.gethostname() and not _alive(process):
             instance.report_run_failed(run, message="The process that carried out this run was killed.")
             closed += 1

@@ -294,6 +294,15 @@ class ReleaseSettings(SettingsTable):
 
 
 @dataclass(frozen=True, slots=True)
+class AutomationSettings(SettingsTable):
+    """What Dagster does by itself: `[automation]`. Baseline, long run and release always wait for a person."""
+
+    until: Literal["health", "probe"] = "health"
+    """How far a manifest of the inbox is taken without a command: "health", the report on its data, or "probe", a
+    judged warm-up probe. A gate that fails ends it before."""
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsTables(SettingsTable):
     """Everything that `beatsight.toml` says."""
 
@@ -317,6 +326,8 @@ class SettingsTables(SettingsTable):
     """`[release]`."""
     web: WebSettings = field(default_factory=WebSettings)
     """`[web]`."""
+    automation: AutomationSettings = field(default_factory=AutomationSettings)
+    """`[automation]`."""
 
     @field_validator("sources", mode="before")
     @classmethod

@@ -7,7 +7,8 @@ from pydantic import Field
 
 from beatsight_core.errors import GateError, UnfitError
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS, Materialized
+from beatsight_dagster.asked_for import only_by_name
+from beatsight_dagster.assets import OWNERS
 from beatsight_dagster.checks import promotion as checks
 from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.executor import GPU_TAG
@@ -50,8 +51,10 @@ class ArchiveConfig(dg.Config):
     code_version="1",
     op_tags={GPU_TAG: "1"},
     check_specs=checks.SPECS,
+    output_required=False,
 )
 @plain_failures
+@only_by_name
 def promoted_model(
     context: dg.AssetExecutionContext, config: PromotionConfig, settings: SettingsResource
 ) -> Iterator[AssetEvent]:
@@ -60,7 +63,7 @@ def promoted_model(
     One partition is one manifest. By default it promotes the run that was evaluated here last, else the newest finished
     one. **Reads** the run and its evaluation, by digest. **Writes** `models/versions/<n>/`, the gate record, and last,
     at once, `models/current_drum_classifier.pth` with its sidecar; then the configurations and pages that `[release]`
-    names.
+    names. It is done only when it is asked for by name: by the job `release`, or selected alone.
 
     **When it fails**: the refused criteria are listed with value, limit and margin; nothing was changed. A gate record
     that was altered or is stale is refused with what differs; `judge_again` judges anew. A version that is not fit for
@@ -104,9 +107,13 @@ def promoted_model(
     kinds={"python"},
     owners=OWNERS,
     code_version="1",
+    output_required=False,
 )
 @plain_failures
-def run_archive(context: dg.AssetExecutionContext, config: ArchiveConfig, settings: SettingsResource) -> Materialized:
+@only_by_name
+def run_archive(
+    context: dg.AssetExecutionContext, config: ArchiveConfig, settings: SettingsResource
+) -> Iterator[AssetEvent]:
     """What a later reader needs to understand a run, with checksums.
 
     One partition is one manifest. By default it archives the run that this launch promoted, else the one promoted or
@@ -120,4 +127,4 @@ def run_archive(context: dg.AssetExecutionContext, config: ArchiveConfig, settin
 
     current = settings.load()
     run = candidate(current, from_partition(context.partition_key), config.run or upstream_run(context, RELEASED))
-    return dg.MaterializeResult(metadata=archive_metadata(archive_run(current, run.run_id).to_json()))
+    yield dg.MaterializeResult(metadata=archive_metadata(archive_run(current, run.run_id).to_json()))

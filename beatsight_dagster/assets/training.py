@@ -1,14 +1,17 @@
 """The trained models: the warm-up probe, the baseline, the long run. Presets are data; these are their assets."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from beatsight_core.settings import Settings
+from beatsight_dagster.asked_for import only_by_name
 from beatsight_dagster.assets import OWNERS, Materialized
+from beatsight_dagster.assets.evaluation import record_evaluation
 from beatsight_dagster.checks import training as checks
+from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.executor import GPU_TAG
 from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.live import live_progress
@@ -67,12 +70,13 @@ class TrainingLaunch(dg.Config):
 
 
 def training_asset(
-    deps: Sequence[dg.AssetDep], check_specs: Sequence[dg.AssetCheckSpec]
-) -> Callable[[Callable[..., Materialized]], dg.AssetsDefinition]:
+    deps: Sequence[dg.AssetDep], check_specs: Sequence[dg.AssetCheckSpec], *, output_required: bool = True
+) -> Callable[[Callable[..., Materialized | Iterator[AssetEvent]]], dg.AssetsDefinition]:
     """Return `dagster.asset` of group training, which asks for a device."""
     return dg.asset(
         partitions_def=MANIFESTS, group_name="training", kinds={"pytorch"}, owners=OWNERS, code_version="1",
         op_tags={GPU_TAG: "1"}, retry_policy=AFTER_A_CRASH, deps=deps, check_specs=check_specs,
+        output_required=output_required,
     )  # fmt: skip
 
 
@@ -81,9 +85,9 @@ def training_asset(
 def warmup_probe(context: dg.AssetExecutionContext, config: TrainingLaunch, settings: SettingsResource) -> Materialized:
     """A short run that shows whether data and settings are worth a longer one (preset `warmup`, 8 epochs).
 
-    One partition is one manifest with all its source sets. **Reads** the feature cache. **Writes** `runs/<run id>/`;
-    the id follows from preset, overrides, data and features, so the same launch goes on with an interrupted run and
-    returns at once for a finished one.
+    One partition is one manifest with all its source sets. **Reads** the feature cache. **Writes** `runs/<run id>/`,
+    and the evaluation of that run as `evaluation_report`. The id follows from preset, overrides, data and features, so
+    the same launch goes on with an interrupted run and returns at once for a finished one.
 
     **When it fails**: the message says at which step and where the last good checkpoint is. A failed `probe_gate` holds
     back `long_run_model`; its table names the components that were not heard.
@@ -91,36 +95,43 @@ def warmup_probe(context: dg.AssetExecutionContext, config: TrainingLaunch, sett
     return _train("warmup", context, config, settings)
 
 
-@training_asset(deps=DATA, check_specs=checks.specs("baseline_model"))
+@training_asset(deps=DATA, check_specs=checks.specs("baseline_model"), output_required=False)
 @plain_failures
+@only_by_name
 def baseline_model(
     context: dg.AssetExecutionContext, config: TrainingLaunch, settings: SettingsResource
-) -> Materialized:
+) -> Iterator[AssetEvent]:
     """The refresh of the baseline (preset `baseline`, 60 epochs): what is promoted as a rule.
 
     One partition is one manifest with all its source sets. **Reads** the feature cache and the health report.
-    **Writes** `runs/<run id>/`.
+    **Writes** `runs/<run id>/`, and its evaluation as `evaluation_report`. It is trained only when it is asked for by
+    name: by the job `baseline_refresh`, or selected alone.
 
     **When it fails**: without a health report that passed it refuses and names the gates; `override_health`, a reason,
     goes on anyway. Otherwise launch it again; it goes on from its last checkpoint.
     """
-    return _train("baseline", context, config, settings)
+    yield _train("baseline", context, config, settings)
 
 
-@training_asset(deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"))
+@training_asset(
+    deps=[*DATA, dg.AssetDep("warmup_probe")], check_specs=checks.specs("long_run_model"), output_required=False
+)
 @plain_failures
+@only_by_name
 def long_run_model(
     context: dg.AssetExecutionContext, config: TrainingLaunch, settings: SettingsResource
-) -> Materialized:
+) -> Iterator[AssetEvent]:
     """The long run (preset `long_run`, 220 epochs), behind healthy data and a healthy probe of the same manifest.
 
     One partition is one manifest with all its source sets. **Reads** the feature cache, the health report, and the
-    record of the newest finished probe of the same recipe and data (or of `probe`). **Writes** `runs/<run id>/`.
+    record of the newest finished probe of the same recipe and data (or of `probe`). **Writes** `runs/<run id>/`,
+    and its evaluation as `evaluation_report`. It is trained only when it is asked for by name: by the job `long_run`,
+    or selected alone.
 
     **When it fails**: without healthy data or a healthy probe it refuses and says why (`override_health` and
     `override_probe`, reasons, go on without). Otherwise launch it again; it goes on from its last checkpoint.
     """
-    return _train("long_run", context, config, settings)
+    yield _train("long_run", context, config, settings)
 
 
 def _cleared(preset: str, key: str, config: TrainingLaunch, settings: Settings) -> "dict[str, GateOverride]":
@@ -167,6 +178,7 @@ def _train(
         raise failure(said) from None
     run = open_run(current, result.run_id)
     probe = _judged(current, run.run_id, context, config) if preset == "warmup" else None
+    record_evaluation(context, current, run, config.device)
     return dg.MaterializeResult(
         metadata={
             **training_metadata(current, result.to_json(), run),

@@ -28,17 +28,24 @@ def evaluate_partitions(
     """
     yield dg.Output(None, output_name=spec.get_python_identifier())
     for partition, result in results.items():
-        yield dg.AssetCheckEvaluation(
-            asset_key=spec.asset_key,
-            check_name=spec.name,
-            passed=result.passed,
-            metadata=result.metadata,
-            severity=result.severity,
-            description=result.description,
-            blocking=spec.blocking,
-            partition=partition,
-            target_materialization_data=_target(context.instance, spec.asset_key, partition),
-        )
+        yield evaluation_of(context.instance, spec, result, partition)
+
+
+def evaluation_of(
+    instance: dg.DagsterInstance, spec: dg.AssetCheckSpec, result: dg.AssetCheckResult, partition: str
+) -> dg.AssetCheckEvaluation:
+    """Return the evaluation of one check for one partition, which points at the partition's newest materialization."""
+    return dg.AssetCheckEvaluation(
+        asset_key=spec.asset_key,
+        check_name=spec.name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+        blocking=spec.blocking,
+        partition=partition,
+        target_materialization_data=_target(instance, spec.asset_key, partition),
+    )
 
 
 def _target(

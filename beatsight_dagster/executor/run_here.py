@@ -11,10 +11,14 @@ from dagster._utils.interrupts import capture_interrupts
 DEFINITIONS = "beatsight_dagster.definitions"
 
 
-def asset_graph_job() -> ReconstructableJob:
-    """Return the job of all assets, of which a run takes a selection, in a form that step processes find again."""
+def job_named(name: str) -> ReconstructableJob:
+    """Return a job of the definitions in a form that step processes find again.
+
+    Args:
+        name: Name of the job; a run may take some of its assets.
+    """
     repository = ReconstructableRepository.for_module(DEFINITIONS, "defs")  # without a folder to import it from
-    return repository.get_reconstructable_job(repository.get_definition().get_implicit_global_asset_job_def().name)
+    return repository.get_reconstructable_job(name)
 
 
 @contextmanager
@@ -29,7 +33,7 @@ def run_here(
     """Execute a job, or some of its assets, and yield the result; failure is in the result, not raised.
 
     Args:
-        job: Job in the form that `asset_graph_job` and `dagster.reconstructable` give it.
+        job: Job in the form that `job_named` and `dagster.reconstructable` give it.
         instance: Instance of Dagster that other processes can open.
         assets: Keys of the assets to materialize.
         tags: Tags of the run; a partition is a tag.

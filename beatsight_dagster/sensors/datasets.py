@@ -22,11 +22,11 @@ import dagster as dg
 from beatsight_core.errors import BeatSightError
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
-from beatsight_dagster.jobs import STAGE_TAG, record_dataset
+from beatsight_dagster.jobs import record_dataset
 from beatsight_dagster.partitions import MANIFESTS, SOURCE_SETS, pair_partition, to_partition
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.run_tags import STAGE_TAG, STATE_TAG
 from beatsight_dagster.sensors.preparation import settings_digest
-from beatsight_dagster.sensors.preparation_state import STATE_TAG
 from beatsight_dagster.sensors.settling import is_settled, still_since
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 
 from beatsight_core.safe_text import for_terminal
-from beatsight_dagster.jobs import export_data, judge_data, prepare_data
+from beatsight_dagster.jobs import export_data, judge_data, prepare_data, probe, refresh
 from beatsight_dagster.partitions import (
     MANIFESTS,
     from_partition,
@@ -26,9 +26,20 @@ from beatsight_dagster.partitions import (
     to_partition,
 )
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.run_tags import (
+    CHAIN_TAG,
+    DRIVE_TAG,
+    PARTITION_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    STAGE_TAG,
+    STATE_TAG,
+    UNTIL_TAG,
+    until,
+)
 from beatsight_dagster.sensors.digesting import KEYS, key_or_why, work_name
 from beatsight_dagster.sensors.preparation import Preparation
-from beatsight_dagster.sensors.preparation_state import CHAIN_TAG, STATE_TAG
+from beatsight_dagster.sensors.preparation_state import LAST
 from beatsight_dagster.sensors.settling import (
     SETTLE_S,
     UNFILLED_S,
@@ -42,8 +53,6 @@ from beatsight_dagster.sensors.settling import (
 
 BUDGET_S = 20.0
 """Digesting goes on beside the looks after so long; Dagster gives a look 60 s."""
-
-RANGE_START_TAG, RANGE_END_TAG = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 _MOST_NOTES, _NOTE_CHARACTERS = 5, 400
 
@@ -151,38 +160,46 @@ def _take(entry: dict[str, Any], key: str) -> None:
 
 @dg.run_status_sensor(
     run_status=dg.DagsterRunStatus.SUCCESS,
-    monitored_jobs=[prepare_data, export_data],
-    request_jobs=[export_data, judge_data],
+    monitored_jobs=[prepare_data, refresh, export_data, judge_data],
+    request_jobs=[export_data, judge_data, probe],
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Follows prepare_data with export_data, over all source sets that the manifest has, then judge_data.",
+    description=(
+        "Follows prepare_data and refresh with export_data, over all source sets that the manifest has, then "
+        "judge_data, and then probe where that was asked for: by refresh, or by [automation] until."
+    ),
 )
 def prepare_data_continues(
     context: dg.RunStatusSensorContext, settings: SettingsResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Start the next step of a manifest's preparation."""
+    """Start the next step of a manifest's preparation; a step that failed, or a gate, has none."""
     run = context.dagster_run
-    state = {STATE_TAG: run.tags[STATE_TAG]} if STATE_TAG in run.tags else {}
-    if run.job_name == prepare_data.name:
-        partition = run.tags["dagster/partition"]
-        return _export_request(context.instance, settings, partition, run.run_id, state)
-    if chain := run.tags.get(CHAIN_TAG):
-        tags = {CHAIN_TAG: chain, **state}
-        return dg.RunRequest(f"health:{run.run_id}", job_name=judge_data.name, partition_key=chain, tags=tags)
-    return dg.SkipReason(f"run {run.run_id} was started by itself, not by {prepare_data.name}")
+    if DRIVE_TAG in run.tags:
+        return dg.SkipReason(f"run {run.run_id} was started from a terminal, which goes on with it itself")
+    carried = {tag: run.tags[tag] for tag in (STATE_TAG, UNTIL_TAG) if tag in run.tags}
+    if run.job_name in (prepare_data.name, refresh.name):
+        return _export_request(context.instance, settings, run.tags[PARTITION_TAG], run.run_id, carried)
+    chain = run.tags.get(CHAIN_TAG)
+    if chain is None:
+        return dg.SkipReason(f"run {run.run_id} was started by itself, not by {prepare_data.name} or {refresh.name}")
+    following = judge_data if run.job_name == export_data.name else probe
+    if run.job_name == LAST[until(run)]:
+        said = f"{chain} is ready: it was asked for until {until(run)}; what comes next a person decides"
+        return dg.SkipReason(for_terminal(said))
+    key = f"{following.name}:{run.run_id}"
+    return dg.RunRequest(key, job_name=following.name, partition_key=chain, tags={CHAIN_TAG: chain, **carried})
 
 
 def _export_request(
-    instance: dg.DagsterInstance, settings: SettingsResource, partition: str, run_id: str, state: Mapping[str, str]
-) -> dg.RunRequest | dg.SkipReason:
+    instance: dg.DagsterInstance, settings: SettingsResource, partition: str, run_id: str, carried: Mapping[str, str]
+) -> dg.RunRequest:
     from beatsight_core.manifest.read_manifest import open_catalog
-    from beatsight_dagster.jobs import STAGE_TAG
 
     key = from_partition(partition)
     source_sets = open_catalog(settings.load(), key).source_sets
     register(instance, source_sets=source_sets)
     first, last = source_range(instance, key, source_sets)
-    chain = {CHAIN_TAG: partition, STAGE_TAG: "export", **state}
+    chain = {CHAIN_TAG: partition, STAGE_TAG: "export", **carried}
     return dg.RunRequest(
         f"export:{run_id}",
         job_name=export_data.name,

@@ -19,7 +19,8 @@ from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_dagster.failures import why_run_failed
 from beatsight_dagster.partitions import to_partition
-from beatsight_dagster.sensors.preparation_state import CHAIN_TAG, STATE_TAG, PreparationState, preparation_state
+from beatsight_dagster.run_tags import CHAIN_TAG, STATE_TAG, UNTIL_TAG
+from beatsight_dagster.sensors.preparation_state import PreparationState, preparation_state
 from beatsight_dagster.sensors.slow_work import NotYetError, SlowWork
 
 BUDGET_S = 15.0
@@ -116,7 +117,7 @@ class Preparation:
             # Dagster drops a key that it has had before.
             run_key=f"manifest:{partition}" if first else f"manifest:{partition}:{state}",
             partition_key=partition,
-            tags={CHAIN_TAG: partition, STATE_TAG: state},
+            tags={CHAIN_TAG: partition, STATE_TAG: state, UNTIL_TAG: self._settings.automation.until},
         )
 
     def _state(self, entry: Entry, retries: int) -> str:

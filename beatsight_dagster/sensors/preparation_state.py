@@ -7,13 +7,11 @@ from typing import Any
 
 import dagster as dg
 
-from beatsight_dagster.jobs import judge_data, prepare_data
+from beatsight_dagster.jobs import judge_data, prepare_data, probe, refresh
+from beatsight_dagster.run_tags import CHAIN_TAG, DRIVE_TAG, PARTITION_TAG, STATE_TAG, until
 
-CHAIN_TAG = "beatsight/chain"
-"""Run tag: the manifest partition whose preparation the run belongs to."""
-
-STATE_TAG = "beatsight/asked-for"
-"""Run tag: the state for which the preparation was asked for."""
+LAST = {"health": judge_data.name, "probe": probe.name}
+"""How far a preparation goes -> the job that it ends with."""
 
 FOLLOWED_S = 120.0
 """A preparation whose next step was not asked for after so long has stopped."""
@@ -61,11 +59,14 @@ def preparation_state(instance: dg.DagsterInstance, partition: str, since: float
 
 
 def _runs(instance: dg.DagsterInstance, partition: str) -> Iterable[dg.RunRecord]:
-    """The newest runs of a manifest's preparation, those that somebody launched by hand included."""
+    """The newest runs of a manifest's preparation, those launched by hand included, but none of a terminal's own."""
     wanted: list[Mapping[str, Any]] = [{"tags": {CHAIN_TAG: partition}}]
-    wanted += [{"job_name": job.name, "tags": {"dagster/partition": partition}} for job in (prepare_data, judge_data)]
+    by_hand = (prepare_data, refresh, judge_data)
+    wanted += [{"job_name": job.name, "tags": {PARTITION_TAG: partition}} for job in by_hand]
     for filters in wanted:
-        yield from instance.get_run_records(filters=dg.RunsFilter(**filters), limit=_MOST_RUNS)
+        for record in instance.get_run_records(filters=dg.RunsFilter(**filters), limit=_MOST_RUNS):
+            if DRIVE_TAG not in record.dagster_run.tags:
+                yield record
 
 
 def _status(newest: dg.RunRecord) -> str:
@@ -74,7 +75,7 @@ def _status(newest: dg.RunRecord) -> str:
         return "running"
     if not run.is_success:
         return "failed"
-    if run.job_name == judge_data.name:
+    if run.job_name == LAST[until(run)]:
         return "done"
     ended = newest.end_time or newest.update_timestamp.timestamp()
     return "running" if time.time() - ended < FOLLOWED_S else "failed"

@@ -15,6 +15,7 @@ from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster import forget
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.partitions import register
+from beatsight_dagster.run_tags import CHAIN_TAG
 
 EVENT = {
     "event_id": "e1", "session_id": "s1", "audio_path": "a.wav", "onset_time": 1.0, "components": [{"label": "kick"}],
@@ -72,7 +73,7 @@ def test_the_partition_goes_with_source_sets_that_only_it_had(root: Settings, in
 def test_a_manifest_at_work_is_not_forgotten(root: Settings, instance: dg.DagsterInstance) -> None:
     key = prepared(root, instance, "m", "kit")
     job = defs.resolve_job_def("export_data")
-    for tag, value in (("dagster/partition", f"{key}|kit"), ("beatsight/chain", key)):
+    for tag, value in (("dagster/partition", f"{key}|kit"), (CHAIN_TAG, key)):
         run = instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={tag: value})
         result = run_job(root, instance, manifest=key, really=True)
         (failure,) = [event for event in result.all_events if event.is_step_failure]

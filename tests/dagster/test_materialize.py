@@ -22,7 +22,7 @@ from beatsight_dagster.definitions import defs
 from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.materialize import GraphRequest, fail_runs_of_dead_drivers, main, materialize_graph
 from beatsight_dagster.partitions import register, source_range
-from beatsight_dagster.sensors.manifests import RANGE_END_TAG, RANGE_START_TAG
+from beatsight_dagster.run_tags import PROCESS_TAG, RANGE_END_TAG, RANGE_START_TAG
 
 ABSENT = "set_of_another_manifest"
 
@@ -340,17 +340,17 @@ def test_the_driver_runs_the_graph_in_processes_and_closes_runs_of_dead_drivers(
     with dg.DagsterInstance.get() as instance:
         run = instance.get_run_by_id(result.runs[0])
         assert run is not None
-        assert run.tags["beatsight/process"].startswith(f"{socket.gethostname()}:{os.getpid()}:")
+        assert run.tags[PROCESS_TAG].startswith(f"{socket.gethostname()}:{os.getpid()}:")
         job = defs.resolve_job_def("prepare_data")
         lost = instance.create_run_for_job(
             job,
             status=dg.DagsterRunStatus.STARTED,
-            tags={"dagster/partition": result.partition, "beatsight/process": f"{socket.gethostname()}:1:0.00"},
+            tags={"dagster/partition": result.partition, PROCESS_TAG: f"{socket.gethostname()}:1:0.00"},
         )
         alive = instance.create_run_for_job(
             job,
             status=dg.DagsterRunStatus.STARTED,
-            tags={"dagster/partition": result.partition, "beatsight/process": run.tags["beatsight/process"]},
+            tags={"dagster/partition": result.partition, PROCESS_TAG: run.tags[PROCESS_TAG]},
         )
         assert fail_runs_of_dead_drivers(instance) == 1
         for opened, status in ((lost, "FAILURE"), (alive, "STARTED")):

@@ -23,9 +23,9 @@ from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.run_tags import CHAIN_TAG, STATE_TAG
 from beatsight_dagster.sensors import preparation, preparation_state
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
-from beatsight_dagster.sensors.preparation_state import CHAIN_TAG, STATE_TAG
 
 FAILED, SUCCEEDED = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 SENSOR = {"dagster/sensor_name": "manifest_inbox"}

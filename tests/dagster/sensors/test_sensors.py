@@ -13,13 +13,8 @@ from beatsight_core.manifest.read_manifest import build_catalog, manifest_key
 from beatsight_core.settings import Settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource
-from beatsight_dagster.sensors.manifests import (
-    CHAIN_TAG,
-    RANGE_END_TAG,
-    RANGE_START_TAG,
-    manifest_inbox,
-    prepare_data_continues,
-)
+from beatsight_dagster.run_tags import CHAIN_TAG, RANGE_END_TAG, RANGE_START_TAG
+from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
 
 LINE = {
     "event_id": "e1",
