@@ -8,6 +8,7 @@ from beatsight_dagster.executor.device_executor import device_executor
 from beatsight_dagster.forget import forget_manifest
 from beatsight_dagster.jobs import JOBS
 from beatsight_dagster.resources.settings import SettingsResource
+from beatsight_dagster.sensors.alerts import alert_delivery, alerts_of_runs
 from beatsight_dagster.sensors.datasets import dataset_indexes, feature_warming
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
 from beatsight_dagster.sensors.wandb_sync import wandb_sync
@@ -31,7 +32,15 @@ ASSETS = [
 defs = dg.Definitions(
     assets=ASSETS,
     jobs=[*JOBS, forget_manifest],
-    sensors=[manifest_inbox, prepare_data_continues, dataset_indexes, feature_warming, wandb_sync],
+    sensors=[
+        manifest_inbox,
+        prepare_data_continues,
+        dataset_indexes,
+        feature_warming,
+        wandb_sync,
+        alerts_of_runs,
+        alert_delivery,
+    ],
     resources={"settings": SettingsResource()},
     executor=device_executor,
 )

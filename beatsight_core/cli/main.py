@@ -43,6 +43,7 @@ _VERBS = {
     "rollback": "beatsight_core.cli.verbs.release:rollback",
     "models": "beatsight_core.cli.verbs.release:models",
     "archive": "beatsight_core.cli.verbs.release:archive",
+    "alerts": "beatsight_core.cli.verbs.alerts:alerts",
 }
 """Verb -> where it lives, in the order of the runbook; loaded when it is called."""
 

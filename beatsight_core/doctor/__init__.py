@@ -5,6 +5,8 @@ Nothing is created or changed here. A finding is an error when work cannot go on
 
 from pathlib import Path
 
+from beatsight_core.alerts.receiver_secrets import variables_of_receivers
+from beatsight_core.doctor.alerts import examine_alerts
 from beatsight_core.doctor.devices import examine_devices
 from beatsight_core.doctor.external import examine_external_files
 from beatsight_core.doctor.findings import Diagnosis, Finding
@@ -30,12 +32,13 @@ def examine(settings: Settings, ref: str | Path | None = None) -> Diagnosis:
     findings: list[Finding] = []
     sections = {
         "settings": examine_settings(settings, findings),
-        "environment": examine_environment(findings),
+        "environment": examine_environment(findings, variables_of_receivers(settings)),
         "layout": examine_layout(settings, findings),
         "sources": examine_sources(settings, findings),
         "space": examine_space(settings, ref, findings),
         "devices": examine_devices(findings),
         "tracking": examine_tracking(settings, findings),
+        "alerts": examine_alerts(settings, findings),
         "external files": examine_external_files(settings, findings),
         "packages": examine_packages(findings),
     }

@@ -10,7 +10,7 @@ from beatsight_core.dataset.space import estimated_bytes
 from beatsight_core.doctor.findings import Finding
 from beatsight_core.errors import BeatSightError
 from beatsight_core.features.spec import FeatureSpec
-from beatsight_core.manifest.catalog import list_catalogs
+from beatsight_core.manifest.catalog import sources_of_catalogs
 from beatsight_core.manifest.inbox.entries import inbox_entries
 from beatsight_core.manifest.read_manifest import manifest_key, resolve_manifest
 from beatsight_core.safe_text import for_terminal
@@ -107,11 +107,6 @@ def examine_sources(settings: Settings, findings: list[Finding]) -> JsonObject:
                 Finding("warning", f"A root of {name} is not mounted: {', '.join(gone)}", "Mount it before an export")
             )
     return shown
-
-
-def sources_of_catalogs(settings: Settings) -> set[str]:
-    """Name the source sets of all catalogs that are there."""
-    return {name for catalog in list_catalogs(settings) for name in catalog.source_sets}
 
 
 def examine_space(settings: Settings, ref: str | Path | None, findings: list[Finding]) -> JsonObject:

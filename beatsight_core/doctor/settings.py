@@ -10,11 +10,11 @@ from typing import Any
 
 from beatsight_core.dataset.shards.shard_schema import ClipSpec
 from beatsight_core.doctor.findings import Finding
-from beatsight_core.doctor.places import sources_of_catalogs
 from beatsight_core.errors import DeviceError, SettingsError
 from beatsight_core.features.mel_transform import make_mel_spectrogram
 from beatsight_core.features.spec import FeatureSpec
 from beatsight_core.gates.release_limits import limits_for, probe_limits
+from beatsight_core.manifest.catalog import sources_of_catalogs
 from beatsight_core.manifest.sampling import profile_of as sampling_of
 from beatsight_core.manifest.shifts import Shifts
 from beatsight_core.runs.presets import load_preset

@@ -2,6 +2,7 @@
 
 import difflib
 import os
+from collections.abc import Collection
 from pathlib import Path
 
 from beatsight_core.compute.devices import DEVICES_VARIABLE
@@ -26,17 +27,18 @@ _ALIKE = 0.85
 """Likeness from which on another name is taken for a misspelt one."""
 
 
-def examine_environment(findings: list[Finding]) -> JsonObject:
+def examine_environment(findings: list[Finding], secret: Collection[str] = ()) -> JsonObject:
     """Look for variables that are misspelt, and whether temporary files have a folder.
 
     Args:
         findings: List that receives what is wrong.
+        secret: Names of variables that are read, and whose values must not be shown.
 
     Returns:
         The section `environment`: the variables that are set and read, and the folder for temporary files.
     """
     read = [*KNOWN, *OF_OTHERS]
-    for name in sorted(set(os.environ) - set(read)):
+    for name in sorted(set(os.environ) - set(read) - set(secret)):
         close = difflib.get_close_matches(name, read, 1, 0.0 if name.startswith(OURS) else _ALIKE)
         if close:
             do = f"Set {close[0]} if that is meant, and unset {name}"

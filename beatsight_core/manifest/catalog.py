@@ -175,6 +175,11 @@ def list_catalogs(settings: Settings) -> list[Catalog]:
     return sorted(found, key=lambda catalog: catalog.key)
 
 
+def sources_of_catalogs(settings: Settings) -> set[str]:
+    """Name the source sets of all catalogs that are there."""
+    return {name for catalog in list_catalogs(settings) for name in catalog.source_sets}
+
+
 def read_catalog(folder: Path) -> Catalog:
     """Open the catalog in a folder.
 

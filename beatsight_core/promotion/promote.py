@@ -1,10 +1,15 @@
 """Promotion and rollback: each one command, each one move of the pointer."""
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
+from beatsight_core.alerts.alert import Alert
+from beatsight_core.alerts.outbox import raise_alert
+from beatsight_core.alerts.report_link import report_link
 from beatsight_core.errors import GateError, ModelError, UsageError
+from beatsight_core.evaluation.evaluate import PAGE
 from beatsight_core.files import exclusive_lock, read_json
 from beatsight_core.gates.gate import Gate, GateRow, written
 from beatsight_core.progress import Progress
@@ -24,7 +29,7 @@ from beatsight_core.promotion.results import AppliedUpdates, PromotionResult, Ro
 from beatsight_core.promotion.version.model_notices import joined_notices, version_notice
 from beatsight_core.promotion.version.pointer import LOCK, Champion, align, move_pointer, read_pointer
 from beatsight_core.promotion.version.weights_and_sidecar import CURRENT_WEIGHTS
-from beatsight_core.promotion.version.write_version import GATE, INFRASTRUCTURE, versions, write_version
+from beatsight_core.promotion.version.write_version import CARD, GATE, INFRASTRUCTURE, versions, write_version
 from beatsight_core.provenance import who_and_when
 from beatsight_core.runs.lookup import VERSION, verified_version, version_folder
 from beatsight_core.runs.records import Run, open_run
@@ -121,6 +126,8 @@ def rollback(
             else:
                 move_pointer(settings, after)
             changes, pending = announce_if_possible(settings, after)
+            if after is not now:
+                raise_alert(settings, _rolled_back(settings, now.version, target, entry))
     return RollbackResult(
         version=target,
         previous=now.version,
@@ -183,6 +190,7 @@ def _publish(
     plan_announcement(settings, after)  # what cannot be told stops it here
     move_pointer(settings, after)
     changes, pending = announce_if_possible(settings, after)
+    raise_alert(settings, _promoted(settings, version, judgement, why))
     return PromotionResult(
         run_id=trained.run_id,
         version=version,
@@ -199,6 +207,20 @@ def _publish(
         untold=pending,
         notice=joined_notices(version_notice(about), judgement.notice if judgement.notice != about["notice"] else None),
     )
+
+
+def _promoted(settings: Settings, version: int, judgement: Judgement, why: str) -> Alert:
+    run_id = judgement.run_id
+    report = settings.metrics_dir / run_id / judgement.record["evaluation_id"] / PAGE
+    what = f"Run {run_id} is version {version}, the champion now ({why})"
+    do = "Nothing; `beatsight rollback` makes the champion before it the champion again"
+    return Alert("promoted", f"version {version}", what, do, time.time(), report_link(settings, report))
+
+
+def _rolled_back(settings: Settings, before: int, target: int, entry: dict[str, Any]) -> Alert:
+    what = f"Version {target} is the champion again, in place of version {before}. Reason: {entry['why']}"
+    card = report_link(settings, version_folder(settings, target) / CARD)
+    return Alert("rolled_back", f"version {target}", what, "See `beatsight models`", time.time(), card)
 
 
 def _already(settings: Settings, trained: Run) -> PromotionResult:

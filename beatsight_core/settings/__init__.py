@@ -7,11 +7,15 @@ Environment beats file; the command line, which passes its own `data_root` and o
 from beatsight_core.settings.layout import LAYOUT_VARIABLES, SETTINGS_FILE, Settings
 from beatsight_core.settings.reading import load_settings
 from beatsight_core.settings.sections import (
+    ALERT_KINDS,
     CHANNELS,
     COALESCE_MS,
     PRESETS,
     PROBE_FIGURES,
     PROMOTION_FIGURES,
+    AlertKind,
+    AlertReceiver,
+    AlertSettings,
     ConfigTarget,
     DatasetSettings,
     FeatureSettings,
@@ -25,6 +29,7 @@ from beatsight_core.settings.sections import (
 from beatsight_core.settings.typed_paths import resolve_path
 
 __all__ = [
+    "ALERT_KINDS",
     "CHANNELS",
     "COALESCE_MS",
     "LAYOUT_VARIABLES",
@@ -32,6 +37,9 @@ __all__ = [
     "PROBE_FIGURES",
     "PROMOTION_FIGURES",
     "SETTINGS_FILE",
+    "AlertKind",
+    "AlertReceiver",
+    "AlertSettings",
     "ConfigTarget",
     "DatasetSettings",
     "FeatureSettings",

@@ -89,6 +89,11 @@ class Settings(SettingsTables):
         return self.data_root / "reports" / "archive"
 
     @property
+    def alerts_dir(self) -> Path:
+        """Alerts that wait, what became of others, and what is known of drives."""
+        return self.data_root / "alerts"
+
+    @property
     def dagster_home(self) -> Path:
         """Dagster's state."""
         return self.data_root / "dagster"

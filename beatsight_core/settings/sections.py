@@ -35,6 +35,13 @@ ProbeFigure = Literal["accuracy", "recall", "min_positives", "max_confusion_grow
 PROBE_FIGURES: tuple[ProbeFigure, ...] = typing.get_args(ProbeFigure)
 """What `[gates.probe]` may set."""
 
+AlertKind = Literal[
+    "run_failed", "gate_failed", "root_gone", "root_back", "disk_low", "disk_free", "step_stuck", "promoted",
+    "rolled_back", "test",
+]  # fmt: skip
+ALERT_KINDS: tuple[AlertKind, ...] = typing.get_args(AlertKind)
+"""What alerts tell of; "test" is what `beatsight alerts test` sends."""
+
 MOST_SHIFT_MS = 10_000.0
 """No correction of onsets is greater: labels that are further off belong to other audio."""
 
@@ -54,6 +61,32 @@ Positive = Annotated[Number, Field(gt=0)]
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(:\d{1,5})?")
 """A name, or an address of IPv4, with or without a port."""
+
+_WEB_ADDRESS = re.compile(r"https?://[^\s/\x00-\x1f]+[^\s\x00-\x1f]*")
+_ENDS_LINE = re.compile(r"[\r\n]")
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
+
+
+def _unquoted_text(value: JsonValue) -> JsonValue:
+    """What pydantic would say of another value quotes it, and it may be a secret."""
+    if value is not None and not isinstance(value, str):
+        raise ValueError("must be text")
+    return value
+
+
+def _unquoted_texts(value: JsonValue) -> JsonValue:
+    if not isinstance(value, list | tuple) or not all(isinstance(each, str) for each in value):
+        raise ValueError("must be a list of texts")
+    return value
+
+
+def _a_variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):  # it may be the secret itself, by mistake
+        raise ValueError("must be the name of a variable of the environment")
+    return name
+
+
+_VariableName = Annotated[str, BeforeValidator(_unquoted_text), AfterValidator(_a_variable)]
 
 
 def _within_the_greatest_shift(shift_ms: float) -> float:
@@ -303,6 +336,115 @@ class AutomationSettings(SettingsTable):
 
 
 @dataclass(frozen=True, slots=True)
+class AlertReceiver(SettingsTable):
+    """Somebody who is told of alerts: one of `[[alerts.receivers]]`. Which values it takes depends on its kind.
+
+    Addresses may hold secrets: they are left out of `repr`, and no message quotes them.
+    """
+
+    name: Annotated[str, Field(min_length=1)]
+    """Name of the receiver, as `beatsight alerts` shows it."""
+    kind: Literal["log", "command", "webhook", "mail", "apprise"]
+    """Way to it: "log" (a file of JSON lines in the data root), "command" (a program that reads the alert as JSON),
+    "webhook" (JSON by POST), "mail" (SMTP), or "apprise" (chat services, by the library of that name)."""
+    only: tuple[AlertKind, ...] = ()
+    """Kinds of alerts that it gets; without any, all."""
+    gather_minutes: NotNegative = 15.0
+    """Time for which repeated alerts of one kind and subject are gathered; the first one is told at once."""
+    timeout_s: Annotated[Number, Field(gt=0, le=300)] = 10.0
+    """Time that one delivery may take; then it has failed, and is tried again later."""
+    command: Annotated[tuple[str, ...], BeforeValidator(_unquoted_texts)] = field(default=(), repr=False)
+    """Program and its arguments, for a command; no shell reads them."""
+    url: Annotated[str | None, BeforeValidator(_unquoted_text)] = field(default=None, repr=False)
+    """Address of a webhook."""
+    urls: Annotated[tuple[str, ...], BeforeValidator(_unquoted_texts)] = field(default=(), repr=False)
+    """Addresses of chat services, as apprise writes them."""
+    url_env: _VariableName | None = None
+    """Name of the variable that holds the address, for a webhook or apprise; for apprise also several, with blanks
+    between them. Where an address is a secret it belongs there."""
+    host: str | None = None
+    """Name of the mail server."""
+    port: Annotated[Whole, Field(ge=1, le=65535)] | None = None
+    """Port of the mail server; by default that of its `security`: 587, 465 or 25."""
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    """Encryption of the way to the mail server: after greeting ("starttls"), from the start ("tls"), or "none"."""
+    sender: str | None = None
+    """Address that mails come from."""
+    to: tuple[str, ...] = ()
+    """Addresses that mails go to."""
+    user: str | None = None
+    """Name to log in to the mail server with; without one nobody logs in."""
+    password_env: _VariableName | None = None
+    """Name of the variable that holds the password of the mail server."""
+    password_file: RootedPath | None = None
+    """File that holds the password of the mail server, on its first line."""
+
+    @model_validator(mode="after")
+    def _fits_its_kind(self) -> "AlertReceiver":
+        needed, allowed = _OF_KIND[self.kind]
+        if lacking := [names for names in needed if not any(getattr(self, name) for name in names)]:
+            raise ValueError(f"{lacking[0][0]} is missing: kind {self.kind!r} needs {' or '.join(lacking[0])}")
+        every = {name for _, names in _OF_KIND.values() for name in names}
+        if strange := sorted(name for name in every - allowed if getattr(self, name)):
+            raise ValueError(f"{strange[0]} means nothing for kind {self.kind!r}")
+        if self.url and not _WEB_ADDRESS.fullmatch(self.url):
+            raise ValueError("url must be an address as https://example.org/path")
+        if any(_ENDS_LINE.search(text) for text in (self.sender or "", *self.to)):
+            raise ValueError("sender and to must be addresses on one line")
+        self._check_login()
+        return self
+
+    def _check_login(self) -> None:
+        secrets = [name for name in ("password_env", "password_file") if getattr(self, name)]
+        if len(secrets) != int(bool(self.user)):
+            raise ValueError("user must come with one of password_env and password_file, and they with user")
+        if self.user and self.security == "none" and self.host not in _THIS_MACHINE:
+            raise ValueError('security must not be "none" where a password is sent to another machine')
+
+
+_OF_KIND: Mapping[str, tuple[tuple[tuple[str, ...], ...], frozenset[str]]] = {
+    "log": ((), frozenset()),
+    "command": ((("command",),), frozenset({"command"})),
+    "webhook": ((("url", "url_env"),), frozenset({"url", "url_env"})),
+    "mail": (
+        (("host",), ("sender",), ("to",)),
+        frozenset({"host", "port", "sender", "to", "user", "password_env", "password_file"}),
+    ),
+    "apprise": ((("urls", "url_env"),), frozenset({"urls", "url_env"})),
+}
+"""Kind of a receiver -> groups of values of each of which it needs one, and all values that are its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertSettings(SettingsTable):
+    """Who is told of what happens while nobody looks: `[alerts]`."""
+
+    receivers: tuple[AlertReceiver, ...] = ()
+    """Receivers; without any there are no alerts."""
+    base_url: str | None = None
+    """Address of the web UI as readers of alerts reach it, as "http://127.0.0.1:3000"; links to reports begin with it.
+    Without one an alert names the path of a report."""
+    min_free_gb: NotNegative = 10.0
+    """Free space, in billions of bytes, below which a drive of the platform is told of; 0 for never."""
+    stuck_minutes: NotNegative = 60.0
+    """Time without an event after which a step that works is told of; 0 for never."""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, base_url: str | None) -> str | None:
+        if base_url is not None and (not _WEB_ADDRESS.fullmatch(base_url) or set(base_url) & set("@?#")):
+            raise ValueError("must be an address as http://127.0.0.1:3000, without name, password, ? or #")
+        return base_url
+
+    @model_validator(mode="after")
+    def _each_name_once(self) -> "AlertSettings":
+        names = [receiver.name for receiver in self.receivers]
+        if repeated := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise ValueError(f"receivers has the name {quoted(repeated[0])} more than once")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
 class SettingsTables(SettingsTable):
     """Everything that `beatsight.toml` says."""
 
@@ -328,6 +470,8 @@ class SettingsTables(SettingsTable):
     """`[web]`."""
     automation: AutomationSettings = field(default_factory=AutomationSettings)
     """`[automation]`."""
+    alerts: AlertSettings = field(default_factory=AlertSettings)
+    """`[alerts]`."""
 
     @field_validator("sources", mode="before")
     @classmethod

@@ -103,7 +103,7 @@ def _evaluated(settings: Settings, run: "Run", config: EvaluationConfig) -> Mate
     ).to_json()  # fmt: skip
     same_hits = config.on is None and config.split == "val" and config.fraction is None
     return dg.MaterializeResult(
-        metadata=evaluation_metadata(current, result),
+        metadata=evaluation_metadata(settings, result),
         check_results=checks.results(result, (run.metrics or {})["metrics"], same_hits=same_hits),
         data_version=dg.DataVersion(str(result["evaluation_id"])),
     )

@@ -40,7 +40,7 @@ def tell_failures(context: Any, event: Any) -> None:
     told = [line for check in _checks_of(event) for line in _lines(check)]
     for is_error, line in told:
         (log.error if is_error else log.warning)(for_terminal(line, lines=True))
-    if told and isinstance(event, dg.MaterializeResult) and (place := _report(event.metadata or {})):
+    if told and isinstance(event, dg.MaterializeResult) and (place := report_of(event.metadata or {})):
         log.error(for_terminal(f"All of it: {place}"))
 
 
@@ -62,7 +62,7 @@ def _lines(check: dg.AssetCheckResult | dg.AssetCheckEvaluation) -> Iterator[tup
         yield check.severity is dg.AssetCheckSeverity.ERROR, CHECK_FAILED.format(name=name, why=text)
 
 
-def _report(metadata: Mapping[str, Any]) -> str | None:
-    """Where all of an asset's result stands."""
+def report_of(metadata: Mapping[str, Any]) -> str | None:
+    """Return where all of an asset's result stands, by its metadata; None if none of it says so."""
     found = (metadata[name] for name in REPORTS if name in metadata)
     return next((str(value.value) for value in found if isinstance(value, dg.PathMetadataValue)), None)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from beatsight_core.errors import BeatSightError
+from beatsight_core.slow_work import NotYetError, SlowWork
 from beatsight_dagster.sensors.settling import State, is_unfilled
-from beatsight_dagster.sensors.slow_work import NotYetError, SlowWork
 
 LOST = 2
 """How often digesting is lost with its process until another does it."""

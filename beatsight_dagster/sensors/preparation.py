@@ -17,11 +17,11 @@ import dagster as dg
 from beatsight_core.errors import BeatSightError
 from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
+from beatsight_core.slow_work import NotYetError, SlowWork
 from beatsight_dagster.failures import why_run_failed
 from beatsight_dagster.partitions import to_partition
 from beatsight_dagster.run_tags import CHAIN_TAG, STATE_TAG, UNTIL_TAG
 from beatsight_dagster.sensors.preparation_state import PreparationState, preparation_state
-from beatsight_dagster.sensors.slow_work import NotYetError, SlowWork
 
 BUDGET_S = 15.0
 """Manifests that were not judged after so long are judged at the next look; who waited longest comes first."""

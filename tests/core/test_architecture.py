@@ -13,9 +13,10 @@ CORE, DAGSTER = ROOT / "beatsight_core", ROOT / "beatsight_dagster"
 
 ROOMS = (
     "errors", "units", "typed_json", "safe_text", "leftovers", "names", "taxonomy", "settings", "report_addresses",
-    "files", "filesystems", "provenance", "progress", "process_groups", "sockets", "workers", "metrics", "pages",
-    "gates", "manifest", "audio", "dataset", "health", "compute", "features", "runs", "training", "evaluation",
-    "inference", "promotion", "storage", "status", "report_index", "synthesis", "demo", "recast", "doctor", "cli",
+    "files", "filesystems", "provenance", "progress", "process_groups", "slow_work", "sockets", "workers", "metrics",
+    "pages", "gates", "manifest", "audio", "alerts", "dataset", "health", "compute", "features", "runs", "training",
+    "evaluation", "inference", "promotion", "storage", "status", "report_index", "synthesis", "demo", "recast",
+    "doctor", "cli",
 )  # fmt: skip
 """A file imports from its own room and from those before it."""
 

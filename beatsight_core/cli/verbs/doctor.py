@@ -41,6 +41,9 @@ def _show(result: dict[str, Any]) -> None:
         click.echo("  no GPU: training runs on the CPU")
     text.headline("Tracking")
     text.figures(result["tracking"])
+    if result["alerts"]:
+        text.headline("Receivers of alerts")
+        text.figures(result["alerts"])
     if result["external files"]:
         text.headline("External files that follow the champion")
         text.figures(result["external files"])

@@ -14,12 +14,12 @@ import pytest
 
 from beatsight_core.manifest.identity import manifest_key
 from beatsight_core.settings import Settings
+from beatsight_core.slow_work import SlowWork
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource
 from beatsight_dagster.sensors import digesting, manifests
 from beatsight_dagster.sensors.manifests import manifest_inbox
 from beatsight_dagster.sensors.settling import UNFILLED_S, is_settled
-from beatsight_dagster.sensors.slow_work import SlowWork
 
 HOUR = 3600.0
 TEXT = b'{"event_id": "e1"}\n'

@@ -1,8 +1,8 @@
-"""Work of a sensor that may take long, done in threads: a look waits a little for it, and asks again at the next look.
+"""Work that may take long, done in threads: a look waits a little for it, and asks again at the next look.
 
-Dagster ends a look after 60 s and throws its cursor away. A manifest of 5 GB on a slow drive takes longer to digest,
-and a drive that does not answer takes for ever; neither may hold up the other manifests. What was begun goes on between
-the looks. After a restart it begins anew.
+Dagster ends a look of a sensor after 60 s and throws its cursor away. A manifest of 5 GB on a slow drive takes longer
+to digest, and a drive that does not answer takes for ever; neither may hold up the other manifests. What was begun goes
+on between the looks. After a restart it begins anew.
 """
 
 import threading

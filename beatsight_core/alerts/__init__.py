@@ -1,0 +1,1 @@
+"""Alerts: what happened while nobody looked, kept until each receiver was told."""
