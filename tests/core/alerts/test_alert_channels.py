@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from beatsight_core.alerts.alert_delivery import deliver, try_receivers
 from beatsight_core.alerts.outbox import raise_alert
 from beatsight_core.alerts.receiver_secrets import redacted, secrets_of, shown_place
+from beatsight_core.alerts.sending import problem_of
 from beatsight_core.cli.main import beatsight
 from beatsight_core.doctor import examine
 from beatsight_core.errors import SettingsError, UsageError
@@ -98,12 +99,11 @@ def test_an_address_that_apprise_does_not_know_is_told_without_it(receivers, som
     assert TOKEN not in said
 
 
-def test_without_apprise_the_error_says_what_to_install(receivers, some_alert, monkeypatch):
+def test_without_apprise_the_error_says_what_to_install(receivers, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     settings = receivers('[[alerts.receivers]]\nname = "chat"\nkind = "apprise"\nurls = ["json://127.0.0.1"]\n')
-    (finding,) = [each for each in examine(settings).findings if "receiver of alerts" in each.what]
     said = "The library apprise is not installed: pip install 'beatsight[alerts]'"
-    assert finding.what == f"The receiver of alerts chat cannot be used: {said}"
+    assert problem_of(settings.alerts.receivers[0]) == said
 
 
 def test_no_secret_is_seen_anywhere(receivers, some_alert, serve_web, data_root, monkeypatch, caplog):
