@@ -3,6 +3,7 @@
 Commands run in the order they stand in, and must exit as the document says.
 """
 
+import dataclasses
 import json
 import os
 import re
@@ -15,6 +16,7 @@ import pytest
 
 from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.runs.presets import load_checked_settings
+from beatsight_core.settings import ALERT_KINDS, AlertSettings
 from beatsight_core.taxonomy import TAXONOMIES
 
 ROOT = Path(__file__).parents[1]
@@ -45,6 +47,7 @@ PRIVATE_WORDS = (
         pytest.param("tutorial", 8, marks=pytest.mark.long),
         pytest.param("training", 3, marks=pytest.mark.long),
         pytest.param("recast", 2, marks=pytest.mark.long),
+        ("alerts", 1),
         ("devices", 2),
         ("gpu", 1),
     ],
@@ -155,6 +158,17 @@ def test_the_line_that_is_explained_is_a_valid_event(tmp_path):
     (tmp_path / "m.jsonl").write_text(json.dumps(json.loads(line)) + "\n")
     summary = build_catalog(load_checked_settings(tmp_path / "data"), str(tmp_path / "m.jsonl")).summary
     assert (summary.kept, summary.techniques) == (1, {"flam": 1})
+
+
+def test_the_settings_of_alerts_hold(tmp_path):
+    page = (ROOT / "docs/alerts.md").read_text()
+    blocks = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (tmp_path / "beatsight.toml").write_text("\n".join(blocks))
+    alerts = load_checked_settings(tmp_path).alerts
+    assert [receiver.kind for receiver in alerts.receivers] == ["log", "command", "webhook", "mail", "apprise"]
+    assert alerts == dataclasses.replace(AlertSettings(), base_url=alerts.base_url, receivers=alerts.receivers)
+    listed = re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)
+    assert set(re.findall(r"`(\w+)`", " ".join(listed))) == set(ALERT_KINDS) - {"test"}
 
 
 def test_the_settings_of_a_first_small_corpus_hold(tmp_path):
