@@ -10,6 +10,7 @@ Addresses have no host, so that they hold behind a reverse proxy and through a t
 reports have one, and of these only kinds that a browser shows without running anything.
 """
 
+import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,7 +47,7 @@ def report_address(settings: Settings, path: str | Path) -> str | None:
     file = Path(path)
     for kind, folder in report_folders(settings).items():
         if file.is_relative_to(folder) and file.suffix in MEDIA_TYPES:
-            return REPORTS + quote(f"{kind}/{file.relative_to(folder).as_posix()}")
+            return f"{REPORTS}{kind}/{quote(os.fsencode(file.relative_to(folder)))}"
     return None
 
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+from beatsight_core.report_addresses import report_address
 from beatsight_core.settings import Settings
 
 
@@ -18,17 +19,8 @@ def report_link(settings: Settings, path: Path) -> str:
         The path itself where no `base_url` is set, or where it lies in none of the folders of reports.
     """
     whole = Path(os.path.abspath(path))  # noqa: PTH100 - a link inside a folder of reports is served under its own name
-    base = settings.alerts.base_url
-    folders = {
-        "health": settings.health_dir,
-        "metrics": settings.metrics_dir,
-        "archive": settings.archive_dir,
-        "datasets": settings.dataset_pages_dir,
-    }
-    for name, folder in folders.items():
-        if base and whole.is_relative_to(folder) and whole != folder:
-            return f"{base.rstrip('/')}/reports/{name}/{quote(os.fsencode(whole.relative_to(folder)))}"
-    return str(whole)
+    base, address = settings.alerts.base_url, report_address(settings, whole)
+    return f"{base.rstrip('/')}{address}" if base and address else str(whole)
 
 
 def run_link(settings: Settings, run_id: str) -> str | None:
