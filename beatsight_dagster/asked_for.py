@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import ParamSpec, cast
 
 import dagster as dg
-from dagster._core.storage.tags import BACKFILL_ID_TAG
 
 from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.jobs import baseline_refresh, long_run, release
+from beatsight_dagster.run_tags import BACKFILL_TAG
 
 JOBS = {
     "baseline_model": (baseline_refresh.name, {"baseline_model", "evaluation_report"}),
@@ -59,7 +59,7 @@ def why_not(context: dg.AssetExecutionContext) -> str | None:
 
 def _selected(context: dg.AssetExecutionContext) -> set[str]:
     """The assets that were selected for the launch that a step belongs to."""
-    backfill = context.instance.get_backfill(context.run.tags.get(BACKFILL_ID_TAG, ""))
+    backfill = context.instance.get_backfill(context.run.tags.get(BACKFILL_TAG, ""))
     keys = backfill.asset_selection if backfill else context.run.asset_selection
     if keys is None:
         keys = context.job_def.asset_layer.executable_asset_keys

@@ -41,7 +41,6 @@ class ForgetConfig(dg.Config):
     override_use: str | None = Field(
         default=None, description="Why it is forgotten although a run or a model version names it; kept."
     )
-    despite_use: str | None = Field(default=None, description="Old name of override_use, for one release.")
 
 
 @dg.op(description="Forgets a manifest: catalog, indexes, page and partition. Shards stay until they are pruned.")
@@ -55,8 +54,9 @@ def forget(context: dg.OpExecutionContext, config: ForgetConfig, settings: Setti
     key = find_key(current, config.manifest, registered(instance))
     there = look(instance, current, key, but=context.run_id)
     require_at_rest(key, there)
-    reason = config.override_use or config.despite_use
-    found = forget_manifest(current, key, with_file=config.with_file, override=reason, really=config.really)
+    found = forget_manifest(
+        current, key, with_file=config.with_file, override=config.override_use, really=config.really
+    )
     if config.really:
         remove(instance, key, there["source_sets"])
     shown = {**found.to_json(), **there}

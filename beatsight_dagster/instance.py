@@ -81,11 +81,14 @@ retention:
 
 _STORAGE_NAMED = re.compile(r"^(storage|run_storage|event_log_storage|schedule_storage)\s*:", re.MULTILINE)
 
-WORKSPACE = """\
+LOCATION = "beatsight"
+"""What the UI calls the definitions."""
+
+WORKSPACE = f"""\
 load_from:
   - python_module:
       module_name: beatsight_dagster.definitions
-      location_name: beatsight
+      location_name: {LOCATION}
 """
 """The same text as the project's `workspace.yaml`: it gives the definitions their name in the UI."""
 

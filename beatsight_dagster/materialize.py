@@ -32,17 +32,28 @@ from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.executor.run_here import job_named, run_here
 from beatsight_dagster.executor.step_processes import one_server
-from beatsight_dagster.instance import use_home
+from beatsight_dagster.instance import LOCATION, use_home
 from beatsight_dagster.jobs import baseline_refresh, export_data, judge_data, long_run, prepare_data, probe, release
 from beatsight_dagster.partitions import register, source_range, to_partition
 from beatsight_dagster.preset_config import from_text
-from beatsight_dagster.run_tags import DRIVE_TAG, PARTITION_TAG, PROCESS_TAG, RANGE_END_TAG, RANGE_START_TAG, STAGE_TAG
+from beatsight_dagster.run_tags import (
+    DRIVE_TAG,
+    MANIFEST_TAG,
+    PARTITION_TAG,
+    PROCESS_TAG,
+    RANGE_END_TAG,
+    RANGE_START_TAG,
+    STAGE_TAG,
+)
 
 MODELS = {"warmup": "warmup_probe", "baseline": "baseline_model", "long_run": "long_run_model"}
 """Preset -> the asset that trains it."""
 
 TRAINING = {"warmup": probe.name, "baseline": baseline_refresh.name, "long_run": long_run.name}
 """Preset -> the job that trains it, and evaluates it."""
+
+NO_RETRY = {"dagster/max_retries": "0"}
+"""The daemon starts no run again that this process carries out: whoever began it goes on with the same command."""
 
 STAGES = ("ingest", "export", "health", "training", "evaluation", "promotion", "archive")
 
@@ -133,7 +144,7 @@ def materialize_graph(
         if "export" in stages:
             source_sets = open_catalog(settings, key).source_sets
             first, last = source_range(instance, key, source_sets)
-            span = {RANGE_START_TAG: first, RANGE_END_TAG: last, STAGE_TAG: "export"}
+            span = {RANGE_START_TAG: first, RANGE_END_TAG: last, STAGE_TAG: "export", MANIFEST_TAG: partition}
             runs.append(drive.run(export_data.name, ("dataset", "feature_cache"), span))
         runs += [drive.run(job, assets, one) for job, assets in _after_export(stages, request.presets)]
     return GraphResult(key, partition, tuple(runs), round(time.monotonic() - began, 3))
@@ -176,14 +187,15 @@ class _Drive:
             GateError: A step or a blocking check failed.
         """
         drive = uuid.uuid4().hex
-        tags = {**partition_tags, DRIVE_TAG: drive, PROCESS_TAG: _this_process()}
+        tags = {**partition_tags, DRIVE_TAG: drive, PROCESS_TAG: _this_process(), **NO_RETRY}
         printer = EventPrinter(self.instance, {DRIVE_TAG: drive}, self.say)
         with (
             printer,
             run_here(
-                job_named(job), self.instance, assets=assets, tags=tags, run_config=self._config(assets, path)
+                job_named(job), self.instance, assets=assets, tags=tags, run_config=self._config(assets, path),
+                location=LOCATION,
             ) as result,
-        ):
+        ):  # fmt: skip
             run_id, success = result.run_id, result.success
         if not success:
             raise GateError(

@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+GROUP = "beatsight"
+"""The group of all assets. The lineage shows several groups folded, without the states of what they hold."""
+
 OWNERS = ["team:beatsight"]
 """Who answers for the assets."""
 

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import GROUP, OWNERS
 from beatsight_dagster.checks import audio as checks
 from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.failures import failure, plain_failures
@@ -24,7 +24,7 @@ class InventoryConfig(dg.Config):
 @dg.asset(
     partitions_def=MANIFESTS,
     deps=["manifest"],
-    group_name="ingest",
+    group_name=GROUP,
     kinds={"python", "parquet"},
     owners=OWNERS,
     code_version="1",

@@ -6,7 +6,7 @@ import dagster as dg
 
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import GROUP, OWNERS
 from beatsight_dagster.checks.evaluations import AssetEvent, evaluate_partitions
 from beatsight_dagster.checks.specs import check_result
 from beatsight_dagster.metadata import ROW_COUNT, Metadata
@@ -24,12 +24,12 @@ def source_asset(
     op_tags: Mapping[str, str] | None = None,
     automation_condition: dg.AutomationCondition[dg.AssetKey | dg.AssetCheckKey] | None = None,
 ) -> Callable[[Callable[..., Iterator[AssetEvent]]], dg.AssetsDefinition]:
-    """Return `dagster.asset` of group data, partitioned by manifest x source set; several partitions are one run."""
+    """Return `dagster.asset`, partitioned by manifest x source set; several partitions are one run."""
     with accepted_previews():
         return dg.asset(
             partitions_def=MANIFEST_SOURCES,
             backfill_policy=dg.BackfillPolicy.single_run(),
-            group_name="data",
+            group_name=GROUP,
             owners=OWNERS,
             code_version="1",
             deps=deps,

@@ -6,7 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS, Materialized
+from beatsight_dagster.assets import GROUP, OWNERS, Materialized
 from beatsight_dagster.assets.by_source import SourceResults, source_asset
 from beatsight_dagster.checks import dataset as checks
 from beatsight_dagster.checks.evaluations import AssetEvent
@@ -69,7 +69,7 @@ def dataset(
 @dg.asset(
     partitions_def=MANIFESTS,
     deps=[dg.AssetDep("dataset", partition_mapping=BY_MANIFEST)],
-    group_name="data",
+    group_name=GROUP,
     kinds={"python", "html"},
     owners=OWNERS,
     code_version="1",

@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from dagster._core.definitions.data_version import DATA_VERSION_TAG
 from pydantic import Field
 
 from beatsight_core.errors import BeatSightError
 from beatsight_core.progress import Progress
 from beatsight_core.settings import Settings
-from beatsight_dagster.assets import OWNERS, Materialized
+from beatsight_dagster.assets import GROUP, OWNERS, Materialized
 from beatsight_dagster.checks import evaluation as checks
 from beatsight_dagster.checks.evaluations import evaluation_of
 from beatsight_dagster.checks.told import tell_failures
@@ -42,7 +41,7 @@ class EvaluationConfig(dg.Config):
 @dg.asset(
     partitions_def=MANIFESTS,
     deps=["warmup_probe", "baseline_model", "long_run_model"],
-    group_name="release",
+    group_name=GROUP,
     kinds={"pytorch", "html"},
     owners=OWNERS,
     code_version="1",
@@ -85,7 +84,7 @@ def record_evaluation(context: dg.AssetExecutionContext, settings: Settings, run
     except BeatSightError as error:
         raise failure(f"{run.run_id} is trained, and cannot be evaluated: {error}") from None
     asset, partition = dg.AssetKey("evaluation_report"), context.partition_key
-    tags = {DATA_VERSION_TAG: made.data_version.value} if made.data_version else {}
+    tags = {"dagster/data_version": made.data_version.value} if made.data_version else {}
     context.log_event(dg.AssetMaterialization(asset, partition=partition, metadata=made.metadata, tags=tags))
     for check in made.check_results or ():
         context.log_event(evaluation_of(context.instance, checks.AGREES, check, partition))

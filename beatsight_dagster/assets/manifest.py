@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from beatsight_core.progress import Progress
-from beatsight_dagster.assets import OWNERS, Materialized
+from beatsight_dagster.assets import GROUP, OWNERS, Materialized
 from beatsight_dagster.checks import manifest as checks
 from beatsight_dagster.failures import failure, plain_failures
 from beatsight_dagster.metadata import manifest_metadata
@@ -20,7 +20,7 @@ class ManifestConfig(dg.Config):
 
 @dg.asset(
     partitions_def=MANIFESTS,
-    group_name="ingest",
+    group_name=GROUP,
     kinds={"json", "polars", "parquet"},
     owners=OWNERS,
     code_version="1",

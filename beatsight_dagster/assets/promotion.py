@@ -8,7 +8,7 @@ from pydantic import Field
 from beatsight_core.errors import GateError, UnfitError
 from beatsight_core.progress import Progress
 from beatsight_dagster.asked_for import only_by_name
-from beatsight_dagster.assets import OWNERS
+from beatsight_dagster.assets import GROUP, OWNERS
 from beatsight_dagster.checks import promotion as checks
 from beatsight_dagster.checks.evaluations import AssetEvent
 from beatsight_dagster.executor import GPU_TAG
@@ -45,7 +45,7 @@ class ArchiveConfig(dg.Config):
 @dg.asset(
     partitions_def=MANIFESTS,
     deps=["evaluation_report"],
-    group_name="release",
+    group_name=GROUP,
     kinds={"pytorch"},
     owners=OWNERS,
     code_version="1",
@@ -103,7 +103,7 @@ def promoted_model(
 @dg.asset(
     partitions_def=MANIFESTS,
     deps=["promoted_model"],
-    group_name="release",
+    group_name=GROUP,
     kinds={"python"},
     owners=OWNERS,
     code_version="1",

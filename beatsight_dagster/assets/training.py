@@ -8,7 +8,7 @@ from pydantic import Field
 
 from beatsight_core.settings import Settings
 from beatsight_dagster.asked_for import only_by_name
-from beatsight_dagster.assets import OWNERS, Materialized
+from beatsight_dagster.assets import GROUP, OWNERS, Materialized
 from beatsight_dagster.assets.evaluation import record_evaluation
 from beatsight_dagster.checks import training as checks
 from beatsight_dagster.checks.evaluations import AssetEvent
@@ -46,8 +46,9 @@ class TrainingLaunch(dg.Config):
         default=None,
         description="End an attempt before so many seconds are over, with a checkpoint, and free the device.",
     )
-    attempts: int = Field(
-        default=1, description="Attempts of max_seconds in this launch; between two of them the step queues again."
+    attempts: int | None = Field(
+        default=None,
+        description="Attempts of max_seconds in this launch (1); between two of them the step queues again.",
     )
     override_health: str | None = Field(
         default=None,
@@ -63,18 +64,14 @@ class TrainingLaunch(dg.Config):
         default=None,
         description="With fresh, although a model version came of the run: why. Kept with the run that is put aside.",
     )
-    sittings: int = Field(default=1, description="Old name of attempts, for one release.")
-    despite_health: str | None = Field(default=None, description="Old name of override_health, for one release.")
-    despite_probe: str | None = Field(default=None, description="Old name of override_probe, for one release.")
-    despite_version: str | None = Field(default=None, description="Old name of override_version, for one release.")
 
 
 def training_asset(
     deps: Sequence[dg.AssetDep], check_specs: Sequence[dg.AssetCheckSpec], *, output_required: bool = True
 ) -> Callable[[Callable[..., Materialized | Iterator[AssetEvent]]], dg.AssetsDefinition]:
-    """Return `dagster.asset` of group training, which asks for a device."""
+    """Return `dagster.asset` for a trained model, which asks for a device."""
     return dg.asset(
-        partitions_def=MANIFESTS, group_name="training", kinds={"pytorch"}, owners=OWNERS, code_version="1",
+        partitions_def=MANIFESTS, group_name=GROUP, kinds={"pytorch"}, owners=OWNERS, code_version="1",
         op_tags={GPU_TAG: "1"}, retry_policy=AFTER_A_CRASH, deps=deps, check_specs=check_specs,
         output_required=output_required,
     )  # fmt: skip
@@ -143,9 +140,7 @@ def _cleared(preset: str, key: str, config: TrainingLaunch, settings: Settings) 
     from beatsight_core.promotion.clearance import HEALTH, PROBE, require_clearance
     from beatsight_core.runs.presets import load_preset
 
-    reasons = {
-        HEALTH: config.override_health or config.despite_health, PROBE: config.override_probe or config.despite_probe,
-    }  # fmt: skip
+    reasons = {HEALTH: config.override_health, PROBE: config.override_probe}
     asked = load_preset(settings, preset, given(config.overrides))
     return require_clearance(settings, key, asked, reasons=reasons, probe=config.probe)
 
@@ -165,11 +160,11 @@ def _train(
             # A retry, of the step or of the run, goes on with what the first of these runs began.
             options=RunOptions(
                 config.fresh, config.extend, config.max_seconds, context.run.root_run_id or context.run.run_id,
-                tuple(overridden.values()), config.override_version or config.despite_version,
+                tuple(overridden.values()), config.override_version,
             ),
         )  # fmt: skip
     except TimeLimitError as error:
-        attempts = max(config.attempts, config.sittings)
+        attempts = config.attempts or 1
         if context.retry_number + 1 < attempts:
             context.log.info(f"Attempt {context.retry_number + 1} of {attempts}: {error}")
             raise dg.RetryRequested(max_retries=attempts - 1) from None

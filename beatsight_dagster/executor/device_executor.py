@@ -26,41 +26,38 @@ from dagster._core.execution.tags import get_tag_concurrency_limits_config
 _CONFIG = {
     "max_cpu_steps": dg.Field(
         dg.Noneable(dg.IntSource),
-        default_value=None,
         is_required=False,
         description="Steps without a device that run at once. Default: one per two cores, at least two.",
     ),
     "no_device": dg.Field(
         dg.Enum("NoDevice", [dg.EnumValue("cpu"), dg.EnumValue("fail")]),
-        default_value="cpu",
         is_required=False,
-        description="On a machine without devices a step that wants one runs on the CPU, or fails.",
+        description="On a machine without devices a step that wants one runs on the CPU (the default), or fails.",
     ),
     "devices": dg.Field(
         dg.Map(str, int, key_label_name="step"),  # type: ignore[no-untyped-call]  # Dagster gives it no types
-        default_value={},
         is_required=False,
         description="Devices for a step, by its name, instead of what its tag says: {long_run_model: 2}.",
     ),
     "max_memory_share": dg.Field(
         float,
-        default_value=0.5,
         is_required=False,
-        description="A device with more of its memory in use, by something that holds no lease, is left alone.",
+        description="A device with more of its memory in use, by something that holds no lease, is left alone: 0.5.",
     ),
     "grace_s": dg.Field(
-        float, default_value=15.0, is_required=False, description="Seconds from asking a step to end until killing it."
+        float, is_required=False, description="Seconds from asking a step to end until killing it: 15."
     ),
-    "poll_s": dg.Field(
-        float, default_value=0.1, is_required=False, description="Seconds between two looks at the steps."
-    ),
+    "poll_s": dg.Field(float, is_required=False, description="Seconds between two looks at the steps: 0.1."),
     "retries": get_retries_config(),  # type: ignore[no-untyped-call]
     "tag_concurrency_limits": get_tag_concurrency_limits_config(),  # type: ignore[no-untyped-call]
 }
 
 
-class ExecutorValues(TypedDict):
-    """The executor's config, as Dagster hands it over after it was checked by the schema."""
+class ExecutorValues(TypedDict, total=False):
+    """The executor's config, as Dagster hands it over after it was checked by the schema.
+
+    It has no defaults there: the launchpad writes every default into the configuration of a new run.
+    """
 
     max_cpu_steps: int | None
     no_device: str
@@ -81,13 +78,13 @@ def device_executor(init_context: dg.InitExecutorContext) -> dg.Executor:
     config = cast(ExecutorValues, init_context.executor_config)
     return StepLoop(
         HandlerConfig(
-            max_cpu_steps=config["max_cpu_steps"] or max(2, (os.cpu_count() or 1) // 2),
-            no_device=config["no_device"],
-            devices=config["devices"],
-            max_memory_share=config["max_memory_share"],
-            grace_s=config["grace_s"],
+            max_cpu_steps=config.get("max_cpu_steps") or max(2, (os.cpu_count() or 1) // 2),
+            no_device=config.get("no_device", "cpu"),
+            devices=config.get("devices", {}),
+            max_memory_share=config.get("max_memory_share", 0.5),
+            grace_s=config.get("grace_s", 15.0),
         ),
         RetryMode.from_config(config["retries"]) or RetryMode.ENABLED,
-        poll_s=config["poll_s"],
+        poll_s=config.get("poll_s", 0.1),
         tag_concurrency_limits=config.get("tag_concurrency_limits"),
     )

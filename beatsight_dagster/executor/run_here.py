@@ -6,6 +6,9 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableJob, ReconstructableRepository
+from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME as REPOSITORY
+from dagster._core.execution.api import execute_run
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 from dagster._utils.interrupts import capture_interrupts
 
 DEFINITIONS = "beatsight_dagster.definitions"
@@ -29,6 +32,7 @@ def run_here(
     assets: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
     run_config: Mapping[str, Any] | None = None,
+    location: str | None = None,
 ) -> Iterator[dg.JobExecutionResult]:
     """Execute a job, or some of its assets, and yield the result; failure is in the result, not raised.
 
@@ -38,16 +42,17 @@ def run_here(
         assets: Keys of the assets to materialize.
         tags: Tags of the run; a partition is a tag.
         run_config: Configuration of the run, as in the launchpad.
+        location: Name of the code location below whose job the UI shows the run; without one, below none.
     """
-    with (
-        capture_interrupts(),
-        dg.execute_job(
-            job,
-            instance=instance,
-            asset_selection=[dg.AssetKey(asset) for asset in assets] if assets else None,
-            tags=dict(tags or {}),
-            run_config=dict(run_config or {}),
-            raise_on_error=False,
-        ) as result,
-    ):
-        yield result
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin(location), REPOSITORY) if location else None
+    with capture_interrupts():
+        run = instance.create_run_for_job(
+            job.get_definition(),
+            run_config=run_config,
+            tags=tags,
+            asset_selection=frozenset(dg.AssetKey(asset) for asset in assets) if assets else None,
+            remote_job_origin=repository.get_job_origin(job.job_name) if repository else None,
+            job_code_origin=job.get_python_origin(),
+        )
+        with execute_run(job, run, instance, raise_on_error=False) as result:
+            yield result

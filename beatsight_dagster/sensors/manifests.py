@@ -29,6 +29,7 @@ from beatsight_dagster.resources.settings import SettingsResource
 from beatsight_dagster.run_tags import (
     CHAIN_TAG,
     DRIVE_TAG,
+    MANIFEST_TAG,
     PARTITION_TAG,
     RANGE_END_TAG,
     RANGE_START_TAG,
@@ -199,7 +200,7 @@ def _export_request(
     source_sets = open_catalog(settings.load(), key).source_sets
     register(instance, source_sets=source_sets)
     first, last = source_range(instance, key, source_sets)
-    chain = {CHAIN_TAG: partition, STAGE_TAG: "export", **carried}
+    chain = {CHAIN_TAG: partition, MANIFEST_TAG: partition, STAGE_TAG: "export", **carried}
     return dg.RunRequest(
         f"export:{run_id}",
         job_name=export_data.name,

@@ -7,18 +7,9 @@ from beatsight_core.gates.release_limits import PROFILES
 from beatsight_dagster.checks import promotion as promotion_checks
 
 ASSETS = {
-    "manifest": "ingest",
-    "audio_inventory": "ingest",
-    "dataset": "data",
-    "dataset_health": "data",
-    "feature_cache": "data",
-    "warmup_probe": "training",
-    "baseline_model": "training",
-    "long_run_model": "training",
-    "evaluation_report": "release",
-    "promoted_model": "release",
-    "run_archive": "release",
-}
+    "manifest", "audio_inventory", "dataset", "dataset_health", "feature_cache", "warmup_probe", "baseline_model",
+    "long_run_model", "evaluation_report", "promoted_model", "run_archive",
+}  # fmt: skip
 
 
 def test_the_graph_is_the_snapshot(beside: Callable[[str], ModuleType]) -> None:
@@ -29,7 +20,8 @@ def test_the_graph_is_the_snapshot(beside: Callable[[str], ModuleType]) -> None:
 
 def test_the_contract_of_keys_groups_and_partitions(beside: Callable[[str], ModuleType]) -> None:
     assets = beside("graph_snapshot").graph()["assets"]
-    assert {name: entry["group"] for name, entry in assets.items()} == ASSETS
+    assert set(assets) == ASSETS
+    assert {entry["group"] for entry in assets.values()} == {"beatsight"}  # several would be shown folded
     for name, entry in assets.items():
         by_source = name in ("dataset", "feature_cache")
         expected = {"manifest": "dynamic manifests", "source_set": "dynamic source_sets"} if by_source else None

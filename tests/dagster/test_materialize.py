@@ -205,11 +205,15 @@ def test_the_long_run_asks_for_a_healthy_probe(place: Place) -> None:
 def test_evaluation_and_release_follow_what_the_launch_trained(place: Place) -> None:
     first = place.metadata("warmup_probe")["run_id"]
     tiny = {"overrides": {"epochs": 1}, "device": "cpu"}
-    assert place.run("baseline_model", "evaluation_report", baseline_model=tiny).success
+    trained = place.run("baseline_model", baseline_model=tiny)
+    assert trained.success
     baseline = place.metadata("baseline_model")["run_id"]
-    assert place.metadata("evaluation_report")["run_id"] == baseline
+    assert place.metadata("evaluation_report")["run_id"] == baseline  # it is evaluated at once, by the same step
+    (agreed,) = [e for e in trained.get_asset_check_evaluations() if e.check_name == "agrees_with_run"]
+    assert agreed.passed
+    assert (agreed.asset_key.to_user_string(), agreed.partition) == ("evaluation_report", place.key)
     # The probe's run is found finished, so that it is not the newest on disk.
-    assert place.run("warmup_probe", "evaluation_report", warmup_probe=tiny).success
+    assert place.run("warmup_probe", warmup_probe=tiny).success
     assert place.metadata("warmup_probe")["run_id"] == place.metadata("evaluation_report")["run_id"] == first
     assert candidate(place.settings, place.key).run_id == baseline
     # Alone, an evaluation is of what was trained last, and what follows is of what was evaluated last.
@@ -340,6 +344,10 @@ def test_the_driver_runs_the_graph_in_processes_and_closes_runs_of_dead_drivers(
     with dg.DagsterInstance.get() as instance:
         run = instance.get_run_by_id(result.runs[0])
         assert run is not None
+        assert run.job_name == "prepare_data"
+        assert run.remote_job_origin is not None  # without it neither the timeline nor the job's page shows the run
+        assert run.remote_job_origin.repository_origin.get_label() == "__repository__@beatsight"
+        assert run.tags["dagster/max_retries"] == "0"
         assert run.tags[PROCESS_TAG].startswith(f"{socket.gethostname()}:{os.getpid()}:")
         job = defs.resolve_job_def("prepare_data")
         lost = instance.create_run_for_job(

@@ -27,6 +27,12 @@ def test_every_value_of_a_preset_is_offered_with_type_and_text(asset):
         assert "Presets: " in field.description
     assert "warmup 8, baseline 60, long_run 220" in fields["epochs"].description
     assert all(field.description for field in config.fields.values())
+    # The launchpad writes every default into the configuration of a new run: only what people set may have one.
+    assert {name for name, field in config.fields.items() if _is_written(field)} <= {"device", "fresh", "overrides"}
+
+
+def _is_written(field):
+    return field.default_provided and field.default_value is not None
 
 
 def test_every_value_has_a_text():

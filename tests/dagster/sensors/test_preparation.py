@@ -23,7 +23,7 @@ from beatsight_core.manifest.read_manifest import build_catalog
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource
-from beatsight_dagster.run_tags import CHAIN_TAG, STATE_TAG
+from beatsight_dagster.run_tags import CHAIN_TAG, DRIVE_TAG, STATE_TAG, UNTIL_TAG
 from beatsight_dagster.sensors import preparation, preparation_state
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
 
@@ -120,9 +120,11 @@ class Daemon:
             self.instance.create_run_for_job(job, status=self.outcome, tags={**tags, **partition})
         return [request.tags[STATE_TAG]]
 
-    def end_chain(self, partition: str, state: str, job: str = "judge_data", status: Any = SUCCEEDED) -> None:
+    def end_chain(
+        self, partition: str, state: str, job: str = "judge_data", status: Any = SUCCEEDED, until: str = "health"
+    ) -> None:
         """What follows a successful run of prepare_data."""
-        tags = {CHAIN_TAG: partition, STATE_TAG: state, "dagster/partition": partition}
+        tags = {CHAIN_TAG: partition, STATE_TAG: state, UNTIL_TAG: until, "dagster/partition": partition}
         self.instance.create_run_for_job(defs.resolve_job_def(job), status=status, tags=tags)
 
     def entry(self, name: str = "m.jsonl") -> dict[str, Any]:
@@ -168,6 +170,49 @@ def test_a_later_step_that_fails_after_the_drive_came_back_starts_nothing_by_its
     assert daemon.look(4) == []
     daemon.mount("a.wav")
     assert len(daemon.look(4)) == 1
+
+
+def test_what_goes_on_to_a_probe_is_done_with_the_probe(daemon: Daemon) -> None:
+    daemon.settle('[automation]\nuntil = "probe"\n')
+    key = manifest_key(daemon.write())
+    daemon.outcome = SUCCEEDED
+    (state,) = daemon.look(4)
+    daemon.end_chain(key, state, until="probe")
+    assert daemon.look(2) == []
+    assert "is being prepared" in daemon.said
+    daemon.end_chain(key, state, "probe", until="probe")
+    daemon.look(2)
+    assert daemon.entry()["done"]
+
+
+def test_a_gate_that_failed_is_told_in_the_tick_and_no_probe_follows(daemon: Daemon) -> None:
+    daemon.settle('[automation]\nuntil = "probe"\n')
+    key = manifest_key(daemon.write())
+    daemon.outcome = SUCCEEDED
+    (state,) = daemon.look(4)
+    tags = {CHAIN_TAG: key, STATE_TAG: state, UNTIL_TAG: "probe"}
+    failed = defs.resolve_job_def("judge_data").execute_in_process(  # there is no dataset
+        instance=daemon.instance, partition_key=key, tags=tags, raise_on_error=False,
+        run_config={
+            "resources": {"settings": {"config": {"data_root": str(daemon.root)}}},
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
+    )  # fmt: skip
+    assert not failed.success
+    assert daemon.look(4) == []
+    assert f"{key} is not prepared" in daemon.said
+    assert f"Run {failed.run_id[:8]} said:" in daemon.said
+    assert prepare_data_continues._run_status == SUCCEEDED  # a run that failed is never followed
+
+
+def test_a_run_of_a_terminal_is_no_preparation_that_waits(daemon: Daemon) -> None:
+    key = manifest_key(daemon.write())
+    for job, status in (("prepare_data", SUCCEEDED), ("judge_data", FAILED)):
+        tags = {"dagster/partition": key, DRIVE_TAG: "1"}
+        daemon.instance.create_run_for_job(defs.resolve_job_def(job), status=status, tags=tags)
+    daemon.instance.report_runless_asset_event(dg.AssetMaterialization("manifest", partition=key))
+    assert daemon.look(4) == []
+    assert daemon.entry()["done"]
 
 
 def test_each_return_of_a_drive_is_one_run_and_its_going_none(daemon: Daemon) -> None:

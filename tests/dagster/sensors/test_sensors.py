@@ -13,7 +13,7 @@ from beatsight_core.manifest.read_manifest import build_catalog, manifest_key
 from beatsight_core.settings import Settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.resources.settings import SettingsResource
-from beatsight_dagster.run_tags import CHAIN_TAG, RANGE_END_TAG, RANGE_START_TAG
+from beatsight_dagster.run_tags import CHAIN_TAG, DRIVE_TAG, RANGE_END_TAG, RANGE_START_TAG, UNTIL_TAG
 from beatsight_dagster.sensors.manifests import manifest_inbox, prepare_data_continues
 
 LINE = {
@@ -190,3 +190,38 @@ def test_prepare_data_goes_on_with_all_source_sets_and_then_health(
 
     by_hand = follow(corpus, instance, "export_data", {"dagster/partition": f"{catalog.key}|demo_takes"})
     assert isinstance(by_hand, dg.SkipReason)
+
+    judged = follow(corpus, instance, "judge_data", dict(health.tags))
+    assert isinstance(judged, dg.SkipReason)
+    assert "what comes next a person decides" in str(judged.skip_message)
+
+
+def test_refresh_goes_on_to_the_probe_and_stops_there(corpus: Settings, instance: dg.DagsterInstance) -> None:
+    catalog = build_catalog(corpus, "demo.jsonl")
+    instance.add_dynamic_partitions("manifests", [catalog.key])
+    assert defs.resolve_job_def("refresh").tags[UNTIL_TAG] == "probe"
+    tags, followed = {"dagster/partition": catalog.key, UNTIL_TAG: "probe"}, ["refresh"]
+    while isinstance(request := follow(corpus, instance, followed[-1], tags), dg.RunRequest):
+        tags = dict(request.tags)
+        assert tags[CHAIN_TAG] == catalog.key
+        followed.append(str(request.job_name))
+        if followed[-1] == "probe":
+            break
+    assert followed == ["refresh", "export_data", "judge_data", "probe"]
+    assert "probe" not in {job.name for job in prepare_data_continues._monitored_jobs}
+
+
+def test_what_a_terminal_carries_out_is_left_to_it(corpus: Settings, instance: dg.DagsterInstance) -> None:
+    for job in ("prepare_data", "export_data", "judge_data"):
+        said = follow(corpus, instance, job, {"dagster/partition": "m", CHAIN_TAG: "m", DRIVE_TAG: "1"})
+        assert isinstance(said, dg.SkipReason)
+        assert "was started from a terminal" in str(said.skip_message)
+
+
+@pytest.mark.parametrize("until", ["health", "probe"])
+def test_the_inbox_asks_as_far_as_the_settings_say(inbox: Inbox, until: str) -> None:
+    (inbox.settings.data_root / "beatsight.toml").write_text(f'[automation]\nuntil = "{until}"\n')
+    inbox.write("one.jsonl", LINE)
+    inbox.look()
+    (request,) = inbox.look().run_requests or []
+    assert request.tags[UNTIL_TAG] == until
