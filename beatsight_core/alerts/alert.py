@@ -11,6 +11,9 @@ from beatsight_core.typed_json import JsonObject, to_json
 LONGEST = 2000
 """Characters of a text of an alert."""
 
+_NAMED = 3
+"""Subjects that a notice of many names."""
+
 _TITLES: dict[AlertKind, str] = {
     "run_failed": "Run failed",
     "gate_failed": "Gate failed",
@@ -75,6 +78,8 @@ class StoredAlert:
 class AlertNotice:
     """The message to a receiver: the newest alert of its kind and subject, and how many were gathered.
 
+    Where many subjects have alerts of one kind at once, it names some and says what happened to as many as it holds.
+
     Attributes:
         id: Id of the newest alert.
         kind: Kind of what happened.
@@ -103,20 +108,21 @@ class AlertNotice:
 
     @classmethod
     def of(cls, gathered: list[StoredAlert], data_root: str) -> "AlertNotice":
-        """Return the notice of alerts of one kind and subject.
+        """Return the notice of alerts of one kind, and of one subject or many.
 
         Args:
             gathered: Alerts, the oldest first.
             data_root: Folder that holds everything.
         """
-        newest = gathered[-1].alert
+        newest, last = gathered[-1].alert, {each.alert.subject: each.alert for each in gathered}
+        subjects, more = list(last), len(last) - _NAMED
         since = datetime.datetime.fromtimestamp(min(each.alert.since for each in gathered), datetime.UTC)
         return cls(
             id=gathered[-1].id,
             kind=newest.kind,
             title=_TITLES[newest.kind],
-            subject=newest.subject,
-            what=newest.what,
+            subject=", ".join(subjects[:_NAMED]) + (f" and {more} more" if more > 0 else ""),
+            what=_paragraph(" ".join(map(_whole, last.values()))) if more > 0 else newest.what,
             do=newest.do,
             since=since.isoformat(timespec="seconds"),
             count=len(gathered),
@@ -142,6 +148,10 @@ class AlertNotice:
     def to_json(self) -> JsonObject:
         """Return the notice as JSON values."""
         return to_json(self)
+
+
+def _whole(alert: Alert) -> str:
+    return alert.what if alert.what.endswith((".", "…")) else f"{alert.what}."
 
 
 def _paragraph(text: str) -> str:

@@ -22,6 +22,9 @@ from beatsight_core.settings import AlertReceiver, Settings
 ROUND_S = 60.0
 """Time after which a receiver is sent no more in this round."""
 
+MOST = 5
+"""Subjects of one kind that are told one by one; more at once are told in one notice."""
+
 _DELIVERED = "delivered"
 _NOT_WANTED = "not wanted"
 
@@ -151,6 +154,8 @@ def _round(settings: Settings, receiver: AlertReceiver, now: float) -> ReceiverD
     ledger.forget(waiting, gather_s, now)
     mine = [each for each in waiting if wants(receiver, each.alert) and each.id not in ledger.outcomes]
     due = [] if ledger.pauses(now) else _due(mine, ledger, gather_s, now)
+    if due:
+        write_ledger(settings, receiver, ledger)  # where that cannot be noted, all would be sent again and again
     for gathered in due:
         problem = send(settings, receiver, AlertNotice.of(gathered, str(settings.data_root)))
         if problem is None:
@@ -170,8 +175,16 @@ def _due(mine: Sequence[StoredAlert], ledger: Ledger, gather_s: float, now: floa
     groups: dict[str, list[StoredAlert]] = defaultdict(list)
     for each in mine:
         groups[each.alert.group].append(each)
-    due = [group for name, group in groups.items() if not ledger.is_gathering(name, gather_s, now)]
+    kinds: dict[str, list[list[StoredAlert]]] = defaultdict(list)
+    for name, group in groups.items():
+        if not ledger.is_gathering(name, gather_s, now):
+            kinds[group[0].alert.kind].append(group)
+    due = [group for several in kinds.values() for group in (several if len(several) <= MOST else [_joined(several)])]
     return sorted(due, key=lambda group: (max(ledger.tries_of(each) for each in group), group[-1].id))
+
+
+def _joined(groups: Sequence[Sequence[StoredAlert]]) -> list[StoredAlert]:
+    return sorted((each for group in groups for each in group), key=lambda each: each.id)
 
 
 def _finish_all(settings: Settings) -> None:

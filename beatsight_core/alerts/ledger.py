@@ -70,7 +70,7 @@ class Ledger:
     def went(self, gathered: Sequence[StoredAlert], said: str, now: float) -> None:
         """Note that a notice went."""
         self._close(gathered, said)
-        self.told[gathered[-1].alert.group] = now
+        self.told.update({each.alert.group: now for each in gathered})
         self.failures, self.next_try, self.problem = 0, 0.0, None
 
     def failed(self, gathered: Sequence[StoredAlert], why: str, now: float) -> list[StoredAlert]:

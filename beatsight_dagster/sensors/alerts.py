@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from beatsight_core.errors import BeatSightError
 from beatsight_core.safe_text import for_terminal
 from beatsight_core.settings import Settings
 from beatsight_core.slow_work import NotYetError, SlowWork
@@ -51,14 +52,17 @@ def alerts_of_runs(context: dg.SensorEvaluationContext, settings: SettingsResour
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Looks at roots and free space, and sends what waits to the receivers of alerts; see [alerts].",
 )
-def alert_delivery(settings: SettingsResource) -> dg.SkipReason:
+def alert_delivery(context: dg.SensorEvaluationContext, settings: SettingsResource) -> dg.SkipReason:
     """Look around, and send; what is not sent in a moment goes on beside the looks."""
     current = settings.load()
     if not current.alerts.receivers:
         return dg.SkipReason(_NOBODY)
     from beatsight_core.alerts.look_around import look_around
 
-    look_around(current)
+    try:
+        look_around(current)
+    except BeatSightError as error:  # what waits is sent all the same
+        context.log.error(for_terminal(f"roots and disks are not looked at: {error}"))
     return dg.SkipReason(for_terminal("; ".join(_send(current)) or "nothing waits"))
 
 

@@ -17,6 +17,7 @@ from dagster import DagsterEventType, DagsterRunStatus
 
 from beatsight_core.alerts.alert import Alert
 from beatsight_core.alerts.report_link import report_link, run_link
+from beatsight_core.errors import DatasetError
 from beatsight_core.settings import Settings
 from beatsight_core.typed_json import from_json, to_json
 from beatsight_dagster.checks.told import report_of
@@ -81,8 +82,11 @@ class RunWatch:
 
     @classmethod
     def of(cls, cursor: str | None, now: float) -> "RunWatch":
-        """Return what a cursor holds; one that begins now if there is none."""
-        return from_json(cls, orjson.loads(cursor)) if cursor else cls(now, now)
+        """Return what a cursor holds; one that begins now if there is none, or one of another version."""
+        try:
+            return from_json(cls, orjson.loads(cursor or ""))
+        except (ValueError, DatasetError):
+            return cls(now, now)
 
     def to_cursor(self) -> str:
         """Return the cursor."""
@@ -133,7 +137,11 @@ class RunWatch:
                 entry = record.event_log_entry
                 _note(followed, entry)
                 event = entry.dagster_event
-                if event is not None and entry.timestamp >= self.since and (alert := _gate(settings, followed, event)):
+                if (
+                    event is not None
+                    and entry.timestamp >= self.since
+                    and (alert := _gate(settings, followed, event, run.run_id))
+                ):
                     yield alert
             followed.place, more = page.cursor, page.has_more
 
@@ -152,7 +160,7 @@ def _note(followed: FollowedRun, entry: dg.EventLogEntry) -> None:
             followed.reports[f"{made.asset_key.to_user_string()}|{made.partition}"] = report
 
 
-def _gate(settings: Settings, followed: FollowedRun, event: dg.DagsterEvent) -> Alert | None:
+def _gate(settings: Settings, followed: FollowedRun, event: dg.DagsterEvent, run_id: str) -> Alert | None:
     """An alert of a check that failed and that holds back what comes after it, or is an error."""
     if event.event_type is not DagsterEventType.ASSET_CHECK_EVALUATION:
         return None
@@ -168,7 +176,7 @@ def _gate(settings: Settings, followed: FollowedRun, event: dg.DagsterEvent) -> 
         f"The check {check.check_name} of {of} failed: {check.description or 'it gives no reason'}",
         "Look at the report, mend the data or the limit, and run the step again; what it holds back does not go on",
         time.time(),
-        report_link(settings, Path(report)) if report else None,
+        report_link(settings, Path(report)) if report else run_link(settings, run_id),
     )
 
 

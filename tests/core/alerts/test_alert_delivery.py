@@ -4,8 +4,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import psutil
@@ -190,6 +192,55 @@ def test_repeated_alerts_are_gathered_and_told_with_their_count(receivers, some_
     raise_alert(settings, some_alert())
     deliver(settings, now + 15 * 60 + 1)  # gathering begins anew with each notice
     assert len(web.received) == 3
+
+
+def test_many_subjects_of_one_kind_are_told_in_one_notice(receivers, some_alert, web):
+    settings, now = receivers(webhook(web.url)), time.time()
+    for number in range(9):
+        raise_alert(settings, some_alert(f"set {number}", "gate_failed", f"Set {number} lacks audio"))
+    raise_alert(settings, some_alert())
+    assert deliver(settings, now)[0].sent == 2
+    many, one = (body for _, body in web.received)
+    assert (many["count"], many["subject"]) == (9, "set 0, set 1, set 2 and 6 more")
+    assert many["what"].startswith("Set 0 lacks audio. Set 1 lacks audio. ")
+    assert many["what"].endswith(" Set 8 lacks audio.")
+    assert one["subject"] == "prepare_data of m-12345678"
+    assert not anything_waits(settings)
+    raise_alert(settings, some_alert("set 4", "gate_failed"))
+    assert deliver(settings, now + 60)[0].sent == 0  # it was told a minute ago, among the others
+
+
+def test_nothing_is_sent_that_could_not_be_noted(receivers, some_alert, web):
+    """On a full drive the same alert would be sent at every look."""
+    settings = receivers(webhook(web.url))
+    raise_alert(settings, some_alert())
+    (settings.alerts_dir / "receivers" / "web.json").mkdir(parents=True)
+    assert deliver(settings)[0].problem
+    assert web.received == []
+    (settings.alerts_dir / "receivers" / "web.json").rmdir()
+    assert deliver(settings)[0].sent == 1
+
+
+def test_a_server_that_answers_a_byte_at_a_time_is_ended(receivers, some_alert, monkeypatch):
+    monkeypatch.setattr("beatsight_core.alerts.sending.START_S", 2.0)
+    ended = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip():
+            taken, _ = server.accept()
+            with taken, contextlib.suppress(OSError):
+                while not ended.wait(0.1):
+                    taken.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        settings = receivers(webhook(f"http://127.0.0.1:{server.getsockname()[1]}", more="timeout_s = 1"))
+        raise_alert(settings, some_alert())
+        began = time.monotonic()
+        assert deliver(settings)[0].problem == "It took longer than 1 s."
+        assert time.monotonic() - began < 10
+        ended.set()
+        thread.join()
 
 
 def test_a_clock_that_was_ahead_stops_nothing(receivers, some_alert, web):

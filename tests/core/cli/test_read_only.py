@@ -22,6 +22,7 @@ LOOKS = (
     ("dataset", "prune"), ("dataset", "rm", "tiny"), ("manifest", "check", "tiny.jsonl"),
     ("manifest", "stats", "tiny.jsonl"), ("manifest", "diff", "tiny.jsonl", "tiny.jsonl"), ("verify", "tiny.jsonl"),
     ("archive", "--verify"), ("export", "tiny.jsonl", "--verify"), ("features", "tiny.jsonl", "--verify"),
+    ("alerts", "list"),
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from beatsight_core.cli.text import shape, size
 CONTRACT = {
     "doctor", "demo", "dev", "verify", "export", "health", "features", "train", "evaluate", "judge", "promote",
     "rollback", "models", "archive", "classify", "manifest", "dataset", "devices", "recast",
-    "taxonomy",
+    "taxonomy", "alerts",
 }  # fmt: skip
 
 
@@ -31,7 +31,7 @@ def test_every_verb_explains_itself(verb):
     result = call(verb, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.output
-    assert verb in ("manifest", "dataset") or ("--json" in result.output and "--data-root" in result.output)
+    assert verb in ("manifest", "dataset", "alerts") or ("--json" in result.output and "--data-root" in result.output)
 
 
 def test_help_is_fast_to_load():

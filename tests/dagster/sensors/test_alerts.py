@@ -10,7 +10,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from beatsight_core.alerts.outbox import waiting_alerts
+from beatsight_core.alerts.alert import Alert
+from beatsight_core.alerts.outbox import raise_alert, waiting_alerts
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.definitions import defs
 from beatsight_dagster.failures import failure
@@ -96,7 +97,12 @@ def look(instance: dg.DagsterInstance, settings: Settings, cursor: str | None) -
 
 def send(settings: Settings) -> str:
     resource = SettingsResource(data_root=str(settings.data_root))
-    with dg.build_sensor_context(resources={"settings": resource}) as context:
+    with (
+        dg.DagsterInstance.ephemeral() as instance,
+        dg.build_sensor_context(
+            instance=instance, repository_def=defs.get_repository_def(), resources={"settings": resource}
+        ) as context,
+    ):
         result = alert_delivery(context)
     assert isinstance(result, dg.SkipReason)
     return result.skip_message
@@ -108,7 +114,7 @@ def raised(settings: Settings) -> list[tuple[str, str]]:
 
 def test_without_a_receiver_both_do_nothing(home: dg.DagsterInstance, settings: Settings) -> None:
     began = time.monotonic()
-    said, cursor = look(home, settings, "{}")
+    said, cursor = look(home, settings, '{"of": "another version"}')
     assert said.startswith("no receiver")
     assert cursor == ""
     assert send(settings).startswith("no receiver")
@@ -184,6 +190,19 @@ def test_a_step_that_says_nothing_is_told_once(home: dg.DagsterInstance, written
         thread.join()
     assert list(watch.look(home, settings, time.time())) == []
     assert watch.runs == {}
+
+
+def test_what_waits_is_sent_although_nobody_can_look_around(written: Callable[[str], Settings]) -> None:
+    settings = written(LOG)
+    raise_alert(settings, Alert("test", "x", "y", "z", 0.0))
+    (settings.alerts_dir / "look.lock").mkdir()
+    assert send(settings) == "log: 1 sent"
+
+
+def test_another_versions_cursor_is_begun_anew(home: dg.DagsterInstance, written: Callable[[str], Settings]) -> None:
+    said, cursor = look(home, written(LOG), '{"of": "another version"}')
+    assert said.startswith("0 alerts")
+    assert RunWatch.of(cursor, 0.0).since > time.time() - 60
 
 
 def test_a_long_log_is_read_over_several_looks(
