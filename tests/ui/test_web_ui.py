@@ -44,7 +44,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         return subprocess.Popen([*program, *words], env=environment, start_new_session=True)
 
     assert beatsight("demo", str(root), "--size", "tiny", "--corpus-only").wait(PATIENCE_S) == 0
-    manifest = next((root / "manifests").glob("*.jsonl"))
+    manifest, file = next((root / "manifests").glob("*.jsonl")), root / "beatsight.toml"
+    # The demo's corpus lacks audio on purpose, and a tiny one lacks too much of it to come to its health gates.
+    lenient = "[gates]\nmax_missing_rate = 0.5\nmax_missing_rate_per_source = 0.6\n"
+    file.write_text(file.read_text().replace("[gates]\n", lenient))
     assert beatsight("run", manifest.name, "--until", "health").wait(PATIENCE_S) == 1, "the gates did not fail"
     (catalog,) = (root / "catalog").glob(f"{manifest.stem}-*")
     with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -93,9 +96,10 @@ def test_the_asset_shows_its_verdict_first_and_opens_its_report(served: Served, 
     page.goto(f"{served.address}/assets/dataset_health?view=partitions&partition={served.key}")
     report = page.locator('a[href^="/reports/health/"]')
     report.first.wait_for()
-    shown = page.locator("table").last.inner_text()
-    assert shown.index("verdict") < shown.index("report") < shown.index("failed gates") < shown.index("picture")
-    assert "FAILED" in shown
+    names = ("verdict", "report", "failed gates", "picture")
+    rows = [page.get_by_role("cell", name=name, exact=True).first.bounding_box() for name in names]
+    assert [row["y"] for row in rows] == sorted({row["y"] for row in rows})
+    assert page.get_by_text("FAILED:").first.is_visible()
     page.screenshot(path=shots / f"asset-{page.size}.png")
     with page.context.expect_page() as opened:
         report.first.click()
