@@ -32,6 +32,7 @@ from beatsight_dagster.endings import told_at_the_end
 from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.executor.run_here import job_named, run_here
 from beatsight_dagster.executor.step_processes import one_server
+from beatsight_dagster.graph_bar import lines_with_bar
 from beatsight_dagster.instance import LOCATION, use_home
 from beatsight_dagster.jobs import baseline_refresh, export_data, judge_data, long_run, prepare_data, probe, release
 from beatsight_dagster.partitions import register, source_range, to_partition
@@ -56,6 +57,7 @@ NO_RETRY = {"dagster/max_retries": "0"}
 """The daemon starts no run again that this process carries out: whoever began it goes on with the same command."""
 
 STAGES = ("ingest", "export", "health", "training", "evaluation", "promotion", "archive")
+_INGESTED, _EXPORTED = ("manifest", "audio_inventory"), ("dataset", "feature_cache")
 
 Say = Callable[[str], None]
 
@@ -81,6 +83,13 @@ class GraphRequest:
     device: str = "auto"
     fresh: bool = False
     executor: Mapping[str, int | float | str | Mapping[str, int]] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> int:
+        """Number of steps that the graph takes: one for each asset."""
+        stages = _stages_until(self.until)
+        before = len(_INGESTED) + (len(_EXPORTED) if "export" in stages else 0)
+        return before + sum(len(assets) for _, assets in _after_export(stages, self.presets))
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +149,12 @@ def materialize_graph(
         register(instance, [key])
         one = {PARTITION_TAG: partition}
         drive = _Drive(settings, request, instance, say)
-        runs.append(drive.run(prepare_data.name, ("manifest", "audio_inventory"), one, path))
+        runs.append(drive.run(prepare_data.name, _INGESTED, one, path))
         if "export" in stages:
             source_sets = open_catalog(settings, key).source_sets
             first, last = source_range(instance, key, source_sets)
             span = {RANGE_START_TAG: first, RANGE_END_TAG: last, STAGE_TAG: "export", MANIFEST_TAG: partition}
-            runs.append(drive.run(export_data.name, ("dataset", "feature_cache"), span))
+            runs.append(drive.run(export_data.name, _EXPORTED, span))
         runs += [drive.run(job, assets, one) for job, assets in _after_export(stages, request.presets)]
     return GraphResult(key, partition, tuple(runs), round(time.monotonic() - began, 3))
 
@@ -272,7 +281,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             device=given.device,
             fresh=given.fresh,
         )
-        result = materialize_graph(load_checked_settings(given.data_root), request)
+        with lines_with_bar(request.steps) as say:
+            result = materialize_graph(load_checked_settings(given.data_root), request, say=say)
     except Exception as error:  # noqa: BLE001 - the program ends with a paragraph
         return told_at_the_end(error)
     print(f"Materialized {result.key} in {result.seconds:.1f} s, {len(result.runs)} runs.", file=sys.stderr)

@@ -40,7 +40,7 @@ def _known(data_root: Path | None) -> list[str]:
     from beatsight_core.errors import BeatSightError
     from beatsight_core.manifest.identity import inbox_manifests
     from beatsight_core.settings import load_settings
-    from beatsight_core.status.overview import known_keys
+    from beatsight_core.status.status_list import known_keys
 
     with contextlib.suppress(BeatSightError, OSError):
         settings = load_settings(data_root)

@@ -51,8 +51,8 @@ def _of_manifest(session: "Session", options: Mapping[str, object]) -> tuple[str
     if about is None and run is None:
         return None, OVERVIEW
     from beatsight_core.runs.records import open_run
-    from beatsight_core.status.overview import overview_of
+    from beatsight_core.status.status_list import status_list_of
 
     ref = str(about) if about is not None else open_run(session.settings, str(run)).key
-    (status,) = overview_of(session.settings, ref).manifests
+    (status,) = status_list_of(session.settings, ref).manifests
     return status.first, status.next

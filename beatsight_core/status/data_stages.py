@@ -15,7 +15,7 @@ from beatsight_core.manifest.catalog import Catalog, is_current
 from beatsight_core.manifest.refused import refused_figures
 from beatsight_core.names import file_name, lock_names, place_in
 from beatsight_core.promotion.health_record import changed_since, other_baseline, read_health_record, require_health
-from beatsight_core.status.known import Known, failed_gates
+from beatsight_core.status.manifest_facts import ManifestFacts, failed_gates
 from beatsight_core.status.stage import Stage
 from beatsight_core.taxonomy import taxonomy_named
 from beatsight_core.typed_json import from_json
@@ -23,7 +23,7 @@ from beatsight_core.typed_json import from_json
 MANIFEST, AUDIO, EXPORT, HEALTH, FEATURES = "manifest", "audio", "export", "health", "features"
 
 
-def manifest_stage(known: Known) -> Stage:
+def manifest_stage(known: ManifestFacts) -> Stage:
     """Return whether the manifest was read into its catalog, for these settings."""
     settings, catalog = known.settings, known.catalog
     command = known.command("manifest", "check", known.typed)
@@ -48,7 +48,7 @@ def manifest_stage(known: Known) -> Stage:
     return Stage(MANIFEST, "failed", read, failed_gates([told.to_json()]), next=command, first=first)
 
 
-def audio_stage(known: Known) -> Stage:
+def audio_stage(known: ManifestFacts) -> Stage:
     """Return whether the audio of the manifest was found, and whether it still is where it was looked for."""
     catalog, settings = _catalog(known), known.settings
     path = catalog.folder / INVENTORY
@@ -79,7 +79,7 @@ def audio_stage(known: Known) -> Stage:
     return Stage(AUDIO, "done", found + lost)
 
 
-def export_stage(known: Known) -> Stage:
+def export_stage(known: ManifestFacts) -> Stage:
     """Return whether the clips of every source set were exported from this catalog with these settings."""
     catalog = _catalog(known)
     command = known.command("export", known.typed)
@@ -100,7 +100,7 @@ def export_stage(known: Known) -> Stage:
     return Stage(EXPORT, "done", said, reports=_there(page))
 
 
-def health_stage(known: Known) -> Stage:
+def health_stage(known: ManifestFacts) -> Stage:
     """Return the verdict of the health report, if it still is of these data, limits and this baseline."""
     command = known.command("health", known.typed)
     record = read_health_record(known.settings, known.key)
@@ -121,7 +121,7 @@ def health_stage(known: Known) -> Stage:
     return Stage(HEALTH, "done", f"all {len(rows)} gates passed", reports=reports)
 
 
-def features_stage(known: Known) -> Stage:
+def features_stage(known: ManifestFacts) -> Stage:
     """Return whether every clip has its features under the present spec."""
     settings, spec, taxonomy = known.settings, known.spec, taxonomy_named(known.settings.taxonomy)
     command = known.command("features", known.typed)
@@ -147,13 +147,13 @@ def features_stage(known: Known) -> Stage:
     return Stage(FEATURES, "under way" if whole else "not yet", said, next=command)
 
 
-def _catalog(known: Known) -> Catalog:
+def _catalog(known: ManifestFacts) -> Catalog:
     if known.catalog is None:
         raise DatasetError("the manifest was not read yet")
     return known.catalog
 
 
-def _is_of(known: Known, catalog: Catalog, index: Index) -> bool:
+def _is_of(known: ManifestFacts, catalog: Catalog, index: Index) -> bool:
     """Return whether an index is what an export would be made from now."""
     from beatsight_core.dataset.shards.shard_schema import ClipSpec
 
@@ -161,7 +161,7 @@ def _is_of(known: Known, catalog: Catalog, index: Index) -> bool:
     return index.inputs == index_inputs(catalog.summary.inputs, clips, known.settings.dataset.unit_hits)
 
 
-def _missing_shards(known: Known) -> int:
+def _missing_shards(known: ManifestFacts) -> int:
     from beatsight_core.dataset.shards.shard_schema import shard_name
 
     digests = {entry.digest for index in known.indexes for entry in index.shards}

@@ -12,13 +12,13 @@ from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import Settings
 from beatsight_core.status import data_stages as data
 from beatsight_core.status import model_stages as model
-from beatsight_core.status.known import Known, looked_at
+from beatsight_core.status.manifest_facts import ManifestFacts, looked_at
 from beatsight_core.status.stage import ManifestStatus, Stage
 
 ALL_DONE = "beatsight models"
 """What to type once nothing is left to do."""
 
-_STAGES: dict[str, tuple[Callable[[Known], Stage], str]] = {
+_STAGES: dict[str, tuple[Callable[[ManifestFacts], Stage], str]] = {
     data.MANIFEST: (data.manifest_stage, "manifest check {}"),
     data.AUDIO: (data.audio_stage, "export {}"),
     data.EXPORT: (data.export_stage, "export {}"),
@@ -49,7 +49,7 @@ def status_of(
         runs: All runs of the data root, the one worked on last first, if the caller has them.
     """
     found = file or inbox_file(settings, key)
-    known = Known(settings, key, found, tuple(list_runs(settings) if runs is None else runs))
+    known = ManifestFacts(settings, key, found, tuple(list_runs(settings) if runs is None else runs))
     stages = _stages(known)
     here = _here(stages, known)
     return ManifestStatus(
@@ -68,14 +68,14 @@ def unread_status(file: Path, stage: Stage) -> ManifestStatus:
 
     Args:
         file: File of the manifest.
-        stage: Its first stage.
+        stage: Stage that it is at, the first one.
     """
     later = tuple(Stage(name, "not yet", "") for name in _STAGES if name != data.MANIFEST)
     command = stage.next or f"beatsight manifest check {for_shell(str(file))}"
     return ManifestStatus(file.name, None, str(file), (stage, *later), data.MANIFEST, command, stage.first)
 
 
-def _stages(known: Known) -> dict[str, Stage]:
+def _stages(known: ManifestFacts) -> dict[str, Stage]:
     """All stages; those that cannot have begun without a catalog, or without a dataset, are not looked at."""
     stages: dict[str, Stage] = {}
     for name, (look, again) in _STAGES.items():
@@ -87,7 +87,7 @@ def _stages(known: Known) -> dict[str, Stage]:
     return stages
 
 
-def _here(stages: dict[str, Stage], known: Known) -> Stage | None:
+def _here(stages: dict[str, Stage], known: ManifestFacts) -> Stage | None:
     """The first stage that is not done, of those that are needed; None if all is done."""
     released = stages[model.PROMOTION].state == "done"
     needed = [*list(stages)[: list(stages).index(model.BASELINE)]]

@@ -13,7 +13,7 @@ from beatsight_core.runs.presets import load_preset
 from beatsight_core.runs.records import FAILURE, Run, command_to_finish
 from beatsight_core.runs.roles import read_pointer, versions_by_origin
 from beatsight_core.safe_text import for_shell
-from beatsight_core.status.known import Known, failed_gates
+from beatsight_core.status.manifest_facts import ManifestFacts, failed_gates
 from beatsight_core.status.stage import Stage
 
 PROBE, BASELINE, LONG_RUN = "warm-up probe", "baseline", "long run"
@@ -22,7 +22,7 @@ EVALUATION, PROMOTION, ARCHIVE = "evaluation", "promotion", "archive"
 _PAGE = "report.html"
 
 
-def probe_stage(known: Known) -> Stage:
+def probe_stage(known: ManifestFacts) -> Stage:
     """Return whether a warm-up probe stands behind a long run: finished, judged, healthy, and of these data."""
     wanted = Wanted.of(known.settings, known.key, load_preset(known.settings, "long_run"))
     probes = [run for run in known.runs if run.preset == PROBE_PRESET]
@@ -32,17 +32,17 @@ def probe_stage(known: Known) -> Stage:
     return _judged_probe(known, counted)
 
 
-def baseline_stage(known: Known) -> Stage:
+def baseline_stage(known: ManifestFacts) -> Stage:
     """Return how far the newest baseline of the manifest has come."""
     return _training_stage(known, BASELINE, "baseline")
 
 
-def long_run_stage(known: Known) -> Stage:
+def long_run_stage(known: ManifestFacts) -> Stage:
     """Return how far the newest long run of the manifest has come."""
     return _training_stage(known, LONG_RUN, "long_run")
 
 
-def evaluation_stage(known: Known) -> Stage:
+def evaluation_stage(known: ManifestFacts) -> Stage:
     """Return whether the candidate was evaluated as it is now."""
     run = known.candidate
     if run is None:
@@ -62,7 +62,7 @@ def evaluation_stage(known: Known) -> Stage:
     return Stage(EVALUATION, "done", said, reports=reports)
 
 
-def promotion_stage(known: Known) -> Stage:
+def promotion_stage(known: ManifestFacts) -> Stage:
     """Return whether the candidate was judged, by what it rests on now, and whether a version came of it."""
     run = known.candidate
     if run is None:
@@ -89,7 +89,7 @@ def promotion_stage(known: Known) -> Stage:
     return Stage(PROMOTION, "under way", f"{run.run_id} meets every criterion, and is not promoted yet", next=promote)
 
 
-def archive_stage(known: Known) -> Stage:
+def archive_stage(known: ManifestFacts) -> Stage:
     """Return whether the candidate was archived."""
     run = known.candidate
     if run is None:
@@ -101,7 +101,7 @@ def archive_stage(known: Known) -> Stage:
     return Stage(ARCHIVE, "done", f"{run.run_id} is in {mine[-1]}")
 
 
-def _judged_probe(known: Known, run: Run) -> Stage:
+def _judged_probe(known: ManifestFacts, run: Run) -> Stage:
     """The stage of a probe that counts: its verdict, if it was given and still holds."""
     judge = known.command("judge", "--probe", for_shell(run.run_id))
     record = read_probe_record(run)
@@ -125,14 +125,14 @@ def _judged_probe(known: Known, run: Run) -> Stage:
     return Stage(PROBE, "done", f"{run.run_id}: all {len(rows)} gates passed", reports=reports)
 
 
-def _training_stage(known: Known, name: str, preset: str, wanted: Wanted | None = None) -> Stage:
+def _training_stage(known: ManifestFacts, name: str, preset: str, wanted: Wanted | None = None) -> Stage:
     """How far the newest run of a preset has come.
 
     Args:
         known: The manifest.
         name: Name of the stage.
         preset: Preset of the run.
-        wanted: What a finished run must be to count, where anything is asked.
+        wanted: Demands on a finished run, where it has to meet any to count.
     """
     command = known.command("train", known.typed, "--preset", preset)
     run = next((run for run in known.runs if run.preset == preset), None)
@@ -155,23 +155,23 @@ def _training_stage(known: Known, name: str, preset: str, wanted: Wanted | None 
     return Stage(name, "done", said)
 
 
-def _other_data(known: Known, run: Run) -> str | None:
+def _other_data(known: ManifestFacts, run: Run) -> str | None:
     """Why a finished run is not of the data and features that there are now; None if it is."""
     if run.dataset_digest != known.dataset:
         return "it learned from another state of the dataset"
     return "it learned from other features" if run.spec.digest != known.spec.digest else None
 
 
-def _is_at_work(known: Known, run: Run) -> bool:
+def _is_at_work(known: ManifestFacts, run: Run) -> bool:
     """Return whether a process trains a run now."""
     return run.status != "finished" and is_locked(known.settings.run_root / ".locks" / run.folder.name)
 
 
-def _digests(known: Known, run: Run) -> dict[str, str]:
+def _digests(known: ManifestFacts, run: Run) -> dict[str, str]:
     return digests_of(run, known.dataset, known.spec)
 
 
-def _version_of(known: Known, run: Run, record: SealedRecord) -> int | None:
+def _version_of(known: ManifestFacts, run: Run, record: SealedRecord) -> int | None:
     """The version that came of a run with the checkpoint that was judged; None if there is none."""
     checkpoint = str(record.content["digests"].get("checkpoint"))
     origins = versions_by_origin(known.settings)

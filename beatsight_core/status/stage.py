@@ -19,7 +19,7 @@ class Stage:
         findings: Further sentences: each failed gate, each reason.
         reports: Files to look at.
         next: Command that takes the stage further; None if it is done.
-        first: What a person has to do before that command; None if nothing.
+        first: Work of a person before that command; None if there is none.
     """
 
     name: str
@@ -42,7 +42,7 @@ class ManifestStatus:
         stages: Stages in the order of the runbook.
         here: Name of the stage that comes next; None if all is done.
         next: Command to type next.
-        first: What a person has to do before; None if nothing.
+        first: Work of a person before that command; None if there is none.
     """
 
     name: str
@@ -68,7 +68,7 @@ class RefusedFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Overview:
+class StatusList:
     """Where all manifests of a data root stand.
 
     Attributes:

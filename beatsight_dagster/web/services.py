@@ -75,9 +75,7 @@ def _serve(port: int, lock: int) -> int:
         workspace = stack.enter_context(_code_servers(instance, home))
         services = {
             "web server": _start("beatsight_dagster.web.server", [str(port), workspace], lock),
-            "daemon": _start(
-                "dagster._daemon", ["run", "--workspace", workspace, "--log-level", _daemon_log_level()], lock
-            ),
+            "daemon": _start("dagster._daemon", daemon, lock),
         }
         stack.callback(_end, services.values())
         while True:

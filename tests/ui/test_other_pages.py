@@ -216,7 +216,7 @@ def dev(tmp_path: Path) -> Iterator[tuple[str, Path]]:
             cwd=tmp_path, stdout=lines, stderr=lines, env={**os.environ, "BEATSIGHT_DEVICES": ""},
         )  # fmt: skip
     try:
-        wait_for(lambda: "Serving the UI" in log.read_text() or process.poll() is not None)
+        wait_for(lambda: "The UI is open" in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         yield f"http://127.0.0.1:{port}", flag
     finally:

@@ -19,7 +19,6 @@ from beatsight_core.cli.path_type import OUTPUT_PATH
 from beatsight_core.cli.verb import Session, verb
 from beatsight_core.errors import BeatSightError, UsageError
 from beatsight_core.process_groups import signal_group, wait_for_others
-from beatsight_core.safe_text import for_shell
 from beatsight_core.settings import LAYOUT_VARIABLES, Settings, load_settings
 from beatsight_core.sockets import service_environment
 from beatsight_core.training.machine.interrupts import StopRequest, stop_on_signals
@@ -55,10 +54,12 @@ def demo(session: Session, folder: Path | None, seed: int, size: str, corpus_onl
     corpus = make_demo(root, seed=seed, size=size, progress=session.progress)
     if corpus_only:
         session.show(corpus.to_json(), text.figures)
+        session.data_root, session.about = root, corpus.manifest
         return 0
     settings = load_settings(root)
     run_dagster_module(settings, "beatsight_dagster.materialize", corpus.manifest)
     session.show({"corpus": corpus.to_json(), **_outcome(settings)}, _show_demo)
+    session.data_root, session.next = Path(_relative(str(root))), f"{_beatsight()} dev"
     return 0
 
 
@@ -245,8 +246,6 @@ def _show_demo(result: dict[str, Any]) -> None:
     text.headline("Reports to open in a browser")
     for report in result["reports"]:
         click.echo(f"  {report}")
-    text.headline("Open the UI on it with")
-    click.echo(f"  {_beatsight()} dev --data-root {for_shell(_relative(result['data_root']))}")
 
 
 def _beatsight() -> str:

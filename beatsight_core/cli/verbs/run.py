@@ -53,7 +53,7 @@ def run(
     What is done already is not done again. It stops where a gate fails, and ends by saying where the manifest stands.
     """
     from beatsight_core.manifest.identity import resolve_manifest
-    from beatsight_core.status.overview import overview_of
+    from beatsight_core.status.status_list import status_list_of
 
     last, preset = _STAGES[until]
     if presets and until != "release":
@@ -68,5 +68,5 @@ def run(
     code = dagster_module_code(settings, _MODULE, *words, "--", path)
     if code and code not in _TOLD:
         raise did_not_finish(code)
-    show_status(session, overview_of(settings, path), most=None)
+    show_status(session, status_list_of(settings, path), most=None)
     return code

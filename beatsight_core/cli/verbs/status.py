@@ -10,7 +10,7 @@ from beatsight_core.cli.next_command import next_line
 from beatsight_core.cli.verb import Session, verb
 
 if TYPE_CHECKING:
-    from beatsight_core.status.stage import ManifestStatus, Overview, Stage
+    from beatsight_core.status.stage import ManifestStatus, Stage, StatusList
 
 _FINDINGS = 3
 """Findings of a stage that the list of all manifests shows."""
@@ -31,28 +31,28 @@ def status(session: Session, manifest: str | None) -> int:
 
     Reads the disk alone, and changes nothing. With MANIFEST, only that one.
     """
-    from beatsight_core.status.overview import overview, overview_of
+    from beatsight_core.status.status_list import list_statuses, status_list_of
 
-    found = overview(session.settings) if manifest is None else overview_of(session.settings, manifest)
+    found = list_statuses(session.settings) if manifest is None else status_list_of(session.settings, manifest)
     show_status(session, found, most=_FINDINGS if manifest is None else None)
     return 0
 
 
-def show_status(session: Session, found: "Overview", *, most: int | None) -> None:
+def show_status(session: Session, found: "StatusList", *, most: int | None) -> None:
     """Print where manifests stand, each with its next command, so that the verb needs none at its end.
 
     Args:
         session: Call of the verb.
-        found: Where the manifests stand.
+        found: List of the manifests.
         most: Number of findings of a stage to print; None for all.
     """
-    from beatsight_core.status.stage import Overview
+    from beatsight_core.status.stage import StatusList
 
     session.ends_with_next = False
-    session.show_as(Overview, found.to_json(), lambda safe: _show(session, safe, most))
+    session.show_as(StatusList, found.to_json(), lambda safe: _show(session, safe, most))
 
 
-def _show(session: Session, found: "Overview", most: int | None) -> None:
+def _show(session: Session, found: "StatusList", most: int | None) -> None:
     for each in found.manifests:
         _show_manifest(session, each, most)
     for file in found.refused:

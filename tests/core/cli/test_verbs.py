@@ -14,7 +14,7 @@ from beatsight_core.cli.text import shape, size
 CONTRACT = {
     "doctor", "demo", "dev", "verify", "export", "health", "features", "train", "evaluate", "judge", "promote",
     "rollback", "models", "archive", "classify", "manifest", "dataset", "devices", "recast",
-    "taxonomy", "alerts",
+    "taxonomy", "alerts", "status", "run",
 }  # fmt: skip
 
 

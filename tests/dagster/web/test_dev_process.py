@@ -196,6 +196,9 @@ def test_it_launches_runs_ends_with_its_parent_and_starts_again(
 def test_however_it_ends_nothing_is_left(end: str, bare: Settings, start: Callable[..., Dev]) -> None:
     dev = start(bare)
     assert dev.is_up()
+    opened = f"The UI is open on http://127.0.0.1:{dev.port}; Ctrl-C ends it."
+    dev.wait(lambda: opened in dev.log.read_text(), "the line that says so")
+    assert "INFO" not in dev.log.read_text()
     if end == "Ctrl-C":
         dev.process.send_signal(signal.SIGINT)
         assert dev.process.wait(60) == 0

@@ -28,7 +28,7 @@ from beatsight_core.settings import Settings
 from beatsight_core.status.data_stages import MANIFEST
 from beatsight_core.status.first_look import why_unreadable
 from beatsight_core.status.manifest_status import status_of, unread_status
-from beatsight_core.status.stage import ManifestStatus, Overview, RefusedFile, Stage
+from beatsight_core.status.stage import ManifestStatus, RefusedFile, Stage, StatusList
 
 QUICK_BYTES = 64 << 20
 """A manifest up to this size is digested for a look: that takes less than a tenth of a second."""
@@ -37,7 +37,7 @@ NO_MANIFEST = "beatsight doctor"
 """What to type where there is no manifest yet."""
 
 
-def overview(settings: Settings) -> Overview:
+def list_statuses(settings: Settings) -> StatusList:
     """Return where all manifests stand.
 
     Raises:
@@ -52,7 +52,7 @@ def overview(settings: Settings) -> Overview:
     others = [key for key in known_keys(settings) if key not in keys.values()]
     earlier = tuple(key for key in others if key.rpartition("-")[0] in stems)
     manifests += [status_of(settings, key, runs=runs) for key in others if key not in earlier]
-    return Overview(
+    return StatusList(
         str(settings.data_root),
         str(settings.manifests_dir),
         tuple(manifests),
@@ -62,7 +62,7 @@ def overview(settings: Settings) -> Overview:
     )
 
 
-def overview_of(settings: Settings, ref: str) -> Overview:
+def status_list_of(settings: Settings, ref: str) -> StatusList:
     """Return where one manifest stands.
 
     Args:
@@ -75,7 +75,7 @@ def overview_of(settings: Settings, ref: str) -> Overview:
     """
     key = find_manifest(settings, ref)
     status = _of_file(settings, key, None, ()) if isinstance(key, Path) else _of_key(settings, key)
-    return Overview(str(settings.data_root), str(settings.manifests_dir), (status,))
+    return StatusList(str(settings.data_root), str(settings.manifests_dir), (status,))
 
 
 def find_manifest(settings: Settings, ref: str) -> str | Path:

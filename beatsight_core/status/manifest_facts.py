@@ -19,7 +19,7 @@ from beatsight_core.status.stage import Stage
 
 
 @dataclass(frozen=True)
-class Known:
+class ManifestFacts:
     """A manifest, and what the disk says of it.
 
     Attributes:
@@ -98,7 +98,7 @@ def failed_gates(rows: Iterable[GateRow]) -> tuple[str, ...]:
     return tuple(f"{gate.name} {gate.value}, limit {gate.limit}: {gate.finding}" for gate in failed)
 
 
-def looked_at(name: str, look: Callable[[Known], Stage], known: Known, command: str) -> Stage:
+def looked_at(name: str, look: Callable[[ManifestFacts], Stage], known: ManifestFacts, command: str) -> Stage:
     """Return a stage; one whose files cannot be read has failed for that reason.
 
     Args:
