@@ -333,7 +333,7 @@ def test_the_verb_says_what_was_made_and_what_comes_next(made, capsys):
     root, _, _ = made
     with pytest.raises(SystemExit) as done:
         beatsight.main(["--data-root", str(root), "recast", "song.jsonl", "--rounds", "2"], standalone_mode=False)
-    said = capsys.readouterr().out
+    said, comes_next = capsys.readouterr()
     assert done.value.code == 0
     assert "each on a kit of its own" in said
-    assert "beatsight manifest merge song-" in said
+    assert "Next: beatsight manifest merge song-" in comes_next
