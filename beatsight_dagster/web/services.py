@@ -73,6 +73,7 @@ def _serve(port: int, lock: int) -> int:
         if lost := close_lost_runs(instance) + fail_runs_of_dead_drivers(instance):
             logger.warning("%d run(s) of an earlier session were killed, and are closed as failed", lost)
         workspace = stack.enter_context(_code_servers(instance, home))
+        daemon = ["run", "--workspace", workspace, "--log-level", _daemon_log_level()]
         services = {
             "web server": _start("beatsight_dagster.web.server", [str(port), workspace], lock),
             "daemon": _start("dagster._daemon", daemon, lock),
