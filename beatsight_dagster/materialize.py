@@ -6,7 +6,7 @@
 
 MANIFEST is a path, a name in the inbox, or a key. Each step is a run of the job that the UI knows it by: prepare_data,
 export_data, judge_data, then probe, baseline_refresh or long_run, and release. They share one server of steps, so that
-a run more costs half a second. What happens is printed to standard error.
+a run more costs little. What happens is printed to standard error.
 """
 
 import argparse
