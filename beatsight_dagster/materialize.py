@@ -29,10 +29,8 @@ from beatsight_core.errors import GateError, UsageError
 from beatsight_core.runs.presets import load_checked_settings, load_preset
 from beatsight_core.settings import Settings
 from beatsight_dagster.endings import told_at_the_end
-from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.executor.run_here import job_named, run_here
 from beatsight_dagster.executor.step_processes import one_server
-from beatsight_dagster.graph_bar import lines_with_bar
 from beatsight_dagster.instance import LOCATION, use_home
 from beatsight_dagster.jobs import baseline_refresh, export_data, judge_data, long_run, prepare_data, probe, release
 from beatsight_dagster.partitions import register, source_range, to_partition
@@ -46,6 +44,8 @@ from beatsight_dagster.run_tags import (
     RANGE_START_TAG,
     STAGE_TAG,
 )
+from beatsight_dagster.terminal.event_lines import EventPrinter
+from beatsight_dagster.terminal.graph_bar import lines_with_bar
 
 MODELS = {"warmup": "warmup_probe", "baseline": "baseline_model", "long_run": "long_run_model"}
 """Preset -> the asset that trains it."""

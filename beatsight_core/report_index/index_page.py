@@ -14,8 +14,8 @@ from beatsight_core.report_index.listed_reports import (
     version_rows,
 )
 from beatsight_core.settings import Settings
-from beatsight_core.status.overview import overview
 from beatsight_core.status.stage import ManifestStatus, State
+from beatsight_core.status.status_list import list_statuses
 from beatsight_core.typed_json import JsonObject, JsonValue, to_json
 
 _MARK = "<body>"
@@ -34,7 +34,7 @@ def index_page(settings: Settings) -> str:
         versions = version_rows(settings)
     except BeatSightError as error:
         problems.append(str(error))
-    found = overview(settings)
+    found = list_statuses(settings)
     return render_page(
         "index.html",
         title="Reports",

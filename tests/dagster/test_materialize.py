@@ -19,10 +19,10 @@ from beatsight_core.runs.candidate import candidate
 from beatsight_core.settings import Settings, load_settings
 from beatsight_dagster.checks.evaluation import results as agreement
 from beatsight_dagster.definitions import defs
-from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.materialize import GraphRequest, fail_runs_of_dead_drivers, main, materialize_graph
 from beatsight_dagster.partitions import register, source_range
 from beatsight_dagster.run_tags import PROCESS_TAG, RANGE_END_TAG, RANGE_START_TAG
+from beatsight_dagster.terminal.event_lines import EventPrinter
 
 ABSENT = "set_of_another_manifest"
 

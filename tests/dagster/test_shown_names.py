@@ -9,8 +9,8 @@ import pytest
 from beatsight_core.settings import Settings
 from beatsight_dagster import partitions
 from beatsight_dagster.checks.specs import check_result
-from beatsight_dagster.event_lines import EventPrinter
 from beatsight_dagster.metadata import manifest_metadata, path, promotion_metadata, table, text
+from beatsight_dagster.terminal.event_lines import EventPrinter
 
 NAME = "kit|[x](javascript:alert(1))<img src=x>\u202e`\x1b[31m"
 

@@ -34,9 +34,9 @@ def lines_with_bar(steps: int) -> Iterator[Say]:
 
         def say(line: str) -> None:
             if _UNDER_WAY.match(line):
-                bars.update(bar, now=line.strip())
+                bars.update(bar, now=line.strip(), refresh=True)
                 return
-            bars.update(bar, advance=float(line.startswith(_STEP_DONE)), now="")
+            bars.update(bar, advance=float(line.startswith(_STEP_DONE)), now="", refresh=True)
             bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
         yield say

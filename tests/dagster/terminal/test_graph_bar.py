@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from beatsight_dagster.graph_bar import lines_with_bar
+from beatsight_dagster.terminal.graph_bar import lines_with_bar
 
 LINES = (
     "▸ dataset", "    export: 3 of 9 files, 1/s, 6 s left", "✓ dataset, 4.0 s", "    features: 9 of 9 clips, 0.1 s",
