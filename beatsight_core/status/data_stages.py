@@ -1,8 +1,10 @@
 """The stages of the data: manifest, audio, export, health, features."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from beatsight_core.audio.absence import absent_and_back, describe_absence, is_there, roots_of, sources_without_root
+from beatsight_core.audio.audio_gates import missing_audio_gates
 from beatsight_core.audio.inventory_figures import INVENTORY, AudioFigures
 from beatsight_core.dataset.index import Index, index_inputs
 from beatsight_core.errors import DatasetError
@@ -54,17 +56,7 @@ def audio_stage(known: ManifestFacts) -> Stage:
     path = catalog.folder / INVENTORY
     export = known.command("export", known.typed)
     if not path.is_file():
-        gone = {
-            name: roots
-            for name, roots in roots_of(settings, catalog.source_sets).items()
-            if not any(map(is_there, roots))
-        }
-        if gone:
-            told = tuple(f"{name}: {', '.join(roots)}" for name, roots in gone.items())
-            first = f"connect and mount the drive, or set roots under [sources.{next(iter(gone))}]"
-            return Stage(AUDIO, "failed", f"no folder of {', '.join(gone)} is there", told, next=export, first=first)
-        said = f"not looked for yet; the export does, and `beatsight verify {known.typed}` only looks"
-        return Stage(AUDIO, "not yet", said, next=export)
+        return _unseen_audio(known, catalog.source_sets)
     figures = from_json(AudioFigures, read_json(path), path)
     found = f"{figures.ok:,} of {figures.files:,} files can be used"
     back = [str(root.root) for root in figures.roots if not root.mounted and is_there(root.root)]
@@ -76,7 +68,25 @@ def audio_stage(known: ManifestFacts) -> Stage:
         said = describe_absence(figures, settings, short=True) or ""
         return Stage(AUDIO, "failed", found, (said,), next=export, first="mount the drive, or set the roots")
     lost = f"; {figures.lost_events:,} of {figures.events:,} events are without sound" if figures.lost_events else ""
+    failed = tuple(gate.message for gate in missing_audio_gates(figures, settings) if not gate.passed)
+    if failed:
+        first = "put the files there, or set roots under [sources.…] or limits under [gates]"
+        return Stage(AUDIO, "failed", found + lost, failed, next=export, first=first)
     return Stage(AUDIO, "done", found + lost)
+
+
+def _unseen_audio(known: ManifestFacts, source_sets: Iterable[str]) -> Stage:
+    """The stage of audio that no inventory has looked for yet."""
+    export = known.command("export", known.typed)
+    gone = {
+        name: roots for name, roots in roots_of(known.settings, source_sets).items() if not any(map(is_there, roots))
+    }
+    if gone:
+        told = tuple(f"{name}: {', '.join(roots)}" for name, roots in gone.items())
+        first = f"connect and mount the drive, or set roots under [sources.{next(iter(gone))}]"
+        return Stage(AUDIO, "failed", f"no folder of {', '.join(gone)} is there", told, next=export, first=first)
+    said = f"not looked for yet; the export does, and `beatsight verify {known.typed}` only looks"
+    return Stage(AUDIO, "not yet", said, next=export)
 
 
 def export_stage(known: ManifestFacts) -> Stage:

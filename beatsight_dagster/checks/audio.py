@@ -1,7 +1,7 @@
 """Checks of `audio_inventory`: the audio is there before hours are spent on it."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -9,7 +9,7 @@ from beatsight_core.settings import Settings
 from beatsight_dagster.checks.specs import check_result, gates_result, manifest_check
 
 if TYPE_CHECKING:
-    from beatsight_core.audio.inventory_figures import AudioCounts, AudioFigures
+    from beatsight_core.audio.inventory_figures import AudioFigures
 
 SPECS = [
     manifest_check(
@@ -30,13 +30,9 @@ SHOWN = ("roots", "by source set", "files that cost events")
 def results(inventory: "AudioFigures", settings: Settings) -> list[dg.AssetCheckResult]:
     """Judge an inventory by the limits that the health report uses, too. A failed check says where it was looked."""
     from beatsight_core.audio.absence import describe_absence, sources_without_root
-    from beatsight_core.gates.corpus_limits import profile_of
+    from beatsight_core.audio.audio_gates import missing_audio_gates
 
-    limits = profile_of(settings.gates)
-    gates = [_gate("all events", inventory, limits.max_missing_rate)]
-    for name, source in inventory.by_source.items():
-        gates.append(_gate(f"events of {name}", source, limits.max_missing_rate_per_source))
-    missing = gates_result("missing_rate", gates)
+    missing = gates_result("missing_rate", [gate.to_json() for gate in missing_audio_gates(inventory, settings)])
     absence = describe_absence(inventory, settings, short=True)
     if not missing.passed:
         missing = missing._replace(description=f"{absence} {missing.description}.")
@@ -49,12 +45,3 @@ def blocks(results: Iterable[dg.AssetCheckResult]) -> bool:
     """Return whether a check that blocks has failed."""
     blocking = {spec.name for spec in SPECS if spec.blocking}
     return any(not result.passed and result.check_name in blocking for result in results)
-
-
-def _gate(name: str, audio: "AudioCounts", limit: float) -> dict[str, Any]:
-    from beatsight_core.gates.gate import Gate, at_most
-
-    lost = audio.lost_events
-    rate = lost / audio.events if audio.events else 0.0
-    found = f"{lost:,} of {audio.events:,} {name} ({rate:.2%}) are without usable audio, limit {limit:.1%}"
-    return Gate(name, rate, at_most(limit), found, format="share", group="audio").to_json()

@@ -72,6 +72,21 @@ def test_settings_that_changed_make_a_stage_out_of_date(exported: Settings) -> N
     assert only(split).next == f"beatsight manifest check {only(split).key}"
 
 
+def test_more_missing_audio_than_the_gates_allow_is_a_failure_with_its_figures(exported: Settings) -> None:
+    from beatsight_core.audio.inventory import build_inventory
+    from beatsight_core.manifest.read_manifest import open_catalog
+
+    key = str(only(exported).key)
+    (exported.data_root / "raw" / "tiny" / "00.wav").unlink()
+    build_inventory(exported, open_catalog(exported, key))
+    audio = stages_of(status_of(exported, key))["audio"]
+    assert audio.state == "failed"
+    assert "all events (" in audio.findings[0]
+    assert "limit" in audio.findings[0]
+    lenient = replace(exported, gates=replace(exported.gates, max_missing_rate=1.0, max_missing_rate_per_source=1.0))
+    assert stages_of(status_of(lenient, key))["audio"].state == "done"
+
+
 def test_a_shard_that_is_gone_and_a_damaged_index_are_told(exported: Settings) -> None:
     key = str(only(exported).key)
     for shard in exported.shards_dir.rglob("*.parquet"):
