@@ -3,7 +3,7 @@
 Dagster's own commands say of a check that fails only its name. The UI has the tables; a terminal has this.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -14,7 +14,10 @@ from beatsight_core.safe_text import for_terminal
 FAILED_GATES = "failed gates"
 """Metadata of a failed check: a line for each gate that failed."""
 
-REPORTS = ("report as JSON", "gate record", "report as a file", "catalog", "run", "archive", "folder")
+PAGE = "report as a file"
+"""Metadata with the path of the page that a browser shows."""
+
+REPORTS = ("report as JSON", "gate record", PAGE, "catalog", "run", "archive", "folder")
 """Metadata of an asset that says where all of it stands, the most telling first."""
 
 CHECK_FAILED = "Check {name} failed: {why}"
@@ -62,7 +65,12 @@ def _lines(check: dg.AssetCheckResult | dg.AssetCheckEvaluation) -> Iterator[tup
         yield check.severity is dg.AssetCheckSeverity.ERROR, CHECK_FAILED.format(name=name, why=text)
 
 
-def report_of(metadata: Mapping[str, Any]) -> str | None:
-    """Return where all of an asset's result stands, by its metadata; None if none of it says so."""
-    found = (metadata[name] for name in REPORTS if name in metadata)
+def report_of(metadata: Mapping[str, Any], names: Sequence[str] = REPORTS) -> str | None:
+    """Return where all of an asset's result stands, by its metadata; None if none of it says so.
+
+    Args:
+        metadata: Metadata of the asset.
+        names: Names of paths in it, the first of which counts; by default for somebody in a terminal.
+    """
+    found = (metadata[name] for name in names if name in metadata)
     return next((str(value.value) for value in found if isinstance(value, dg.PathMetadataValue)), None)

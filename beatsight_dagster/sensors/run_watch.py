@@ -20,7 +20,7 @@ from beatsight_core.alerts.report_link import report_link, run_link
 from beatsight_core.errors import DatasetError
 from beatsight_core.settings import Settings
 from beatsight_core.typed_json import from_json, to_json
-from beatsight_dagster.checks.told import report_of
+from beatsight_dagster.checks.told import PAGE, REPORTS, report_of
 from beatsight_dagster.failures import why_run_failed
 
 BUDGET_S = 15.0
@@ -156,7 +156,7 @@ def _note(followed: FollowedRun, entry: dg.EventLogEntry) -> None:
         followed.steps.pop(step, None)
     if event is not None and kind is DagsterEventType.ASSET_MATERIALIZATION:
         made = event.step_materialization_data.materialization
-        if report := report_of(made.metadata):
+        if report := report_of(made.metadata, (PAGE, *REPORTS)):
             followed.reports[f"{made.asset_key.to_user_string()}|{made.partition}"] = report
 
 

@@ -48,7 +48,7 @@ def spec(name: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
 def judged(context):  # type: ignore[no-untyped-def]
     warn = dg.AssetCheckSeverity.WARN
     return dg.MaterializeResult(
-        metadata={"report": dg.MetadataValue.path(context.run.tags["report"])},
+        metadata={"report as a file": dg.MetadataValue.path(context.run.tags["report"])},
         check_results=[
             dg.AssetCheckResult(passed=False, check_name="every_gate", description="kick 3, must be >= 300"),
             dg.AssetCheckResult(passed=False, check_name="only_a_hint", severity=warn),
