@@ -108,7 +108,7 @@ def mails() -> Iterator[Mails]:
 
     server = loop.run_until_complete(asyncio.start_server(talk, "127.0.0.1", 0))
     found.port = server.sockets[0].getsockname()[1]
-    thread = threading.Thread(target=loop.run_forever)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     yield found
     loop.call_soon_threadsafe(server.close)

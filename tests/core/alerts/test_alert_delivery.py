@@ -232,7 +232,7 @@ def test_a_server_that_answers_a_byte_at_a_time_is_ended(receivers, some_alert, 
                 while not ended.wait(0.1):
                     taken.sendall(b"H")
 
-        thread = threading.Thread(target=drip)
+        thread = threading.Thread(target=drip, daemon=True)
         thread.start()
         settings = receivers(webhook(f"http://127.0.0.1:{server.getsockname()[1]}", more="timeout_s = 1"))
         raise_alert(settings, some_alert())

@@ -169,7 +169,7 @@ def test_a_gate_that_fails_is_told_with_its_report(
 def test_a_step_that_says_nothing_is_told_once(home: dg.DagsterInstance, written: Callable[[str], Settings]) -> None:
     settings = written("[alerts]\nstuck_minutes = 30\n" + LOG)
     GO_ON.clear()
-    thread = threading.Thread(target=lambda: waiting.execute_in_process(instance=home))
+    thread = threading.Thread(target=lambda: waiting.execute_in_process(instance=home), daemon=True)
     thread.start()
     try:
         assert BEGUN.wait(60)
