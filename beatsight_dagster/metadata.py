@@ -307,7 +307,7 @@ def promotion_metadata(result: Mapping[str, Any], record: Path) -> Metadata:
         "run_id": text(result["run_id"]),
         "criteria": gates_table(criteria),
         **files,
-        "changed in files of others": _diff(diffs),
+        "changed in external files": _diff(diffs),
         "champion": path(result["current"]),
         "model card": path(result["card"]),
         "gate record": path(record),

@@ -289,7 +289,7 @@ def test_a_reason_promotes_what_failed_its_criteria_but_not_what_is_not_fit_for_
         assert {row.data["gate"]: row.data["passed"] for row in shown["files of the version"].records}[
             "size of the version"
         ] == "yes"
-        assert shown["changed in files of others"] == "nothing"
+        assert shown["changed in external files"] == "nothing"
         assert (place.settings.models_dir / "current_drum_classifier.pth").exists()
     finally:
         toml.unlink()

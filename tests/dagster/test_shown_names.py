@@ -38,7 +38,7 @@ def test_what_changed_in_a_file_cannot_close_its_fence() -> None:
         "infrastructure": [], "changes": [change], "run_id": NAME, "version": 1, "criteria": [], "notice": NAME,
         "untold": None, "current": "x", "card": "y",
     }  # fmt: skip
-    said = promotion_metadata(result, Path("/record"))["changed in files of others"].value
+    said = promotion_metadata(result, Path("/record"))["changed in external files"].value
     fence = said.split("diff\n")[0]
     assert set(fence) == {"~"}
     assert said.endswith(f"\n{fence}")
